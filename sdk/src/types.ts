@@ -1,0 +1,314 @@
+/**
+ * The management API's resources, as they travel. The server validates with schemas of its own; a test holds the two equal.
+ * All times are RFC 3339 in UTC, all sizes bytes.
+ */
+
+export type Datatype =
+  | 'BOOL'
+  | 'UINT8'
+  | 'UINT16'
+  | 'UINT32'
+  | 'UINT64'
+  | 'INT8'
+  | 'INT16'
+  | 'INT32'
+  | 'INT64'
+  | 'FP16'
+  | 'BF16'
+  | 'FP32'
+  | 'FP64'
+  | 'BYTES';
+
+export type TensorSpec = {
+  name: string;
+  datatype: Datatype;
+  /** -1 is a free dimension. */
+  shape: number[];
+  symbols?: (string | null)[];
+  optional?: boolean;
+  features?: string[];
+  labels?: string[];
+};
+
+export type Signature = { inputs: TensorSpec[]; outputs: TensorSpec[] };
+
+/** One difference between two signatures. */
+export type SignatureChange = {
+  /** Where, e.g. `inputs/age/datatype`. */
+  path: string;
+  change: 'added' | 'removed' | 'changed';
+  from: string | null;
+  to: string | null;
+  /** Whether a caller of the old signature would fail or be answered differently. */
+  breaking: boolean;
+  reason: string;
+};
+
+export type SignatureDiff = { breaking: boolean; changes: SignatureChange[] };
+
+export type Page<T> = { items: T[]; nextCursor: string | null };
+
+export type Tags = Record<string, string>;
+
+export type Project = { name: string; createdAt: string };
+
+export type Model = {
+  project: string;
+  name: string;
+  description: string | null;
+  card: string | null;
+  tags: Tags;
+  latestVersion: number | null;
+  aliases: Record<string, number>;
+  revision: number;
+  createdAt: string;
+  createdBy: string;
+};
+
+export type VersionStatus = 'pending' | 'validating' | 'ready' | 'failed';
+
+export type Lineage = {
+  /** Reference to the training data: a URI, a digest, a query. */
+  data?: string;
+  codeCommit?: string;
+  parentVersion?: number;
+  trainedBy?: string;
+};
+
+export type ArtifactFile = { path: string; digest: string; sizeBytes: number };
+
+export type ValidationStep = {
+  name: 'load' | 'infer' | 'golden' | 'batch';
+  outcome: 'passed' | 'failed' | 'skipped';
+  durationMs: number;
+  /** What was seen; a reason when it failed or was skipped. */
+  detail: string | null;
+};
+
+export type Validation = {
+  outcome: 'passed' | 'failed';
+  /** One sentence, null when it passed. */
+  reason: string | null;
+  hint: string | null;
+  steps: ValidationStep[];
+  /** The step under way when the process ended before its time, else null. */
+  lastStep: string | null;
+  exitCode: number | null;
+  exitSignal: string | null;
+  /** The tail of what the process wrote to standard error. */
+  stderr: string;
+  loadMs: number | null;
+  /** Median of the timed single runs. */
+  inferMs: number | null;
+  peakMemoryBytes: number | null;
+  warnings: string[];
+  finishedAt: string;
+};
+
+/** A body of the plain form `POST /endpoints/{name}/predict`. */
+export type PredictRequest = { records: Record<string, unknown>[] } | { inputs: Record<string, unknown> };
+
+export type RunnerLimits = {
+  memoryBytes: number;
+  loadTimeoutMs: number;
+  runTimeoutMs: number;
+  threads: number;
+  maxBatchRows: number;
+  queueLimit: number;
+};
+
+export type Version = {
+  project: string;
+  model: string;
+  version: number;
+  /** `sha256:…` of the manifest. */
+  digest: string;
+  status: VersionStatus;
+  statusReason: string | null;
+  format: string;
+  engine: string;
+  entry: string;
+  files: ArtifactFile[];
+  signature: Signature;
+  sampleRequest: PredictRequest;
+  canBatch: boolean;
+  limits: RunnerLimits;
+  validation: Validation | null;
+  estimatedMemoryBytes: number;
+  measuredMemoryBytes: number | null;
+  lineage: Lineage;
+  tags: Tags;
+  card: string | null;
+  aliases: string[];
+  revision: number;
+  createdAt: string;
+  createdBy: string;
+};
+
+export type CreateVersion = {
+  /** Files by their path inside the artifact; their bytes were uploaded before. */
+  files: { path: string; digest: string }[];
+  lineage?: Lineage;
+  tags?: Tags;
+  card?: string;
+  /** `auto`, or an engine's name. */
+  engine?: string;
+  limits?: Partial<RunnerLimits>;
+  /** The endpoint this version is meant for: refused with `signature_breaking` when it would break that endpoint's callers. */
+  endpoint?: string;
+  allowBreaking?: boolean;
+};
+
+export type Alias = { model: string; name: string; version: number; revision: number; updatedAt: string };
+
+export type AliasChange = {
+  name: string;
+  from: number | null;
+  to: number | null;
+  actor: string;
+  reason: string | null;
+  at: string;
+};
+
+export type Upload = {
+  id: string;
+  digest: string;
+  sizeBytes: number;
+  /** Bytes received and on disk: where to continue. */
+  offsetBytes: number;
+  state: 'open' | 'complete';
+  expiresAt: string;
+};
+
+export type Target = { version: number } | { alias: string };
+
+export type EndpointState = 'ready' | 'starting' | 'updating' | 'failed' | 'unknown';
+
+export type LoadedVersionStatus = {
+  version: number;
+  state: 'loading' | 'warming' | 'ready' | 'restarting' | 'quarantined' | 'failed' | 'draining';
+  reason: string | null;
+  since: string;
+  memoryBytes: number | null;
+  restarts: number;
+  waiting: number;
+};
+
+export type EndpointStatus = {
+  state: EndpointState;
+  /** One sentence, null when ready. */
+  reason: string | null;
+  /** What to do about it, null when ready. */
+  fix: string | null;
+  /** The version that answers now. */
+  servingVersion: number | null;
+  versions: LoadedVersionStatus[];
+  /** When a gateway last said so; null when none ever did. */
+  observedAt: string | null;
+};
+
+export type Endpoint = {
+  project: string;
+  name: string;
+  environment: string;
+  model: string;
+  target: Target;
+  /** The version the target names now. */
+  targetVersion: number;
+  pins: number[];
+  /** Where clients send predictions, when a gateway is connected. */
+  url: string | null;
+  status: EndpointStatus;
+  revision: number;
+  createdAt: string;
+  createdBy: string;
+  updatedAt: string;
+};
+
+export type CreateEndpoint = {
+  name: string;
+  model: string;
+  target: Target;
+  environment?: string;
+  pins?: number[];
+};
+
+export type ChangeEndpoint = {
+  target?: Target;
+  environment?: string;
+  pins?: number[];
+  allowBreaking?: boolean;
+  reason?: string;
+};
+
+export type Why = { endpoint: string; ready: boolean; reason: string; fix: string | null; observedAt: string | null };
+
+export type Scope = string;
+
+export type ApiKey = {
+  id: string;
+  name: string;
+  /** null: every project. */
+  project: string | null;
+  scopes: Scope[];
+  createdAt: string;
+  createdBy: string;
+  expiresAt: string | null;
+  revokedAt: string | null;
+  lastUsedAt: string | null;
+  rotatedFrom: string | null;
+};
+
+/** The only answer that carries a key's secret: it cannot be shown again. */
+export type NewApiKey = ApiKey & { key: string };
+
+export type CreateKey = { name: string; scopes: Scope[]; project?: string | null; expiresAt?: string | null };
+
+export type AuditRecord = {
+  seq: number;
+  at: string;
+  project: string | null;
+  actor: string;
+  action: string;
+  resource: string;
+  detail: unknown;
+  reason: string | null;
+  requestId: string | null;
+  hash: string;
+};
+
+export type AuditVerdict = { intact: boolean; records: number; lastHash: string; brokenAt: number | null };
+
+export type ServerStatus = {
+  release: string;
+  startedAt: string;
+  generation: number;
+  inferenceUrl: string | null;
+  gateways: { instance: string; httpUrl: string; generation: number; observedAt: string }[];
+  counts: { models: number; versions: number; endpoints: number; endpointsReady: number };
+};
+
+export type Check = { name: string; outcome: 'pass' | 'warn' | 'fail'; detail: string; fix: string | null };
+
+/** RFC 9457 problem document. */
+export type Problem = {
+  type: string;
+  title: string;
+  status: number;
+  detail: string;
+  instance: string;
+  code: string;
+  pointer?: string;
+  errors?: { pointer: string; message: string }[];
+  hint?: string;
+  request_id: string;
+  retryable: boolean;
+  extra?: Record<string, unknown>;
+};
+
+/** Answer of the plain form. */
+export type PredictResponse = {
+  endpoint: string;
+  version: number;
+  predictions: ({ id: string } & Record<string, unknown>)[];
+};

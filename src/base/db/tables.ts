@@ -1,0 +1,122 @@
+/**
+ * The tables, as Kysely sees them. The same on every dialect: text for ids and times (RFC 3339, UTC, milliseconds), text for JSON
+ * documents, integers for counts. Every table of things that belong to someone carries `project_id`.
+ */
+export type Tables = {
+  meta: { key: string; value: string };
+  projects: { id: string; name: string; created_at: string };
+  api_keys: {
+    id: string;
+    project_id: string | null;
+    name: string;
+    secret_sha256: string;
+    /** JSON array of scopes. */
+    scopes: string;
+    created_at: string;
+    created_by: string;
+    expires_at: string | null;
+    revoked_at: string | null;
+    last_used_at: string | null;
+    /** The key this one replaces, which stays valid until it is revoked. */
+    rotated_from: string | null;
+  };
+  audit: {
+    seq: number;
+    at: string;
+    project: string | null;
+    actor: string;
+    action: string;
+    resource: string;
+    /** JSON: what changed, from and to. */
+    detail: string;
+    reason: string | null;
+    request_id: string | null;
+    previous_hash: string;
+    hash: string;
+  };
+  models: {
+    id: string;
+    project_id: string;
+    name: string;
+    description: string | null;
+    card: string | null;
+    tags: string;
+    revision: number;
+    next_version: number;
+    created_at: string;
+    created_by: string;
+  };
+  versions: {
+    id: string;
+    project_id: string;
+    model_id: string;
+    number: number;
+    /** `sha256:…` of the manifest. */
+    digest: string;
+    manifest: string;
+    format: string;
+    engine: string;
+    entry: string;
+    signature: string;
+    sample_request: string;
+    can_batch: number;
+    limits: string;
+    status: string;
+    status_reason: string | null;
+    validation: string | null;
+    estimated_memory_bytes: number;
+    measured_memory_bytes: number | null;
+    lineage: string;
+    tags: string;
+    card: string | null;
+    idempotency_key: string | null;
+    revision: number;
+    created_at: string;
+    created_by: string;
+  };
+  version_files: { project_id: string; version_id: string; path: string; digest: string; size_bytes: number };
+  aliases: {
+    project_id: string;
+    model_id: string;
+    name: string;
+    version: number;
+    revision: number;
+    updated_at: string;
+  };
+  alias_history: {
+    id: string;
+    project_id: string;
+    model_id: string;
+    name: string;
+    from_version: number | null;
+    to_version: number | null;
+    actor: string;
+    reason: string | null;
+    at: string;
+  };
+  blobs: { project_id: string; digest: string; size_bytes: number; created_at: string; touched_at: string };
+  uploads: {
+    id: string;
+    project_id: string;
+    digest: string;
+    size_bytes: number;
+    created_at: string;
+    expires_at: string;
+  };
+  endpoints: {
+    id: string;
+    project_id: string;
+    name: string;
+    environment: string;
+    model_id: string;
+    /** JSON: { version } or { alias }. */
+    target: string;
+    /** JSON array of version numbers. */
+    pins: string;
+    revision: number;
+    created_at: string;
+    created_by: string;
+    updated_at: string;
+  };
+};
+

@@ -1,0 +1,62 @@
+import { randomFillSync } from 'node:crypto';
+
+const POOL_BYTES = 4096;
+const pool = Buffer.allocUnsafe(POOL_BYTES);
+let poolAt = POOL_BYTES;
+let lastMs = 0;
+let sequence = 0;
+
+const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
+
+/**
+ * A UUIDv7 (RFC 9562 §5.7): 48 bits of Unix milliseconds, then a 12-bit counter in `rand_a` (§6.2 method 1) so that ids made
+ * by one process sort in the order they were made, then 62 random bits. A clock that steps back keeps the last
+ * millisecond until it catches up. Random bytes come from a pool: one system call per 500 ids.
+ */
+export function uuidv7(nowMs: number = Date.now()): string {
+  if (nowMs > lastMs) {
+    lastMs = nowMs;
+    sequence = 0;
+  } else if (++sequence > 0xfff) {
+    lastMs += 1;
+    sequence = 0;
+  }
+  if (poolAt + 8 > POOL_BYTES) {
+    randomFillSync(pool);
+    poolAt = 0;
+  }
+  const at = poolAt;
+  poolAt += 8;
+  const high = Math.floor(lastMs / 0x10000);
+  const low = lastMs & 0xffff;
+  return (
+    HEX[(high >>> 24) & 0xff]! +
+    HEX[(high >>> 16) & 0xff]! +
+    HEX[(high >>> 8) & 0xff]! +
+    HEX[high & 0xff]! +
+    '-' +
+    HEX[low >>> 8]! +
+    HEX[low & 0xff]! +
+    '-' +
+    HEX[0x70 | (sequence >>> 8)]! +
+    HEX[sequence & 0xff]! +
+    '-' +
+    HEX[0x80 | (pool[at]! & 0x3f)]! +
+    HEX[pool[at + 1]!]! +
+    '-' +
+    HEX[pool[at + 2]!]! +
+    HEX[pool[at + 3]!]! +
+    HEX[pool[at + 4]!]! +
+    HEX[pool[at + 5]!]! +
+    HEX[pool[at + 6]!]! +
+    HEX[pool[at + 7]!]!
+  );
+}
+
+/** Names of projects, models, aliases and endpoints. No slash, no `@`, no dots that climb: a name is never a path. */
+export const NAME_PATTERN = '^[a-z0-9][a-z0-9._-]{0,62}$';
+const NAME = new RegExp(NAME_PATTERN);
+
+export function isName(text: string): boolean {
+  return NAME.test(text);
+}

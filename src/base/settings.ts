@@ -1,0 +1,195 @@
+import { readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { parse as parseYaml } from 'yaml';
+import { SlipwayError } from './errors.ts';
+
+/**
+ * Every setting of a Slipway process: one row each. Read once at start, frozen, passed down. What people change while the
+ * server runs is API data, not a setting. `docs/reference/settings.md` is generated from this table.
+ */
+export type SettingRow<T> = {
+  readonly env: string;
+  readonly flag: string;
+  readonly default: T;
+  readonly parse: (text: string) => T;
+  readonly help: string;
+  readonly secret?: boolean;
+};
+
+const MIB = 1024 * 1024;
+const UNITS: Record<string, number> = { b: 1, kib: 1024, mib: MIB, gib: 1024 * MIB };
+const TIME_UNITS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+
+const text = (value: string): string => value;
+
+function integer(min: number, max: number): (value: string) => number {
+  return (value) => {
+    const n = Number(value);
+    if (!/^-?\d+$/.test(value.trim()) || n < min || n > max) throw new Error(`a whole number from ${min} to ${max}`);
+    return n;
+  };
+}
+
+function oneOf<const T extends string>(...allowed: T[]): (value: string) => T {
+  return (value) => {
+    if (!allowed.includes(value as T)) throw new Error(`one of ${allowed.join(', ')}`);
+    return value as T;
+  };
+}
+
+/** Sizes carry their unit: `64MiB`, `512KiB`, `2GiB`, `100b`. */
+function size(value: string): number {
+  const match = /^(\d+(?:\.\d+)?)\s*(b|kib|mib|gib)$/i.exec(value.trim());
+  if (!match) throw new Error('a size with its unit, such as 64MiB');
+  return Math.round(Number(match[1]) * UNITS[match[2]!.toLowerCase()]!);
+}
+
+/** Durations carry their unit: `500ms`, `30s`, `5m`, `1h`. Gives milliseconds. */
+function duration(value: string): number {
+  const match = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h)$/.exec(value.trim());
+  if (!match) throw new Error('a duration with its unit, such as 30s');
+  return Math.round(Number(match[1]) * TIME_UNITS[match[2]!]!);
+}
+
+function list(value: string): readonly string[] {
+  return value
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '');
+}
+
+function row<T>(env: string, flag: string, fallback: T, parse: (text: string) => T, help: string, secret = false) {
+  return { env, flag, default: fallback, parse, help, secret } satisfies SettingRow<T>;
+}
+
+export const SETTINGS = {
+  host: row('SLIPWAY_HOST', '--host', '127.0.0.1', text, 'Address to listen on. A public one needs SLIPWAY_INFERENCE_AUTH=required.'),
+  httpPort: row('SLIPWAY_HTTP_PORT', '--http-port', 8080, integer(0, 65535), 'Port of all inference over HTTP; 0 picks a free one.'),
+  controlPort: row('SLIPWAY_CONTROL_PORT', '--control-port', 8082, integer(0, 65535), 'Port of the management API; 0 picks a free one.'),
+  dataDir: row('SLIPWAY_DATA', '--data', './.slipway', text, 'Folder that holds everything Slipway writes.'),
+  inferenceAuth: row(
+    'SLIPWAY_INFERENCE_AUTH',
+    '--inference-auth',
+    'off' as 'off' | 'required',
+    oneOf('off', 'required'),
+    'Whether predictions need an API key. `off` is allowed on loopback addresses only. Management always needs a key.',
+  ),
+  allowedHosts: row(
+    'SLIPWAY_ALLOWED_HOSTS',
+    '--allowed-hosts',
+    [] as readonly string[],
+    list,
+    'Further host names, comma separated, that requests may name in Host and Origin, such as api.example.com.',
+  ),
+  logLevel: row(
+    'SLIPWAY_LOG_LEVEL',
+    '--log-level',
+    'info' as 'debug' | 'info' | 'warn' | 'error',
+    oneOf('debug', 'info', 'warn', 'error'),
+    'Least important log line that is written.',
+  ),
+  maxBodyBytes: row('SLIPWAY_MAX_BODY', '--max-body', 64 * MIB, size, 'Largest request body, also after decompression. Uploads of model files are not bound by it.'),
+  maxUploadBytes: row('SLIPWAY_MAX_UPLOAD', '--max-upload', 16 * 1024 * MIB, size, 'Largest file that may be uploaded.'),
+  maxConnections: row('SLIPWAY_MAX_CONNECTIONS', '--max-connections', 10_000, integer(1, 1_000_000), 'Open connections per listener; further ones are closed at once.'),
+  queueLimit: row('SLIPWAY_QUEUE_LIMIT', '--queue-limit', 1024, integer(1, 1_000_000), 'Requests that may wait for one version; further ones are refused with 503 at once.'),
+  requestTimeoutMs: row('SLIPWAY_REQUEST_TIMEOUT', '--request-timeout', 30_000, duration, 'Deadline of a prediction whose caller names none.'),
+  maxBatchRows: row('SLIPWAY_MAX_BATCH_ROWS', '--max-batch-rows', 256, integer(1, 65_536), 'Rows that may share one run of a model.'),
+  runTimeoutMs: row('SLIPWAY_RUN_TIMEOUT', '--run-timeout', 30_000, duration, 'Longest time one run of a model may take before its process is killed.'),
+  loadTimeoutMs: row('SLIPWAY_LOAD_TIMEOUT', '--load-timeout', 60_000, duration, 'Longest time loading a model may take before its process is killed.'),
+  runnerMemoryBytes: row('SLIPWAY_RUNNER_MEMORY', '--runner-memory', 2048 * MIB, size, 'Memory one runner process may use.'),
+  runnerThreads: row('SLIPWAY_RUNNER_THREADS', '--runner-threads', 1, integer(1, 256), 'Threads one run of a model may use, unless the version says otherwise.'),
+  drainMs: row('SLIPWAY_DRAIN', '--drain', 5_000, duration, 'How long a stopping gateway answers what is under way.'),
+  retryAfterS: row('SLIPWAY_RETRY_AFTER', '--retry-after', 1, integer(1, 3600), 'Seconds named in Retry-After when a queue is full.'),
+} as const;
+
+export type SettingName = keyof typeof SETTINGS;
+export type Settings = { readonly [K in SettingName]: (typeof SETTINGS)[K]['default'] };
+export type Origin = 'default' | 'file' | 'env' | 'flag';
+export type ReadSettings = { readonly settings: Settings; readonly origins: Readonly<Record<SettingName, Origin>> };
+
+/** The optional settings file inside the data folder: a flat map from setting name to value. */
+export const SETTINGS_FILE = 'settings.yaml';
+
+const NAMES = Object.keys(SETTINGS) as SettingName[];
+
+/**
+ * Reads all settings: default < file < environment < flag. Every fault is reported in one error.
+ * @param flags values by setting name, as typed on the command line
+ */
+export function readSettings(
+  env: Readonly<Record<string, string | undefined>>,
+  flags: Partial<Record<SettingName, string>> = {},
+): ReadSettings {
+  const values: Record<string, unknown> = {};
+  const origins = {} as Record<SettingName, Origin>;
+  const faults: { pointer: string; message: string }[] = [];
+  const take = (name: SettingName, from: Origin, given: string, where: string): void => {
+    try {
+      values[name] = SETTINGS[name].parse(given);
+      origins[name] = from;
+    } catch (error) {
+      const shown = SETTINGS[name].secret ? '(hidden)' : JSON.stringify(given);
+      faults.push({ pointer: `/${name}`, message: `${where} is ${shown}; it must be ${(error as Error).message}` });
+    }
+  };
+  for (const name of NAMES) {
+    values[name] = SETTINGS[name].default;
+    origins[name] = 'default';
+  }
+  const given = (name: SettingName): string | undefined => flags[name] ?? (env[SETTINGS[name].env] || undefined);
+  const dataDir = resolve(given('dataDir') ?? SETTINGS.dataDir.default);
+  for (const [key, value] of Object.entries(readSettingsFile(join(dataDir, SETTINGS_FILE), faults))) {
+    if (!NAMES.includes(key as SettingName) || key === 'dataDir') {
+      faults.push({ pointer: `/${key}`, message: `${SETTINGS_FILE} names a setting that does not exist` });
+    } else {
+      const asText = Array.isArray(value) ? value.join(',') : String(value);
+      take(key as SettingName, 'file', asText, `${key} in ${SETTINGS_FILE}`);
+    }
+  }
+  for (const name of NAMES) {
+    const fromEnv = env[SETTINGS[name].env];
+    if (fromEnv !== undefined && fromEnv !== '') take(name, 'env', fromEnv, SETTINGS[name].env);
+    const fromFlag = flags[name];
+    if (fromFlag !== undefined) take(name, 'flag', fromFlag, SETTINGS[name].flag);
+  }
+  values['dataDir'] = dataDir;
+  if (faults.length > 0) {
+    throw new SlipwayError('invalid_setting', faults.map((fault) => fault.message).join('; '), {
+      hint: '`slipway config` lists every setting, its value and where it comes from.',
+      fields: faults,
+    });
+  }
+  return { settings: Object.freeze(values) as Settings, origins };
+}
+
+function readSettingsFile(path: string, faults: { pointer: string; message: string }[]): Record<string, unknown> {
+  let source: string;
+  try {
+    source = readFileSync(path, 'utf8');
+  } catch {
+    return {}; // no file, or no data folder yet
+  }
+  try {
+    const parsed: unknown = parseYaml(source);
+    if (parsed === null) return {};
+    if (typeof parsed === 'object' && !Array.isArray(parsed)) return parsed as Record<string, unknown>;
+    faults.push({ pointer: '', message: `${SETTINGS_FILE} must be a map from setting names to values` });
+  } catch (error) {
+    faults.push({ pointer: '', message: `${SETTINGS_FILE} cannot be read: ${(error as Error).message}` });
+  }
+  return {};
+}
+
+const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|::1|\[::1\])$/;
+
+export function isLoopback(host: string): boolean {
+  return LOOPBACK.test(host);
+}
+
+/** A public address without authentication never starts: it is how model servers were taken over (see SECURITY.md). */
+export function assertSafeBind(settings: Pick<Settings, 'host' | 'inferenceAuth'>): void {
+  if (isLoopback(settings.host) || settings.inferenceAuth === 'required') return;
+  throw new SlipwayError('unsafe_bind', `${settings.host} can be reached from other machines and predictions need no key`, {
+    hint: 'Set SLIPWAY_INFERENCE_AUTH=required, or listen on 127.0.0.1.',
+  });
+}

@@ -1,0 +1,108 @@
+/**
+ * The numbered document by which control tells gateways what to serve. Control writes it, pushes it over the control socket and
+ * a gateway keeps its last one on disk: with it a gateway serves, and restarts, while control is down.
+ */
+import type { Signature } from '../../registry/signature.ts';
+
+export type DesiredState = {
+  /** Version of this document's form. A gateway refuses a form it does not know and keeps the last state. */
+  readonly schema: 1;
+  /** Grows by at least one with every change; a gateway ignores a document that is not newer. Survives control's restarts. */
+  readonly generation: number;
+  readonly endpoints: readonly DesiredEndpoint[];
+  readonly versions: readonly DesiredVersion[];
+  readonly keys: readonly DesiredKey[];
+};
+
+export type DesiredEndpoint = {
+  readonly project: string;
+  readonly name: string;
+  readonly environment: string;
+  readonly model: string;
+  /** The version that answers calls which pin none. */
+  readonly version: number;
+  /** Further versions kept loaded, reached by `name@version` only. */
+  readonly pins: readonly number[];
+};
+
+export type DesiredVersion = {
+  readonly project: string;
+  readonly model: string;
+  readonly version: number;
+  /** SHA-256 of the manifest, `sha256:…`: the version's identity. */
+  readonly digest: string;
+  readonly engine: string;
+  /** Path, inside the artifact, of the file the engine opens. */
+  readonly entry: string;
+  readonly files: readonly ArtifactFile[];
+  readonly signature: Signature;
+  /** Whether rows of different callers may share a run: proven by validation, see `validation.ts`. */
+  readonly canBatch: boolean;
+  /** A request in the plain form that the model is known to answer; the gateway warms the runner with it. */
+  readonly sampleRequest: SampleRequest;
+  readonly limits: RunnerLimits;
+};
+
+export type ArtifactFile = { readonly path: string; readonly digest: string; readonly sizeBytes: number };
+
+/** A body of the plain form. */
+export type SampleRequest =
+  | { readonly records: readonly Record<string, unknown>[] }
+  | { readonly inputs: Record<string, unknown> };
+
+export type RunnerLimits = {
+  readonly memoryBytes: number;
+  readonly loadTimeoutMs: number;
+  readonly runTimeoutMs: number;
+  readonly threads: number;
+  /** Rows that may share one run. */
+  readonly maxBatchRows: number;
+  /** Calls that may wait for this version. */
+  readonly queueLimit: number;
+};
+
+export type DesiredKey = {
+  readonly id: string;
+  /** null: every project. */
+  readonly project: string | null;
+  /** Hex SHA-256 of the key's secret part. */
+  readonly secretSha256: string;
+  readonly scopes: readonly string[];
+  /** RFC 3339, or null. */
+  readonly expiresAt: string | null;
+};
+
+/** What a gateway sees, sent to control on every change and every few seconds. Control keeps it in memory only. */
+export type ObservedState = {
+  readonly instance: string;
+  /** Base URL of the gateway's HTTP listener. */
+  readonly httpUrl: string;
+  readonly generation: number;
+  readonly observedAt: string;
+  readonly versions: readonly ObservedVersion[];
+  readonly endpoints: readonly ObservedEndpoint[];
+};
+
+export type VersionState = 'loading' | 'warming' | 'ready' | 'restarting' | 'quarantined' | 'failed' | 'draining';
+
+export type ObservedVersion = {
+  readonly project: string;
+  readonly model: string;
+  readonly version: number;
+  readonly state: VersionState;
+  /** One sentence: why it is not ready; null when it is. */
+  readonly reason: string | null;
+  readonly since: string;
+  readonly memoryBytes: number | null;
+  readonly restarts: number;
+  readonly waiting: number;
+};
+
+export type ObservedEndpoint = {
+  readonly project: string;
+  readonly name: string;
+  /** The version that answers now: the last one that became ready, until the desired one is. */
+  readonly servingVersion: number | null;
+  readonly ready: boolean;
+  readonly reason: string | null;
+};

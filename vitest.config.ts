@@ -1,0 +1,13 @@
+import { defineConfig } from 'vitest/config';
+
+// Optional suites (containers, foreign clients) have configurations of their own, so `npm test` never needs what they need.
+export default defineConfig({
+  test: {
+    include: ['src/**/*.test.ts', 'sdk/**/*.test.ts', 'test/**/*.test.ts'],
+    exclude: ['**/node_modules/**', 'test/clients/**', 'test/container/**'],
+    pool: 'forks',
+    maxWorkers: 2,
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+  },
+});
