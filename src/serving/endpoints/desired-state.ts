@@ -35,6 +35,8 @@ export type DesiredVersion = {
   /** Path, inside the artifact, of the file the engine opens. */
   readonly entry: string;
   readonly files: readonly ArtifactFile[];
+  /** Folder of the blobs, relative to the data folder: a blob lies at `<blobFolder>/sha256/<2 hex>/<64 hex>`. */
+  readonly blobFolder: string;
   readonly signature: Signature;
   /** Whether rows of different callers may share a run: proven by validation, see `validation.ts`. */
   readonly canBatch: boolean;

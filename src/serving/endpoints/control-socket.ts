@@ -1,0 +1,118 @@
+import { chmodSync, rmSync } from 'node:fs';
+import { createServer, type Server, type Socket } from 'node:net';
+import type { Logger } from '../../base/log.ts';
+import { createLineReader } from './control-line.ts';
+import type { DesiredState, ObservedState } from './desired-state.ts';
+
+/** Relative: processes run with `<data>/run` as working directory, because a socket's path may have only about 100 bytes. */
+export const CONTROL_SOCKET = 'control.sock';
+
+export type ConnectedGateway = {
+  readonly instance: string;
+  readonly httpUrl: string;
+  observed: ObservedState | null;
+  metricsText: string;
+  /** Generation of the state it was last sent. */
+  sentGeneration: number;
+};
+
+export type ControlSocket = {
+  gateways(): readonly ConnectedGateway[];
+  /** Sends a state to every gateway, and to those that connect later. */
+  publish(state: DesiredState): void;
+  /** Calls back on every observation, for those who wait for one. */
+  onObserved(listener: () => void): () => void;
+  close(): Promise<void>;
+};
+
+type GatewayMessage =
+  | { type: 'hello'; instance: string; httpUrl: string; generation: number }
+  | { type: 'observed'; observed: ObservedState }
+  | { type: 'metrics'; text: string };
+
+/**
+ * Control's end of the line to its gateways. A gateway that cannot take a state (its socket is full) gets the newest one once it
+ * drains: states replace one another, so only the last matters.
+ */
+export async function listenControlSocket(deps: { log: Logger }): Promise<ControlSocket> {
+  const { log } = deps;
+  const gateways = new Map<Socket, ConnectedGateway>();
+  const listeners = new Set<() => void>();
+  let current: DesiredState | null = null;
+
+  const send = (socket: Socket, gateway: ConnectedGateway): void => {
+    if (current === null || current.generation === gateway.sentGeneration || socket.writableNeedDrain) return;
+    gateway.sentGeneration = current.generation;
+    socket.write(`${JSON.stringify({ type: 'state', state: current })}\n`);
+  };
+
+  const take = (socket: Socket, message: GatewayMessage): void => {
+    const known = gateways.get(socket);
+    switch (message.type) {
+      case 'hello': {
+        const { instance, httpUrl } = message;
+        const gateway = { instance, httpUrl, observed: null, metricsText: '', sentGeneration: -1 };
+        gateways.set(socket, gateway);
+        log.info({ instance, generation: message.generation }, 'gateway connected');
+        send(socket, gateway);
+        break;
+      }
+      case 'observed':
+        if (known) known.observed = message.observed;
+        for (const listener of listeners) listener();
+        break;
+      case 'metrics':
+        if (known) known.metricsText = message.text;
+        break;
+      default:
+        log.warn({ type: (message as { type: unknown }).type }, 'unknown message from a gateway');
+    }
+  };
+
+  const server: Server = createServer((socket) => {
+    socket.on(
+      'data',
+      createLineReader(
+        (message) => take(socket, message as GatewayMessage),
+        (fault) => {
+          log.error({ fault }, 'a gateway sent what is not a message; closing its connection');
+          socket.destroy();
+        },
+      ),
+    );
+    socket.on('drain', () => {
+      const gateway = gateways.get(socket);
+      if (gateway) send(socket, gateway);
+    });
+    socket.on('error', () => socket.destroy());
+    socket.on('close', () => {
+      const gone = gateways.get(socket);
+      gateways.delete(socket);
+      if (gone) log.warn({ instance: gone.instance }, 'gateway disconnected');
+      for (const listener of listeners) listener();
+    });
+  });
+  // A socket file left by a killed process refuses connections; the database's lock already proves that no other control runs.
+  rmSync(CONTROL_SOCKET, { force: true });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(CONTROL_SOCKET, resolve);
+  });
+  chmodSync(CONTROL_SOCKET, 0o600);
+
+  return {
+    gateways: () => [...gateways.values()],
+    publish(state) {
+      current = state;
+      for (const [socket, gateway] of gateways) send(socket, gateway);
+    },
+    onObserved(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    async close() {
+      for (const socket of gateways.keys()) socket.destroy();
+      await new Promise<void>((resolve) => server.close(() => resolve()));
+    },
+  };
+}

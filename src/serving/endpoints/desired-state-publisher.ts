@@ -1,0 +1,63 @@
+import type { Database } from '../../base/db/database.ts';
+import type { Logger } from '../../base/log.ts';
+import type { ConnectedGateway, ControlSocket } from './control-socket.ts';
+import type { DesiredState, ObservedState } from './desired-state.ts';
+import { numberDesiredState } from './desired-state-store.ts';
+
+export type DesiredStatePublisher = {
+  /** Never rejects. Reads the database and sends the state to the gateways if it changed. Callers of the same moment share one reading. */
+  publish(): Promise<void>;
+  generation(): number;
+  gateways(): readonly ConnectedGateway[];
+  observed(): readonly ObservedState[];
+};
+
+const RETRY_MS = 1000;
+
+export function createDesiredStatePublisher(deps: {
+  database: Database;
+  socket: ControlSocket;
+  log: Logger;
+}): DesiredStatePublisher {
+  const { database, socket, log } = deps;
+  let current: DesiredState | null = null;
+  let running: Promise<void> | null = null;
+  let next: Promise<void> | null = null;
+
+  const readAndSend = async (): Promise<void> => {
+    let state: DesiredState;
+    try {
+      state = await database.transaction((tx) => numberDesiredState(tx));
+    } catch (error) {
+      // The change itself is committed and acknowledged; gateways get it as soon as the database can be written again.
+      log.error({ err: error }, 'the desired state could not be numbered; trying again');
+      setTimeout(() => void publisher.publish(), RETRY_MS).unref();
+      return;
+    }
+    if (state.generation === current?.generation) return;
+    current = state;
+    socket.publish(state);
+    log.info({ generation: state.generation, endpoints: state.endpoints.length }, 'desired state published');
+  };
+
+  const publisher: DesiredStatePublisher = {
+    publish() {
+      // A reading under way may have started before the caller's commit, so it does not count for this caller.
+      if (running === null) {
+        running = readAndSend().finally(() => {
+          running = null;
+        });
+        return running;
+      }
+      next ??= running.then(() => {
+        next = null;
+        return publisher.publish();
+      });
+      return next;
+    },
+    generation: () => current?.generation ?? 0,
+    gateways: () => socket.gateways(),
+    observed: () => socket.gateways().flatMap((one) => (one.observed ? [one.observed] : [])),
+  };
+  return publisher;
+}

@@ -1,0 +1,205 @@
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import type { FastifyInstance } from 'fastify';
+import { Type } from 'typebox';
+import { callOf, setEtag } from '../../base/http/management-server.ts';
+import { decodeCursor, PageQuery, pageOf } from '../../base/http/paging.ts';
+import { NAME_PATTERN } from '../../base/ids.ts';
+import type { EndpointService } from './endpoint-service.ts';
+
+const Name = Type.String({ pattern: NAME_PATTERN, examples: ['churn'] });
+const Nullable = <T extends Parameters<typeof Type.Union>[0][number]>(type: T) => Type.Union([type, Type.Null()]);
+
+export const TargetSchema = Type.Union(
+  [
+    Type.Object({ version: Type.Integer({ minimum: 1 }) }, { additionalProperties: false }),
+    Type.Object({ alias: Name }, { additionalProperties: false }),
+  ],
+  { description: 'A fixed version, or an alias that is followed.' },
+);
+
+const LoadedVersion = Type.Object({
+  version: Type.Integer(),
+  state: Type.Union(
+    (['loading', 'warming', 'ready', 'restarting', 'quarantined', 'failed', 'draining'] as const).map((state) =>
+      Type.Literal(state),
+    ),
+  ),
+  reason: Nullable(Type.String()),
+  since: Type.String(),
+  memoryBytes: Nullable(Type.Integer()),
+  restarts: Type.Integer(),
+  waiting: Type.Integer(),
+});
+
+export const EndpointSchema = Type.Object({
+  project: Name,
+  name: Name,
+  environment: Name,
+  model: Name,
+  target: TargetSchema,
+  targetVersion: Nullable(
+    Type.Integer({ description: 'The version the target names now; null when its alias is gone.' }),
+  ),
+  pins: Type.Array(Type.Integer()),
+  url: Nullable(Type.String({ description: 'Where predictions are sent.' })),
+  status: Type.Object({
+    state: Type.Union(
+      (['ready', 'starting', 'updating', 'failed', 'unknown'] as const).map((state) => Type.Literal(state)),
+    ),
+    reason: Nullable(Type.String()),
+    fix: Nullable(Type.String()),
+    servingVersion: Nullable(Type.Integer()),
+    versions: Type.Array(LoadedVersion),
+    observedAt: Nullable(Type.String()),
+  }),
+  revision: Type.Integer(),
+  createdAt: Type.String(),
+  createdBy: Type.String(),
+  updatedAt: Type.String(),
+});
+
+const Pins = Type.Array(Type.Integer({ minimum: 1 }), {
+  maxItems: 16,
+  description: 'Further versions kept loaded, reached by name@version.',
+});
+
+const CreateEndpointBody = Type.Object(
+  { name: Name, model: Name, target: TargetSchema, environment: Type.Optional(Name), pins: Type.Optional(Pins) },
+  { additionalProperties: false },
+);
+
+const ChangeEndpointBody = Type.Object(
+  {
+    target: Type.Optional(TargetSchema),
+    environment: Type.Optional(Name),
+    pins: Type.Optional(Pins),
+    allowBreaking: Type.Optional(Type.Boolean()),
+    reason: Type.Optional(Type.String({ maxLength: 1000 })),
+  },
+  { additionalProperties: false },
+);
+
+export const WhySchema = Type.Object({
+  endpoint: Name,
+  ready: Type.Boolean(),
+  reason: Type.String(),
+  fix: Nullable(Type.String()),
+  observedAt: Nullable(Type.String()),
+});
+
+const ByName = Type.Object({ endpoint: Name });
+const DryRun = Type.Object({ dryRun: Type.Optional(Type.Union([Type.Literal('1'), Type.Literal('true')])) });
+const tags = ['endpoints'];
+
+/** Mounted once for the default project and once for named ones. */
+export function registerEndpointRoutes(instance: FastifyInstance, endpoints: EndpointService): void {
+  const scope = instance.withTypeProvider<TypeBoxTypeProvider>();
+
+  scope.get(
+    '/endpoints',
+    {
+      config: { permission: 'read' },
+      schema: {
+        tags,
+        summary: 'List endpoints',
+        querystring: PageQuery,
+        response: { 200: Type.Object({ items: Type.Array(EndpointSchema), nextCursor: Nullable(Type.String()) }) },
+      },
+    },
+    async (request) => {
+      const { limit, after } = decodeCursor(request.query);
+      const items = await endpoints.list(callOf(request), { after, limit: limit + 1 });
+      return pageOf(items, limit, (item) => item.name);
+    },
+  );
+
+  scope.post(
+    '/endpoints',
+    {
+      config: { permission: 'deploy' },
+      schema: {
+        tags,
+        summary: 'Create an endpoint',
+        querystring: DryRun,
+        body: CreateEndpointBody,
+        response: { 200: EndpointSchema, 201: EndpointSchema },
+      },
+    },
+    async (request, reply) => {
+      const call = callOf(request);
+      const endpoint = await endpoints.create(call, request.body);
+      setEtag(reply, endpoint.revision);
+      return reply.code(call.dryRun ? 200 : 201).send(endpoint);
+    },
+  );
+
+  scope.get(
+    '/endpoints/:endpoint',
+    {
+      config: { permission: 'read' },
+      schema: {
+        tags,
+        summary: 'Show an endpoint and its observed status',
+        params: ByName,
+        response: { 200: EndpointSchema },
+      },
+    },
+    async (request, reply) => {
+      const endpoint = await endpoints.get(callOf(request), request.params.endpoint);
+      setEtag(reply, endpoint.revision);
+      return endpoint;
+    },
+  );
+
+  scope.patch(
+    '/endpoints/:endpoint',
+    {
+      config: { permission: 'deploy' },
+      schema: {
+        tags,
+        summary: 'Move an endpoint to another version, or change its pins or environment',
+        params: ByName,
+        querystring: DryRun,
+        body: ChangeEndpointBody,
+        response: { 200: EndpointSchema },
+      },
+    },
+    async (request, reply) => {
+      const endpoint = await endpoints.update(callOf(request), request.params.endpoint, request.body);
+      setEtag(reply, endpoint.revision);
+      return endpoint;
+    },
+  );
+
+  scope.delete(
+    '/endpoints/:endpoint',
+    {
+      config: { permission: 'deploy' },
+      schema: {
+        tags,
+        summary: 'Delete an endpoint',
+        params: ByName,
+        querystring: DryRun,
+        response: { 204: Type.Null() },
+      },
+    },
+    async (request, reply) => {
+      await endpoints.remove(callOf(request), request.params.endpoint);
+      return reply.code(204).send(null);
+    },
+  );
+
+  scope.get(
+    '/endpoints/:endpoint/why',
+    {
+      config: { permission: 'read' },
+      schema: {
+        tags,
+        summary: 'Why an endpoint is, or is not, ready: the observed reason in one sentence, with the fix',
+        params: ByName,
+        response: { 200: WhySchema },
+      },
+    },
+    async (request) => endpoints.why(callOf(request), request.params.endpoint),
+  );
+}

@@ -1,0 +1,61 @@
+import type { Db } from '../../base/db/database.ts';
+import type { DesiredStatePublisher } from '../endpoints/desired-state-publisher.ts';
+import type { EndpointStatus } from '../endpoints/endpoint.ts';
+import { assessEndpoint } from '../endpoints/endpoint.ts';
+import { listAllEndpoints } from '../endpoints/endpoint-store.ts';
+import { countRows } from './status-store.ts';
+
+export type ServerStatus = {
+  readonly release: string;
+  readonly startedAt: string;
+  readonly generation: number;
+  readonly inferenceUrl: string | null;
+  readonly gateways: readonly { instance: string; httpUrl: string; generation: number; observedAt: string }[];
+  readonly counts: { models: number; versions: number; endpoints: number; endpointsReady: number };
+};
+
+export type EndpointAtAGlance = { readonly project: string; readonly name: string; readonly status: EndpointStatus };
+
+/** Every endpoint of every project with its observed status: what `doctor` and the counts are made of. */
+export async function assessAllEndpoints(
+  db: Db,
+  publisher: DesiredStatePublisher,
+  now: Date,
+): Promise<EndpointAtAGlance[]> {
+  const specs = await listAllEndpoints(db);
+  return specs.map((spec) => ({
+    project: spec.project,
+    name: spec.name,
+    status: assessEndpoint(spec, publisher.generation(), publisher.observed(), now),
+  }));
+}
+
+export async function readServerStatus(deps: {
+  db: Db;
+  publisher: DesiredStatePublisher;
+  release: string;
+  startedAt: Date;
+  now: Date;
+}): Promise<ServerStatus> {
+  const { db, publisher } = deps;
+  const endpoints = await assessAllEndpoints(db, publisher, deps.now);
+  const gateways = publisher.observed();
+  return {
+    release: deps.release,
+    startedAt: deps.startedAt.toISOString(),
+    generation: publisher.generation(),
+    inferenceUrl: publisher.gateways()[0]?.httpUrl ?? null,
+    gateways: gateways.map(({ instance, httpUrl, generation, observedAt }) => ({
+      instance,
+      httpUrl,
+      generation,
+      observedAt,
+    })),
+    counts: {
+      models: await countRows(db, 'models'),
+      versions: await countRows(db, 'versions'),
+      endpoints: endpoints.length,
+      endpointsReady: endpoints.filter((one) => one.status.state === 'ready').length,
+    },
+  };
+}

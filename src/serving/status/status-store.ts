@@ -1,0 +1,34 @@
+import type { Db } from '../../base/db/database.ts';
+
+export async function countRows(db: Db, table: 'models' | 'versions'): Promise<number> {
+  const row = await db
+    .selectFrom(table)
+    .select((e) => e.fn.countAll<number>().as('n'))
+    .executeTakeFirstOrThrow();
+  return Number(row.n);
+}
+
+/** Live keys that expire before `before` (RFC 3339). */
+export async function listKeysExpiringBefore(db: Db, before: string): Promise<{ name: string; expiresAt: string }[]> {
+  const rows = await db
+    .selectFrom('api_keys')
+    .select(['name', 'expires_at'])
+    .where('revoked_at', 'is', null)
+    .where('expires_at', 'is not', null)
+    .where('expires_at', '<', before)
+    .orderBy('expires_at')
+    .execute();
+  return rows.map((row) => ({ name: row.name, expiresAt: row.expires_at ?? '' }));
+}
+
+export async function listFailedVersions(db: Db): Promise<string[]> {
+  const rows = await db
+    .selectFrom('versions')
+    .innerJoin('models', 'models.id', 'versions.model_id')
+    .select(['models.name as model', 'versions.number as number'])
+    .where('versions.status', '=', 'failed')
+    .orderBy('versions.created_at', 'desc')
+    .limit(20)
+    .execute();
+  return rows.map((row) => `${row.model}@${row.number}`);
+}
