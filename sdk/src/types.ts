@@ -213,8 +213,8 @@ export type Endpoint = {
   environment: string;
   model: string;
   target: Target;
-  /** The version the target names now. */
-  targetVersion: number;
+  /** The version the target names now; null when its alias was removed. */
+  targetVersion: number | null;
   pins: number[];
   /** Where clients send predictions, when a gateway is connected. */
   url: string | null;

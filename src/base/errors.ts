@@ -75,6 +75,7 @@ export const ERRORS = {
   port_taken: { kind: 'conflict', title: 'The port is taken' },
   data_locked: { kind: 'conflict', title: 'The data folder is used by another process' },
   data_newer: { kind: 'conflict', title: 'The data folder was written by a newer release' },
+  data_corrupt: { kind: 'internal', title: 'The database file is damaged' },
   data_unsafe: { kind: 'internal', title: 'The database does not keep the durability promised' },
   unsafe_bind: { kind: 'invalid', title: 'A public address without authentication is refused' },
   internal: { kind: 'internal', title: 'Something failed inside Slipway' },

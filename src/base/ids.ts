@@ -56,7 +56,8 @@ export function uuidv7(nowMs: number = Date.now()): string {
 /** Names of projects, models, aliases and endpoints. No slash, no `@`, no dots that climb: a name is never a path. */
 export const NAME_PATTERN = '^[a-z0-9][a-z0-9._-]{0,62}$';
 const NAME = new RegExp(NAME_PATTERN);
-export const NAME_RULE = 'it starts with a lower-case letter or a digit and has at most 63 of a-z, 0-9, dot, dash and underscore';
+export const NAME_RULE =
+  'it starts with a lower-case letter or a digit and has at most 63 of a-z, 0-9, dot, dash and underscore';
 
 export function isName(text: string): boolean {
   return NAME.test(text);

@@ -63,9 +63,27 @@ function row<T>(env: string, flag: string, fallback: T, parse: (text: string) =>
 }
 
 export const SETTINGS = {
-  host: row('SLIPWAY_HOST', '--host', '127.0.0.1', text, 'Address to listen on. A public one needs SLIPWAY_INFERENCE_AUTH=required.'),
-  httpPort: row('SLIPWAY_HTTP_PORT', '--http-port', 8080, integer(0, 65535), 'Port of all inference over HTTP; 0 picks a free one.'),
-  controlPort: row('SLIPWAY_CONTROL_PORT', '--control-port', 8082, integer(0, 65535), 'Port of the management API; 0 picks a free one.'),
+  host: row(
+    'SLIPWAY_HOST',
+    '--host',
+    '127.0.0.1',
+    text,
+    'Address to listen on. A public one needs SLIPWAY_INFERENCE_AUTH=required.',
+  ),
+  httpPort: row(
+    'SLIPWAY_HTTP_PORT',
+    '--http-port',
+    8080,
+    integer(0, 65535),
+    'Port of all inference over HTTP; 0 picks a free one.',
+  ),
+  controlPort: row(
+    'SLIPWAY_CONTROL_PORT',
+    '--control-port',
+    8082,
+    integer(0, 65535),
+    'Port of the management API; 0 picks a free one.',
+  ),
   dataDir: row('SLIPWAY_DATA', '--data', './.slipway', text, 'Folder that holds everything Slipway writes.'),
   inferenceAuth: row(
     'SLIPWAY_INFERENCE_AUTH',
@@ -88,18 +106,84 @@ export const SETTINGS = {
     oneOf('debug', 'info', 'warn', 'error'),
     'Least important log line that is written.',
   ),
-  maxBodyBytes: row('SLIPWAY_MAX_BODY', '--max-body', 64 * MIB, size, 'Largest request body, also after decompression. Uploads of model files are not bound by it.'),
-  maxUploadBytes: row('SLIPWAY_MAX_UPLOAD', '--max-upload', 16 * 1024 * MIB, size, 'Largest file that may be uploaded.'),
-  maxConnections: row('SLIPWAY_MAX_CONNECTIONS', '--max-connections', 10_000, integer(1, 1_000_000), 'Open connections per listener; further ones are closed at once.'),
-  queueLimit: row('SLIPWAY_QUEUE_LIMIT', '--queue-limit', 1024, integer(1, 1_000_000), 'Requests that may wait for one version; further ones are refused with 503 at once.'),
-  requestTimeoutMs: row('SLIPWAY_REQUEST_TIMEOUT', '--request-timeout', 30_000, duration, 'Deadline of a prediction whose caller names none.'),
-  maxBatchRows: row('SLIPWAY_MAX_BATCH_ROWS', '--max-batch-rows', 256, integer(1, 65_536), 'Rows that may share one run of a model.'),
-  runTimeoutMs: row('SLIPWAY_RUN_TIMEOUT', '--run-timeout', 30_000, duration, 'Longest time one run of a model may take before its process is killed.'),
-  loadTimeoutMs: row('SLIPWAY_LOAD_TIMEOUT', '--load-timeout', 60_000, duration, 'Longest time loading a model may take before its process is killed.'),
-  runnerMemoryBytes: row('SLIPWAY_RUNNER_MEMORY', '--runner-memory', 2048 * MIB, size, 'Memory one runner process may use.'),
-  runnerThreads: row('SLIPWAY_RUNNER_THREADS', '--runner-threads', 1, integer(1, 256), 'Threads one run of a model may use, unless the version says otherwise.'),
+  maxBodyBytes: row(
+    'SLIPWAY_MAX_BODY',
+    '--max-body',
+    64 * MIB,
+    size,
+    'Largest request body, also after decompression. Uploads of model files are not bound by it.',
+  ),
+  maxUploadBytes: row(
+    'SLIPWAY_MAX_UPLOAD',
+    '--max-upload',
+    16 * 1024 * MIB,
+    size,
+    'Largest file that may be uploaded.',
+  ),
+  maxConnections: row(
+    'SLIPWAY_MAX_CONNECTIONS',
+    '--max-connections',
+    10_000,
+    integer(1, 1_000_000),
+    'Open connections per listener; further ones are closed at once.',
+  ),
+  queueLimit: row(
+    'SLIPWAY_QUEUE_LIMIT',
+    '--queue-limit',
+    1024,
+    integer(1, 1_000_000),
+    'Requests that may wait for one version; further ones are refused with 503 at once.',
+  ),
+  requestTimeoutMs: row(
+    'SLIPWAY_REQUEST_TIMEOUT',
+    '--request-timeout',
+    30_000,
+    duration,
+    'Deadline of a prediction whose caller names none.',
+  ),
+  maxBatchRows: row(
+    'SLIPWAY_MAX_BATCH_ROWS',
+    '--max-batch-rows',
+    256,
+    integer(1, 65_536),
+    'Rows that may share one run of a model.',
+  ),
+  runTimeoutMs: row(
+    'SLIPWAY_RUN_TIMEOUT',
+    '--run-timeout',
+    30_000,
+    duration,
+    'Longest time one run of a model may take before its process is killed.',
+  ),
+  loadTimeoutMs: row(
+    'SLIPWAY_LOAD_TIMEOUT',
+    '--load-timeout',
+    60_000,
+    duration,
+    'Longest time loading a model may take before its process is killed.',
+  ),
+  runnerMemoryBytes: row(
+    'SLIPWAY_RUNNER_MEMORY',
+    '--runner-memory',
+    2048 * MIB,
+    size,
+    'Memory one runner process may use.',
+  ),
+  runnerThreads: row(
+    'SLIPWAY_RUNNER_THREADS',
+    '--runner-threads',
+    1,
+    integer(1, 256),
+    'Threads one run of a model may use, unless the version says otherwise.',
+  ),
   drainMs: row('SLIPWAY_DRAIN', '--drain', 5_000, duration, 'How long a stopping gateway answers what is under way.'),
-  retryAfterS: row('SLIPWAY_RETRY_AFTER', '--retry-after', 1, integer(1, 3600), 'Seconds named in Retry-After when a queue is full.'),
+  retryAfterS: row(
+    'SLIPWAY_RETRY_AFTER',
+    '--retry-after',
+    1,
+    integer(1, 3600),
+    'Seconds named in Retry-After when a queue is full.',
+  ),
 } as const;
 
 export type SettingName = keyof typeof SETTINGS;
@@ -189,7 +273,11 @@ export function isLoopback(host: string): boolean {
 /** A public address without authentication never starts: it is how model servers were taken over (see SECURITY.md). */
 export function assertSafeBind(settings: Pick<Settings, 'host' | 'inferenceAuth'>): void {
   if (isLoopback(settings.host) || settings.inferenceAuth === 'required') return;
-  throw new SlipwayError('unsafe_bind', `${settings.host} can be reached from other machines and predictions need no key`, {
-    hint: 'Set SLIPWAY_INFERENCE_AUTH=required, or listen on 127.0.0.1.',
-  });
+  throw new SlipwayError(
+    'unsafe_bind',
+    `${settings.host} can be reached from other machines and predictions need no key`,
+    {
+      hint: 'Set SLIPWAY_INFERENCE_AUTH=required, or listen on 127.0.0.1.',
+    },
+  );
 }

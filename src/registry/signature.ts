@@ -42,3 +42,157 @@ export type Signature = {
   readonly inputs: readonly TensorSpec[];
   readonly outputs: readonly TensorSpec[];
 };
+
+/** One difference between two signatures, as the API shows it. */
+export type SignatureChange = {
+  /** Where, e.g. `inputs/age/datatype`. */
+  readonly path: string;
+  readonly change: 'added' | 'removed' | 'changed';
+  readonly from: string | null;
+  readonly to: string | null;
+  /** Whether a caller of the old signature would fail or be answered differently. */
+  readonly breaking: boolean;
+  readonly reason: string;
+};
+
+export type SignatureDiff = { readonly breaking: boolean; readonly changes: readonly SignatureChange[] };
+
+/**
+ * What changes for callers who move from one signature to another. Breaking:
+ * - inputs: one is removed or renamed, a required one is new, an optional one becomes required, another datatype, another number of
+ *   dimensions or a size that takes less than before, feature names removed, renamed or in another order;
+ * - outputs: one is removed or renamed, another datatype, another number of dimensions, a size that is another one or no longer
+ *   fixed, class labels added, removed, renamed or in another order (the plain form answers by label).
+ *
+ * Not breaking: a new optional input, an input that becomes optional or takes more sizes, feature names where there were none, a new output,
+ * a size that becomes fixed in an output, other names of free dimensions, another order of inputs or outputs (they go by name).
+ */
+export function diffSignatures(from: Signature, to: Signature): SignatureDiff {
+  const changes = [
+    ...diffTensors('inputs', from.inputs, to.inputs, diffInput),
+    ...diffTensors('outputs', from.outputs, to.outputs, diffOutput),
+  ];
+  return { breaking: changes.some((change) => change.breaking), changes };
+}
+
+function diffTensors(
+  side: 'inputs' | 'outputs',
+  from: readonly TensorSpec[],
+  to: readonly TensorSpec[],
+  diffPair: (path: string, from: TensorSpec, to: TensorSpec) => SignatureChange[],
+): SignatureChange[] {
+  const before = new Map(from.map((tensor) => [tensor.name, tensor]));
+  const after = new Map(to.map((tensor) => [tensor.name, tensor]));
+  const added = to.filter((tensor) => !before.has(tensor.name));
+  const changes: SignatureChange[] = [];
+  for (const tensor of from) {
+    const path = `${side}/${tensor.name}`;
+    const now = after.get(tensor.name);
+    if (now) {
+      changes.push(...diffPair(path, tensor, now));
+      continue;
+    }
+    const twin = added.find((other) => typeText(other) === typeText(tensor));
+    const renamed = twin ? `; ${twin.name} has the same type, so it may be its new name` : '';
+    const reason = side === 'inputs' ? 'calls that send it are refused' : 'callers that read it find nothing';
+    changes.push({
+      path,
+      change: 'removed',
+      from: typeText(tensor),
+      to: null,
+      breaking: true,
+      reason: reason + renamed,
+    });
+  }
+  for (const tensor of added) {
+    const required = side === 'inputs' && tensor.optional !== true;
+    const reason = required
+      ? 'a new required input: calls that do not send it are refused'
+      : side === 'inputs'
+        ? 'a new optional input'
+        : 'a new output';
+    changes.push({
+      path: `${side}/${tensor.name}`,
+      change: 'added',
+      from: null,
+      to: typeText(tensor),
+      breaking: required,
+      reason,
+    });
+  }
+  return changes;
+}
+
+function diffInput(path: string, from: TensorSpec, to: TensorSpec): SignatureChange[] {
+  const changes = [...diffDatatype(path, from, to), ...diffShape(path, from, to, 'inputs')];
+  const [wasOptional, isOptional] = [from.optional === true, to.optional === true];
+  if (wasOptional !== isOptional) {
+    const reason = isOptional ? 'it may be left out now' : 'it is required now: calls that leave it out are refused';
+    changes.push(changed(`${path}/optional`, String(wasOptional), String(isOptional), !isOptional, reason));
+  }
+  return [...changes, ...diffNames(`${path}/features`, from.features, to.features, false)];
+}
+
+function diffOutput(path: string, from: TensorSpec, to: TensorSpec): SignatureChange[] {
+  return [
+    ...diffDatatype(path, from, to),
+    ...diffShape(path, from, to, 'outputs'),
+    ...diffNames(`${path}/labels`, from.labels, to.labels, true),
+  ];
+}
+
+function diffDatatype(path: string, from: TensorSpec, to: TensorSpec): SignatureChange[] {
+  if (from.datatype === to.datatype) return [];
+  return [changed(`${path}/datatype`, from.datatype, to.datatype, true, 'another datatype')];
+}
+
+function diffShape(path: string, from: TensorSpec, to: TensorSpec, side: 'inputs' | 'outputs'): SignatureChange[] {
+  const [a, b] = [shapeText(from.shape), shapeText(to.shape)];
+  if (a === b) return [];
+  if (from.shape.length !== to.shape.length) {
+    return [changed(`${path}/shape`, a, b, true, 'another number of dimensions')];
+  }
+  // An input may get wider, an output narrower.
+  const [promised, kept] = side === 'inputs' ? [from.shape, to.shape] : [to.shape, from.shape];
+  const breaking = promised.some((size, at) => kept[at] !== -1 && kept[at] !== size);
+  const reason =
+    side === 'inputs'
+      ? breaking
+        ? 'it takes sizes that it took before no longer'
+        : 'it takes more sizes than before'
+      : breaking
+        ? 'callers may rely on the size that was promised'
+        : 'its size is fixed now';
+  return [changed(`${path}/shape`, a, b, breaking, reason)];
+}
+
+function diffNames(
+  path: string,
+  from: readonly string[] | undefined,
+  to: readonly string[] | undefined,
+  addingBreaks: boolean,
+): SignatureChange[] {
+  const [a, b] = [from ? from.join(', ') : null, to ? to.join(', ') : null];
+  if (from && to) {
+    if (from.length === to.length && from.every((name, at) => to[at] === name)) return [];
+    const same = from.length === to.length && [...from].sort().join('\n') === [...to].sort().join('\n');
+    return [changed(path, a!, b!, true, same ? 'the same names in another order' : 'other names')];
+  }
+  if (from)
+    return [{ path, change: 'removed', from: a, to: null, breaking: true, reason: 'callers may use the names' }];
+  if (!to) return [];
+  const reason = addingBreaks ? 'the plain form answers by label now, not by position' : 'columns have names now';
+  return [{ path, change: 'added', from: null, to: b, breaking: addingBreaks, reason }];
+}
+
+function changed(path: string, from: string, to: string, breaking: boolean, reason: string): SignatureChange {
+  return { path, change: 'changed', from, to, breaking, reason };
+}
+
+function shapeText(shape: readonly number[]): string {
+  return `[${shape.join(', ')}]`;
+}
+
+function typeText(tensor: TensorSpec): string {
+  return `${tensor.datatype}${shapeText(tensor.shape)}`;
+}

@@ -119,4 +119,3 @@ export type Tables = {
     updated_at: string;
   };
 };
-

@@ -19,11 +19,7 @@ export const TargetSchema = Type.Union(
 
 const LoadedVersion = Type.Object({
   version: Type.Integer(),
-  state: Type.Union(
-    (['loading', 'warming', 'ready', 'restarting', 'quarantined', 'failed', 'draining'] as const).map((state) =>
-      Type.Literal(state),
-    ),
-  ),
+  state: Type.Enum(['loading', 'warming', 'ready', 'restarting', 'quarantined', 'failed', 'draining']),
   reason: Nullable(Type.String()),
   since: Type.String(),
   memoryBytes: Nullable(Type.Integer()),
@@ -43,9 +39,7 @@ export const EndpointSchema = Type.Object({
   pins: Type.Array(Type.Integer()),
   url: Nullable(Type.String({ description: 'Where predictions are sent.' })),
   status: Type.Object({
-    state: Type.Union(
-      (['ready', 'starting', 'updating', 'failed', 'unknown'] as const).map((state) => Type.Literal(state)),
-    ),
+    state: Type.Enum(['ready', 'starting', 'updating', 'failed', 'unknown']),
     reason: Nullable(Type.String()),
     fix: Nullable(Type.String()),
     servingVersion: Nullable(Type.Integer()),

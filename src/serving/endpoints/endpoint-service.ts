@@ -5,7 +5,7 @@ import type { Database, Db } from '../../base/db/database.ts';
 import { SlipwayError } from '../../base/errors.ts';
 import type { Call } from '../../base/http/management-server.ts';
 import { isName, NAME_RULE, uuidv7 } from '../../base/ids.ts';
-import { diffSignatures } from '../../registry/signature.ts';
+import { diffSignatures, type Signature } from '../../registry/signature.ts';
 import type { DesiredStatePublisher } from './desired-state-publisher.ts';
 import {
   assessEndpoint,
@@ -304,4 +304,11 @@ export async function assertAliasMovable(
 export async function endpointsServing(db: Db, modelId: string, version: number): Promise<string[]> {
   const endpoints = await store.listEndpointsOfModel(db, modelId);
   return endpoints.filter((one) => one.targetVersion === version || one.pins.includes(version)).map((one) => one.name);
+}
+
+/** The signature that callers of an endpoint rely on; null when there is no such endpoint or nothing behind it. */
+export async function signatureServedAt(db: Db, projectId: string, endpoint: string): Promise<Signature | null> {
+  const spec = await store.findEndpoint(db, projectId, endpoint);
+  if (!spec || spec.targetVersion === null) return null;
+  return (await store.findServableVersion(db, spec.modelId, spec.targetVersion))?.signature ?? null;
 }

@@ -16,7 +16,7 @@ export type EndpointSpec = {
   readonly target: Target;
   /** The version the target names now; null when its alias was removed. */
   readonly targetVersion: number | null;
-  readonly pins: readonly number[];
+  readonly pins: number[];
   readonly revision: number;
   readonly createdAt: string;
   readonly createdBy: string;
@@ -39,7 +39,7 @@ export type EndpointStatus = {
   readonly reason: string | null;
   readonly fix: string | null;
   readonly servingVersion: number | null;
-  readonly versions: readonly Omit<ObservedVersion, 'project' | 'model'>[];
+  readonly versions: Omit<ObservedVersion, 'project' | 'model'>[];
   readonly observedAt: string | null;
 };
 

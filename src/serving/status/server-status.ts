@@ -10,7 +10,7 @@ export type ServerStatus = {
   readonly startedAt: string;
   readonly generation: number;
   readonly inferenceUrl: string | null;
-  readonly gateways: readonly { instance: string; httpUrl: string; generation: number; observedAt: string }[];
+  readonly gateways: { instance: string; httpUrl: string; generation: number; observedAt: string }[];
   readonly counts: { models: number; versions: number; endpoints: number; endpointsReady: number };
 };
 

@@ -1,7 +1,9 @@
-import { type Kysely, sql } from 'kysely';
+import { sql, type Transaction } from 'kysely';
+import type { Dialect } from '../database.ts';
+import type { Tables } from '../tables.ts';
 
 /** Forward only. Column types are those that SQLite and PostgreSQL read alike. */
-export async function up(db: Kysely<unknown>): Promise<void> {
+export async function up(db: Transaction<Tables>, dialect: Dialect): Promise<void> {
   const table = (name: string) => db.schema.createTable(name);
   await table('meta')
     .addColumn('key', 'text', (c) => c.primaryKey())
@@ -99,10 +101,10 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn('updated_at', 'text', (c) => c.notNull())
     .addPrimaryKeyConstraint('aliases_pk', ['model_id', 'name'])
     .execute();
-  // No reference to models: the history outlives a deleted model.
+  // No references: the history outlives a deleted model, and a deleted project.
   await table('alias_history')
     .addColumn('id', 'text', (c) => c.primaryKey())
-    .addColumn('project_id', 'text', (c) => c.notNull().references('projects.id'))
+    .addColumn('project_id', 'text', (c) => c.notNull())
     .addColumn('model_id', 'text', (c) => c.notNull())
     .addColumn('name', 'text', (c) => c.notNull())
     .addColumn('from_version', 'integer')
@@ -142,12 +144,12 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addUniqueConstraint('endpoints_name', ['project_id', 'name'])
     .execute();
   // The audit log is append-only in the database itself, not only by habit.
-  await appendOnly(db, 'audit');
-  await appendOnly(db, 'alias_history');
+  await appendOnly(db, dialect, 'audit');
+  await appendOnly(db, dialect, 'alias_history');
 }
 
-async function appendOnly(db: Kysely<unknown>, name: string): Promise<void> {
-  if (await isSqlite(db)) {
+async function appendOnly(db: Transaction<Tables>, dialect: Dialect, name: string): Promise<void> {
+  if (dialect === 'sqlite') {
     for (const verb of ['update', 'delete']) {
       await sql
         .raw(
@@ -167,13 +169,4 @@ async function appendOnly(db: Kysely<unknown>, name: string): Promise<void> {
       `create trigger ${name}_append_only before update or delete on ${name} for each row execute function ${name}_append_only()`,
     )
     .execute(db);
-}
-
-async function isSqlite(db: Kysely<unknown>): Promise<boolean> {
-  try {
-    await sql`select sqlite_version()`.execute(db);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -1,0 +1,78 @@
+/** Results as Markdown. Also a program: `bin/node-24 bench/report.ts bench/results/serving.json`. */
+import { readFileSync } from 'node:fs';
+import type { BenchResult } from './serving.ts';
+import type { Spread } from './statistics.ts';
+import type { CaseResult } from './throughput.ts';
+
+export function reportOf(result: BenchResult): string {
+  const { machine } = result;
+  const gigabytes = (machine.memoryBytes / 2 ** 30).toFixed(0);
+  return [
+    `${result.at.slice(0, 10)}: ${machine.processor}, ${machine.cores} cores, ${gigabytes} GiB, ${machine.system}, Node ${machine.node}, ` +
+      `onnxruntime-node ${machine.onnxruntimeNode}; load average before: ${machine.loadBefore}.`,
+    ...result.cases.map(caseTable),
+    ...(result.starts.length > 0 ? [startTable(result)] : []),
+    ...(result.swap ? [swapText(result.swap)] : []),
+  ].join('\n\n');
+}
+
+function caseTable(one: CaseResult): string {
+  const rows = one.measured.map((m) => {
+    const errors = m.refused + m.socketErrors;
+    return `| ${m.contender} | ${count(m.requestsPerSecond)} | ${m.ratio ? shown(m.ratio) : '–'} | ${shown(m.p50Ms)} | ${shown(m.p99Ms)} | ${shown(m.maxMs)} | ${errors} |`;
+  });
+  const cpu = one.measured.flatMap((m) => {
+    const parts = Object.entries(m.cpuUsPerRequest).filter(([, { user, system }]) => user + system >= 0.05);
+    if (parts.length === 0) return [];
+    const text = parts
+      .map(([name, { user, system }]) => `${name} ${user.toFixed(1)} + ${system.toFixed(1)}`)
+      .join(', ');
+    return [`- ${m.contender}: ${text}`];
+  });
+  return [
+    `**${one.form}, ${one.rows === 1 ? 'one row' : `${one.rows} rows`}, ${one.connections} connection${one.connections === 1 ? '' : 's'}** (median, min–max over rounds)`,
+    '',
+    '| | requests/s | ratio | p50 ms | p99 ms | max ms | errors |',
+    '|---|---|---|---|---|---|---|',
+    ...rows,
+    '',
+    'CPU of one request, µs user + system:',
+    '',
+    ...cpu,
+  ].join('\n');
+}
+
+function startTable(result: BenchResult): string {
+  return [
+    '| cores | launch to first prediction, ms | idle PSS of the tree, MB | processes |',
+    '|---|---|---|---|',
+    ...result.starts.map(
+      (start) =>
+        `| ${start.cores} | ${shown(start.firstPredictionMs)} | ${shown(start.idlePssMb)} | ${start.processes} |`,
+    ),
+  ].join('\n');
+}
+
+function swapText(swap: NonNullable<BenchResult['swap']>): string {
+  return (
+    `Hot swap: ${swap.swaps} versions deployed under ${swap.connections} connections; **${swap.failed} failed requests**; ` +
+    `worst 5 s: ${Math.round(swap.load.requestsPerSecond)} requests/s, p99 ${swap.load.p99Ms.toFixed(1)} ms, max ${swap.load.maxMs.toFixed(1)} ms; ` +
+    `a deploy took ${shown(swap.deployMs)} ms; versions seen: ${swap.versionsSeen.join(', ')}.`
+  );
+}
+
+function count({ median, min, max }: Spread): string {
+  const whole = (value: number): string => Math.round(value).toLocaleString('en-US');
+  return `${whole(median)} (${whole(min)}–${whole(max)})`;
+}
+
+function shown({ median, min, max }: Spread): string {
+  const short = (value: number): string => String(Number(value.toPrecision(3)));
+  return `${short(median)} (${short(min)}–${short(max)})`;
+}
+
+if (import.meta.main) {
+  const path = process.argv[2];
+  if (path === undefined) throw new Error('usage: report.ts <results.json>');
+  console.log(reportOf(JSON.parse(readFileSync(path, 'utf8')) as BenchResult));
+}

@@ -1,0 +1,18 @@
+/** Builds `dist/` (what a published package runs) and `sdk/dist/` (the client with its types). */
+import { spawnSync } from 'node:child_process';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+
+const root = join(import.meta.dirname, '..');
+
+for (const [folder, config] of [
+  ['dist', 'tsconfig.build.json'],
+  ['sdk/dist', 'sdk/tsconfig.json'],
+] as const) {
+  rmSync(join(root, folder), { recursive: true, force: true });
+  const built = spawnSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', config], {
+    cwd: root,
+    stdio: 'inherit',
+  });
+  if (built.status !== 0) process.exit(built.status ?? 1);
+}

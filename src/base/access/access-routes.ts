@@ -1,0 +1,192 @@
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import type { FastifyInstance } from 'fastify';
+import { Type } from 'typebox';
+import { callerOf } from '../http/call-context.ts';
+import { decodeCursor, PageQuery, pageOf } from '../http/paging.ts';
+import { NAME_PATTERN } from '../ids.ts';
+import { type KeyService, keyCursor } from './key-service.ts';
+import type { ProjectService } from './project-service.ts';
+
+const Name = Type.String({ pattern: NAME_PATTERN });
+const Time = Type.String({ format: 'date-time' });
+const Nullable = <T extends Parameters<typeof Type.Union>[0][number]>(type: T) => Type.Union([type, Type.Null()]);
+
+export const ProjectSchema = Type.Object({ name: Name, createdAt: Time });
+
+export const ApiKeySchema = Type.Object({
+  id: Type.String(),
+  name: Name,
+  project: Nullable(Name),
+  scopes: Type.Array(Type.String()),
+  createdAt: Time,
+  createdBy: Type.String(),
+  expiresAt: Nullable(Time),
+  revokedAt: Nullable(Time),
+  lastUsedAt: Nullable(Time),
+  rotatedFrom: Nullable(Type.String()),
+});
+
+export const NewApiKeySchema = Type.Object({
+  ...ApiKeySchema.properties,
+  key: Type.String({ description: 'Shown this once.' }),
+});
+
+const CreateKeyBody = Type.Object({
+  name: Name,
+  scopes: Type.Array(Type.String({ maxLength: 80 }), {
+    minItems: 1,
+    maxItems: 100,
+    description: '`verb` or `verb:model`; verbs are read, predict, deploy, promote and admin.',
+    examples: [['predict:churn']],
+  }),
+  project: Type.Optional(Nullable(Name)),
+  expiresAt: Type.Optional(Nullable(Time)),
+});
+
+export const MeSchema = Type.Object({
+  actor: Type.String(),
+  keyId: Type.String(),
+  project: Nullable(Name),
+  scopes: Type.Array(Type.String()),
+});
+
+const KeyId = Type.Object({ id: Type.String({ maxLength: 64 }) });
+
+export type AccessRoutesDeps = { readonly keys: KeyService; readonly projects: ProjectService };
+
+/** Keys, projects and who am I. They belong to no project; paths are absolute. */
+export function registerAccessRoutes(instance: FastifyInstance, { keys, projects }: AccessRoutesDeps): void {
+  const app = instance.withTypeProvider<TypeBoxTypeProvider>();
+
+  app.get(
+    '/api/v1/me',
+    {
+      config: { permission: 'any-key', boundKeys: true },
+      schema: { tags: ['access'], summary: 'What the key that asks may do', response: { 200: MeSchema } },
+    },
+    async (request) => {
+      const { actor, keyId, project, scopes } = callerOf(request).principal;
+      return { actor, keyId, project, scopes: [...scopes] };
+    },
+  );
+
+  app.get(
+    '/api/v1/keys',
+    {
+      config: { permission: 'admin' },
+      schema: {
+        tags: ['access'],
+        summary: 'List API keys, never their secrets',
+        querystring: PageQuery,
+        response: { 200: Type.Object({ items: Type.Array(ApiKeySchema), nextCursor: Nullable(Type.String()) }) },
+      },
+    },
+    async (request) => {
+      const { limit, after } = decodeCursor(request.query);
+      return pageOf(await keys.list(callerOf(request), { after, limit: limit + 1 }), limit, keyCursor);
+    },
+  );
+
+  app.post(
+    '/api/v1/keys',
+    {
+      config: { permission: 'admin' },
+      schema: {
+        tags: ['access'],
+        summary: 'Make an API key; its text is in this answer only',
+        body: CreateKeyBody,
+        response: { 200: NewApiKeySchema, 201: NewApiKeySchema },
+      },
+    },
+    async (request, reply) => {
+      const caller = callerOf(request);
+      return reply.code(caller.dryRun ? 200 : 201).send(await keys.create(caller, request.body));
+    },
+  );
+
+  app.post(
+    '/api/v1/keys/:id/rotate',
+    {
+      config: { permission: 'admin' },
+      schema: {
+        tags: ['access'],
+        summary: 'Make a second live key with the same rights; the first stays valid until it is revoked',
+        params: KeyId,
+        body: Type.Optional(Type.Union([Type.Object({}), Type.Null()])),
+        response: { 200: NewApiKeySchema, 201: NewApiKeySchema },
+      },
+    },
+    async (request, reply) => {
+      const caller = callerOf(request);
+      return reply.code(caller.dryRun ? 200 : 201).send(await keys.rotate(caller, request.params.id));
+    },
+  );
+
+  app.delete(
+    '/api/v1/keys/:id',
+    {
+      config: { permission: 'admin' },
+      schema: {
+        tags: ['access'],
+        summary: 'Revoke an API key, at once and for good',
+        params: KeyId,
+        response: { 204: Type.Null() },
+      },
+    },
+    async (request, reply) => {
+      await keys.revoke(callerOf(request), request.params.id);
+      return reply.code(204).send(null);
+    },
+  );
+
+  app.get(
+    '/api/v1/projects',
+    {
+      config: { permission: 'admin' },
+      schema: {
+        tags: ['access'],
+        summary: 'List projects',
+        querystring: PageQuery,
+        response: { 200: Type.Object({ items: Type.Array(ProjectSchema), nextCursor: Nullable(Type.String()) }) },
+      },
+    },
+    async (request) => {
+      const { limit, after } = decodeCursor(request.query);
+      return pageOf(await projects.list(callerOf(request), { after, limit: limit + 1 }), limit, (item) => item.name);
+    },
+  );
+
+  app.post(
+    '/api/v1/projects',
+    {
+      config: { permission: 'admin' },
+      schema: {
+        tags: ['access'],
+        summary: 'Create a project',
+        body: Type.Object({ name: Name }),
+        response: { 200: ProjectSchema, 201: ProjectSchema },
+      },
+    },
+    async (request, reply) => {
+      const caller = callerOf(request);
+      return reply.code(caller.dryRun ? 200 : 201).send(await projects.create(caller, request.body));
+    },
+  );
+
+  app.delete(
+    '/api/v1/projects/:project',
+    {
+      config: { permission: 'admin' },
+      schema: {
+        tags: ['access'],
+        summary: 'Delete a project that is empty',
+        params: Type.Object({ project: Name }),
+        response: { 204: Type.Null() },
+      },
+    },
+    async (request, reply) => {
+      await projects.remove(callerOf(request), request.params.project);
+      return reply.code(204).send(null);
+    },
+  );
+}

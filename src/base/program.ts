@@ -1,0 +1,57 @@
+import { SlipwayError, toSlipwayError } from './errors.ts';
+import { readSettings, type Settings } from './settings.ts';
+
+/** What a program tells the process that started it, over its IPC channel. */
+export type ProgramMessage =
+  | { readonly type: 'ready'; readonly url: string; readonly [extra: string]: unknown }
+  | { readonly type: 'fatal'; readonly code: string; readonly message: string; readonly hint: string | null };
+
+export type Lifecycle = {
+  /** Tells the supervisor that the program answers at `url`. */
+  ready(url: string, extra?: Record<string, unknown>): void;
+  /** Runs when the program is to end: on SIGTERM, or when its supervisor is gone. Called once; the process exits after it. */
+  onStop(stop: () => Promise<void>): void;
+};
+
+/** Exit code of a program that could not start for a reason that a restart does not mend. */
+export const EXIT_FATAL = 4;
+
+/**
+ * Runs one of Slipway's programs: reads the settings from the environment, ends cleanly on SIGTERM and when the supervisor
+ * disappears, and reports a failed start as data rather than as a stack.
+ */
+export async function runProgram(
+  name: string,
+  start: (settings: Settings, lifecycle: Lifecycle) => Promise<void>,
+): Promise<void> {
+  const stops: (() => Promise<void>)[] = [];
+  let stopping = false;
+  const tell = (message: ProgramMessage): void => {
+    if (process.connected) process.send?.(message);
+  };
+  const stop = async (code: number): Promise<void> => {
+    if (stopping) return;
+    stopping = true;
+    for (const one of stops.reverse()) await one().catch((error: unknown) => console.error(error));
+    process.exit(code);
+  };
+  const fail = async (error: unknown): Promise<void> => {
+    const known = toSlipwayError(error);
+    if (!(error instanceof SlipwayError)) console.error(error);
+    tell({ type: 'fatal', code: known.code, message: `${name}: ${known.message}`, hint: known.hint ?? null });
+    await stop(EXIT_FATAL);
+  };
+  // A terminal sends SIGINT to the whole group; only the supervisor decides what it means.
+  process.on('SIGINT', () => {});
+  process.on('SIGTERM', () => void stop(0));
+  process.on('disconnect', () => void stop(0));
+  try {
+    const { settings } = readSettings(process.env);
+    await start(settings, {
+      ready: (url, extra) => tell({ ...extra, type: 'ready', url }),
+      onStop: (one) => stops.push(one),
+    });
+  } catch (error) {
+    await fail(error);
+  }
+}

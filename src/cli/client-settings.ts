@@ -1,0 +1,50 @@
+/**
+ * What the command line as a client reads from its environment. Settings of the server are in `../base/settings.ts`. The reference of
+ * settings is generated from both.
+ */
+export type ClientSettingRow = {
+  readonly env: string;
+  readonly flag: string | null;
+  readonly default: string;
+  readonly help: string;
+  readonly secret?: boolean;
+};
+
+export const CLIENT_SETTINGS = {
+  url: {
+    env: 'SLIPWAY_URL',
+    flag: '--url',
+    default: 'the server of the data folder, else http://127.0.0.1:8082',
+    help: 'Address of the management API.',
+  },
+  apiKey: {
+    env: 'SLIPWAY_API_KEY',
+    flag: null,
+    default: 'the admin key in the data folder',
+    help: 'API key. Never a flag, because other users see command lines; `--key-file` names a file, `-` standard input.',
+    secret: true,
+  },
+  keyFile: {
+    env: 'SLIPWAY_KEY_FILE',
+    flag: '--key-file',
+    default: 'none',
+    help: 'File that holds the API key.',
+  },
+  project: { env: 'SLIPWAY_PROJECT', flag: '--project', default: 'default', help: 'Project that names belong to.' },
+} as const satisfies Record<string, ClientSettingRow>;
+
+/** The same variable and default as the server's `dataDir`; a test holds them equal. Read here without loading the settings. */
+export const DATA_ENV = 'SLIPWAY_DATA';
+export const DATA_DEFAULT = './.slipway';
+
+/** Files that a running server keeps in its data folder for clients beside it. */
+export const ADMIN_KEY_FILE = 'admin.key';
+export const SERVER_FILE = 'run/server.json';
+
+/** What the supervisor writes to `run/server.json` while it runs. */
+export type ServerFile = {
+  readonly url: string;
+  readonly inferenceUrl: string;
+  readonly pid: number;
+  readonly startedAt: string;
+};

@@ -1,0 +1,151 @@
+import { writeFileSync } from 'node:fs';
+import type { NewApiKey } from '../../sdk/src/client.ts';
+import { CliError } from './cli-error.ts';
+import { LIST_OPTIONS, listing } from './list-options.ts';
+import { cleanLine, formatAge, table } from './terminal.ts';
+import type { NounSpec, VerbCall } from './verb.ts';
+
+const ID = { name: 'id', help: 'its id, as `slipway keys list` shows it', completes: 'key' } as const;
+const OUT = { flags: '--out <file>', help: 'write the key to this file (mode 0600) instead of printing it' };
+
+export const keys: NounSpec = {
+  verbs: [
+    {
+      name: 'list',
+      summary: 'All API keys, without their secrets',
+      examples: [['slipway keys list', 'who may do what, and when it was last used']],
+      options: LIST_OPTIONS,
+      async run(call) {
+        const client = await call.client();
+        const items = await listing(call, (options) => client.keys.list(options));
+        call.out.result('keys.list', items, () =>
+          table(
+            [
+              { title: 'id' },
+              { title: 'name' },
+              { title: 'project' },
+              { title: 'scopes' },
+              { title: 'state' },
+              { title: 'used' },
+              { title: 'made' },
+            ],
+            items.map((key) => [
+              key.id,
+              cleanLine(key.name),
+              key.project ?? 'every',
+              key.scopes.join(' '),
+              key.revokedAt !== null ? 'revoked' : key.expiresAt !== null ? `until ${key.expiresAt}` : 'live',
+              key.lastUsedAt === null ? 'never' : formatAge(key.lastUsedAt),
+              formatAge(key.createdAt),
+            ]),
+            call.out.paint,
+          ),
+        );
+      },
+    },
+    {
+      name: 'create',
+      summary: 'Make an API key; it is shown once',
+      about:
+        'Scopes are read, predict, deploy, promote or admin, alone or for one model as in predict:churn. A key belongs to the project of the command ' +
+        'unless --every-project is given.',
+      examples: [
+        ['slipway keys create web-shop --scope predict:churn --expires 90d', 'may ask one endpoint, for 90 days'],
+        [
+          'slipway keys create ci --scope deploy --scope promote --out ci.key',
+          'written to a file instead of the terminal',
+        ],
+      ],
+      args: [{ name: 'name', help: 'what it is for, as logs will name it' }],
+      options: [
+        { flags: '--scope <scope>', help: 'what it may do; may be repeated', repeatable: true },
+        { flags: '--every-project', help: 'valid in every project' },
+        { flags: '--expires <when>', help: 'a time such as 90d, 12h or 2027-01-31; never unless given' },
+        OUT,
+      ],
+      changes: true,
+      async run(call) {
+        const scopes = call.options.list('scope');
+        if (scopes.length === 0) {
+          throw new CliError('usage', 'A key needs at least one --scope', {
+            hint: 'For example --scope predict:churn. Scopes are read, predict, deploy, promote and admin.',
+          });
+        }
+        const client = await call.client();
+        const expires = call.options.text('expires');
+        const key = await client.keys.create(
+          {
+            name: call.args[0]!,
+            scopes: [...scopes],
+            project: call.options.flag('everyProject') ? null : client.project,
+            ...(expires === undefined ? {} : { expiresAt: parseExpiry(expires, Date.now()) }),
+          },
+          { dryRun: call.dryRun, signal: call.signal },
+        );
+        give(call, 'keys.create', key);
+      },
+    },
+    {
+      name: 'rotate',
+      summary: 'Make a second key with the same rights; the first stays valid',
+      examples: [['slipway keys rotate k3f9', 'give the new one out, then revoke the old one']],
+      args: [ID],
+      options: [OUT],
+      changes: true,
+      async run(call) {
+        const client = await call.client();
+        const key = await client.keys.rotate(call.args[0]!, { dryRun: call.dryRun, signal: call.signal });
+        give(call, 'keys.rotate', key);
+        if (!call.dryRun) call.out.note(`Once it is in use everywhere: slipway keys revoke ${call.args[0]}`);
+      },
+    },
+    {
+      name: 'revoke',
+      summary: 'End a key, everywhere within 5 s',
+      examples: [['slipway keys revoke k3f9', 'cannot be undone; make a new key instead']],
+      args: [ID],
+      changes: true,
+      async run(call) {
+        const client = await call.client();
+        await client.keys.revoke(call.args[0]!, { dryRun: call.dryRun, signal: call.signal });
+        call.out.result('keys.revoke', { revoked: call.args[0], dryRun: call.dryRun }, () =>
+          call.dryRun
+            ? `Would revoke key ${call.args[0]}. Nothing was changed.`
+            : `Revoked key ${call.args[0]}; it ends everywhere within 5 s`,
+        );
+      },
+    },
+  ],
+};
+
+const UNITS_MS: Record<string, number> = { m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+export function parseExpiry(text: string, nowMs: number): string {
+  const span = /^(\d+)(m|h|d)$/.exec(text);
+  if (span !== null) return new Date(nowMs + Number(span[1]) * UNITS_MS[span[2]!]!).toISOString();
+  const time = Date.parse(text);
+  if (Number.isNaN(time)) {
+    throw new CliError('usage', `--expires is ${JSON.stringify(text)}, which is no time`, {
+      hint: 'Write a span such as 90d or 12h, or a date such as 2027-01-31.',
+    });
+  }
+  if (time <= nowMs) throw new CliError('usage', `--expires is ${text}, which has passed`);
+  return new Date(time).toISOString();
+}
+
+function give(call: VerbCall, kind: string, key: NewApiKey): void {
+  const file = call.options.text('out');
+  if (file !== undefined && !call.dryRun) {
+    writeFileSync(file, `${key.key}\n`, { mode: 0o600, flag: 'wx' });
+    const { key: _, ...known } = key;
+    call.out.result(kind, { ...known, file }, () => `Key ${key.id} (${cleanLine(key.name)}) is in ${file}`);
+    return;
+  }
+  call.out.result(kind, { ...key, dryRun: call.dryRun }, () =>
+    call.dryRun
+      ? `Would make a key ${cleanLine(key.name)} with ${key.scopes.join(' ')}. Nothing was changed.`
+      : key.key,
+  );
+  if (!call.dryRun)
+    call.out.note(`Key ${key.id} for ${cleanLine(key.name)}: ${key.scopes.join(' ')}. It cannot be shown again.`);
+}

@@ -1,0 +1,192 @@
+import { createReadStream } from 'node:fs';
+import type { Client, PredictRequest, PredictResponse, Signature } from '../../sdk/src/client.ts';
+import { stringifyJson } from '../../sdk/src/json.ts';
+import { CliError } from './cli-error.ts';
+import { csvField } from './csv.ts';
+import { parseCount } from './key-values.ts';
+import { formatOf, type PredictRecord, readCsvRecords, readNdjson, requestOf } from './records.ts';
+import { cleanLine, table } from './terminal.ts';
+import type { VerbCall, VerbSpec } from './verb.ts';
+
+const OUTPUTS = ['table', 'ndjson', 'json', 'csv'] as const;
+type OutputForm = (typeof OUTPUTS)[number];
+
+export const predict: VerbSpec = {
+  name: 'predict',
+  summary: 'Ask an endpoint for predictions',
+  about:
+    'Takes one record, an array of records or a whole body with --json, or a file: CSV (columns are read by the types of the signature), JSON, NDJSON, ' +
+    'or - for standard input. Answers come in the order of the rows: a table on a terminal, else one JSON object a line. ' +
+    '--json without a value asks for one document.',
+  examples: [
+    [`slipway predict churn --json '{"age": 41, "plan": "pro"}'`, 'one prediction'],
+    ['slipway predict churn --file rows.csv > answers.ndjson', 'a whole table'],
+    ['cat rows.ndjson | slipway predict churn@2 --file - -o csv', 'from another program, asking version 2'],
+  ],
+  args: [{ name: 'endpoint', help: 'its name; name@version asks a version it keeps loaded', completes: 'endpoint' }],
+  options: [
+    {
+      flags: '--json [body]',
+      help: 'the input, or, without a value, print one JSON document',
+      repeatable: true,
+      preset: '',
+    },
+    { flags: '--file <file>', help: 'rows as .csv, .tsv, .json, .ndjson; - for standard input' },
+    {
+      flags: '--format <format>',
+      help: 'form of the file, when its name does not say',
+      choices: ['csv', 'json', 'ndjson'],
+    },
+    { flags: '--ignore-columns', help: 'leave out columns of the file that the model does not take' },
+    { flags: '-o, --output <form>', help: 'form of the answers', choices: OUTPUTS },
+    { flags: '--batch <rows>', help: 'rows of a file per request; 256 unless given' },
+    { flags: '--timeout <ms>', help: 'deadline of each request in milliseconds' },
+  ],
+  run: runPredict,
+};
+
+async function runPredict(call: VerbCall): Promise<void> {
+  const { options } = call;
+  const given = options.list('json');
+  const bodies = given.filter((text) => text !== '');
+  const asDocument = given.includes('');
+  const file = options.text('file');
+  if (bodies.length + (file === undefined ? 0 : 1) !== 1) {
+    throw new CliError('usage', bodies.length === 0 ? 'predict needs an input' : 'predict takes one input', {
+      hint: `Give either --json '{…}' or --file rows.csv (- for standard input).`,
+    });
+  }
+  const timeout = options.text('timeout');
+  const limits = {
+    signal: call.signal,
+    ...(timeout === undefined ? {} : { timeoutMs: parseCount('--timeout', timeout) }),
+  };
+  const client = await call.client();
+  const endpoint = call.args[0]!;
+  const form =
+    (options.text('output') as OutputForm | undefined) ??
+    (asDocument ? 'json' : call.out.interactive ? 'table' : 'ndjson');
+  const writer = createWriter(call, form);
+  if (file === undefined) {
+    writer.take(await client.predict(endpoint, requestOf(bodies[0]!, '--json'), limits));
+  } else {
+    const size = parseCount('--batch', options.text('batch') ?? '256');
+    let rows = 0;
+    for await (const request of requestsOf(call, client, endpoint, file, size)) {
+      const answer = await client.predict(endpoint, request, limits);
+      rows += answer.predictions.length;
+      writer.take(answer);
+      call.out.progress(`${rows} rows answered`);
+    }
+  }
+  writer.end();
+}
+
+/** The file as requests of at most `size` records. */
+async function* requestsOf(
+  call: VerbCall,
+  client: Client,
+  endpoint: string,
+  file: string,
+  size: number,
+): AsyncGenerator<PredictRequest> {
+  const stream = file === '-' ? process.stdin : createReadStream(file);
+  stream.setEncoding('utf8');
+  const chunks = stream[Symbol.asyncIterator]() as AsyncIterator<string>;
+  const first = await chunks.next();
+  const start = first.done ? '' : first.value;
+  const all = withFirst(start, chunks);
+  const format = (call.options.text('format') as 'csv' | 'json' | 'ndjson' | undefined) ?? formatOf(file, start);
+  if (format === 'json') {
+    let text = '';
+    for await (const chunk of all) text += chunk;
+    const request = requestOf(text, file === '-' ? 'standard input' : file);
+    if (!('records' in request)) return yield request;
+    for (let at = 0; at < request.records.length; at += size) yield { records: request.records.slice(at, at + size) };
+    return;
+  }
+  const records =
+    format === 'ndjson'
+      ? readNdjson(all)
+      : readCsvRecords(all, await signatureOf(call, client, endpoint), {
+          ignoreUnknown: call.options.flag('ignoreColumns'),
+        });
+  let batch: PredictRecord[] = [];
+  for await (const record of records) {
+    batch.push(record);
+    if (batch.length < size) continue;
+    yield { records: batch };
+    batch = [];
+  }
+  if (batch.length > 0) yield { records: batch };
+}
+
+async function* withFirst(first: string, rest: AsyncIterator<string>): AsyncGenerator<string> {
+  if (first !== '') yield first;
+  for (;;) {
+    const next = await rest.next();
+    if (next.done) return;
+    yield next.value;
+  }
+}
+
+async function signatureOf(call: VerbCall, client: Client, endpoint: string): Promise<Signature> {
+  const [name, pinned] = endpoint.split('@');
+  const known = await client.endpoints.show(name!, { signal: call.signal });
+  const version = pinned ?? known.status.servingVersion ?? known.targetVersion ?? 'latest';
+  return (await client.versions.show(known.model, version, { signal: call.signal })).signature;
+}
+
+type Writer = { take(answer: PredictResponse): void; end(): void };
+
+function createWriter(call: VerbCall, form: OutputForm): Writer {
+  const { out } = call;
+  const kept: PredictResponse[] = [];
+  let columns: string[] | null = null;
+  return {
+    take(answer) {
+      if (form === 'ndjson') for (const prediction of answer.predictions) out.line(stringifyJson(prediction));
+      else if (form === 'csv') {
+        for (const prediction of answer.predictions) {
+          if (columns === null) {
+            columns = Object.keys(prediction);
+            out.line(columns.map(csvField).join(','));
+          }
+          out.line(columns.map((name) => csvField(cellOf(prediction[name]))).join(','));
+        }
+      } else kept.push(answer);
+    },
+    end() {
+      if (form === 'ndjson' || form === 'csv') return;
+      const predictions = kept.flatMap((answer) => answer.predictions);
+      if (form === 'table') {
+        out.progress(null);
+        const text = predictionsTable(call, predictions);
+        return text === '' ? undefined : out.line(text);
+      }
+      const last = kept.at(-1);
+      const document = {
+        schema: 'slipway.cli/1',
+        kind: 'predict',
+        data: { endpoint: last?.endpoint ?? call.args[0], version: last?.version ?? null, predictions },
+      };
+      out.line(stringifyJson(document, out.interactive ? 2 : undefined));
+    },
+  };
+}
+
+const cellOf = (value: unknown): unknown =>
+  typeof value === 'object' && value !== null ? stringifyJson(value) : value;
+
+function predictionsTable(call: VerbCall, predictions: PredictResponse['predictions']): string {
+  const names = [...new Set(predictions.flatMap((prediction) => Object.keys(prediction)))].filter(
+    (name) => name !== 'id',
+  );
+  const rows = predictions.map((prediction) => names.map((name) => cleanLine(String(cellOf(prediction[name]) ?? ''))));
+  const right = names.map((name) => predictions.every((prediction) => typeof prediction[name] === 'number'));
+  return table(
+    names.map((title, at) => ({ title, right: right[at] ?? false })),
+    rows,
+    call.out.paint,
+  ).trimEnd();
+}

@@ -1,0 +1,228 @@
+import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { RELEASE } from '../base/release.ts';
+import type { SettingName } from '../base/settings.ts';
+import { CliError } from './cli-error.ts';
+import { ADMIN_KEY_FILE, SERVER_FILE, type ServerFile } from './client-settings.ts';
+import { EXIT_CODES } from './exit-code.ts';
+import type { Output } from './output.ts';
+import { PROCESSES, programPath } from './processes.ts';
+import { announce } from './serve/announcement.ts';
+import { type Child, type ChildEnd, type ChildReady, superviseChild } from './serve/child.ts';
+import { childEnvironment } from './serve/child-environment.ts';
+import { createLogSink, type LogSink } from './serve/log-sink.ts';
+import { deploySample, type SampleOutcome } from './serve/sample.ts';
+import { SERVE_OPTIONS } from './serve/serve-options.ts';
+import type { VerbCall, VerbSpec } from './verb.ts';
+
+export const serve: VerbSpec = {
+  name: 'serve',
+  summary: 'Start the server here',
+  about:
+    'Starts the management API and the gateway, restarts them when they end, and stops them on Ctrl-C; a second Ctrl-C stops at once. ' +
+    'Everything is written to the data folder and nowhere else. The first start deploys a sample model and tries it.',
+  examples: [
+    ['slipway serve', 'starts, with all data in ./.slipway'],
+    ['slipway serve --no-sample --data /var/lib/slipway', 'starts empty, with its data elsewhere'],
+    ['slipway serve --http-port 0 --control-port 0 --json', 'takes free ports and says which'],
+  ],
+  options: [{ flags: '--no-sample', help: 'do not deploy the sample model on the first start' }, ...SERVE_OPTIONS],
+  local: true,
+  run: runServe,
+};
+
+/** Signals this soon after the first are its echo: npm passes on the Ctrl-C that the terminal has sent to us as well. */
+const ECHO_MS = 150;
+
+async function runServe(call: VerbCall): Promise<number> {
+  const { out } = call;
+  const { readSettings, assertSafeBind, SETTINGS } = await import('../base/settings.ts');
+  const flags: Partial<Record<SettingName, string>> = {};
+  for (const name of Object.keys(SETTINGS) as SettingName[]) {
+    const camel = SETTINGS[name].flag.replace(/^--/, '').replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
+    const value = call.options.text(camel);
+    if (value !== undefined) flags[name] = value;
+  }
+  const { settings } = readSettings(process.env, flags);
+  assertSafeBind(settings);
+
+  const startedAt = performance.now();
+  const { dataDir } = settings;
+  const isNew = !existsSync(join(dataDir, 'slipway.db'));
+  for (const folder of ['', 'run', 'logs']) mkdirSync(join(dataDir, folder), { recursive: true, mode: 0o700 });
+  const sink = createLogSink(join(dataDir, 'logs'), out, settings.logLevel);
+
+  const given: Record<string, string> = { SLIPWAY_DATA: dataDir };
+  for (const [name, value] of Object.entries(flags)) given[SETTINGS[name as SettingName].env] = value;
+  given['SLIPWAY_DATA'] = dataDir;
+
+  const children: Child[] = [];
+  const stop = stopOnSignals(children, settings.drainMs, out);
+  try {
+    const ready = await startAll({ children, dataDir, given, sink, out, stop });
+    if (ready === 'stopped') return await stop.finished;
+    const server: ServerFile = {
+      url: ready.control.url,
+      inferenceUrl: ready.gateway.url,
+      pid: process.pid,
+      startedAt: new Date().toISOString(),
+    };
+    writeServerFile(dataDir, server);
+    let sample: SampleOutcome | null = null;
+    if (isNew && call.options.unlessNo('sample') && ready.control.adminKey !== undefined) {
+      const { adminKey } = ready.control;
+      sample = await withProgress(out, 'Deploying the sample model', () =>
+        deploySample({ server, adminKey, stop: stop.signal }),
+      );
+    }
+    if (!stop.signal.aborted) {
+      announce({
+        out,
+        server,
+        release: RELEASE,
+        tookMs: performance.now() - startedAt,
+        adminKey: ready.control.adminKey ?? null,
+        dataFolder: shown(dataDir),
+        keyFile: existsSync(join(dataDir, ADMIN_KEY_FILE)) ? shown(join(dataDir, ADMIN_KEY_FILE)) : null,
+        sample,
+      });
+    }
+    return await stop.finished;
+  } catch (error) {
+    for (const child of [...children].reverse()) await child.stop(2000);
+    throw error;
+  } finally {
+    for (const child of children) child.kill();
+    rmSync(join(dataDir, SERVER_FILE), { force: true });
+    sink.close();
+  }
+}
+
+const shown = (path: string): string => {
+  const near = relative(process.cwd(), path);
+  return near.startsWith('..') ? path : near;
+};
+
+type Stop = {
+  readonly signal: AbortSignal;
+  /** Resolves with the exit code once everything has ended after a signal. */
+  readonly finished: Promise<number>;
+};
+
+function stopOnSignals(children: readonly Child[], drainMs: number, out: Output): Stop {
+  const asked = new AbortController();
+  const finished = Promise.withResolvers<number>();
+  let firstAt = 0;
+  const onSignal = (): void => {
+    if (asked.signal.aborted) {
+      if (performance.now() - firstAt < ECHO_MS) return;
+      for (const child of children) child.kill();
+      out.note('Stopped at once.');
+      process.exit(EXIT_CODES.interrupted.code);
+    }
+    firstAt = performance.now();
+    asked.abort();
+    out.note('Stopping: answering what is under way. Ctrl-C again stops at once.');
+    void stopInOrder();
+  };
+  async function stopInOrder(): Promise<void> {
+    for (const child of [...children].reverse()) {
+      const row = PROCESSES.find((other) => other.name === child.name)!;
+      await child.stop(row.stopWithinMs + (child.name === 'gateway' ? drainMs : 0));
+    }
+    out.note('Stopped. Everything acknowledged is in the data folder.');
+    finished.resolve(EXIT_CODES.ok.code);
+  }
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal);
+  return { signal: asked.signal, finished: finished.promise };
+}
+
+type StartDeps = {
+  readonly children: Child[];
+  readonly dataDir: string;
+  readonly given: Record<string, string>;
+  readonly sink: LogSink;
+  readonly out: Output;
+  readonly stop: Stop;
+};
+
+async function startAll(deps: StartDeps): Promise<{ control: ChildReady; gateway: ChildReady } | 'stopped'> {
+  const ready: Partial<Record<'control' | 'gateway', ChildReady>> = {};
+  const stopped = new Promise<'stopped'>((resolve) => {
+    deps.stop.signal.addEventListener('abort', () => resolve('stopped'), { once: true });
+  });
+  for (const row of PROCESSES) {
+    const child = superviseChild({
+      row,
+      path: programPath(row.name),
+      cwd: join(deps.dataDir, 'run'),
+      env: () => childEnvironment(process.env, { ...deps.given, ...portsOf(ready) }),
+      onOutput: (lines) => deps.sink.lines(lines),
+      onErrorText: (text) => deps.sink.text(row.name, text),
+      onEvent: (level, message) => deps.sink.event(level, message),
+    });
+    deps.children.push(child);
+    const outcome = await withProgress(deps.out, `Starting ${row.name}`, () => Promise.race([child.started, stopped]));
+    if (outcome === 'stopped') return 'stopped';
+    if (!('type' in outcome)) throw startFailure(row.name, outcome, shown(join(deps.dataDir, 'logs/slipway.log')));
+    ready[row.name] = outcome;
+  }
+  return ready as { control: ChildReady; gateway: ChildReady };
+}
+
+/** Once a port is known it stays: clients of a restarted process find it where it was. */
+function portsOf(ready: Partial<Record<'control' | 'gateway', ChildReady>>): Record<string, string> {
+  return {
+    ...(ready.control ? { SLIPWAY_CONTROL_PORT: new URL(ready.control.url).port } : {}),
+    ...(ready.gateway ? { SLIPWAY_HTTP_PORT: new URL(ready.gateway.url).port } : {}),
+  };
+}
+
+const CONFLICTS = new Set(['port_taken', 'data_locked', 'data_newer']);
+
+function startFailure(name: string, end: ChildEnd, logFile: string): CliError {
+  if (end.kind === 'fatal') {
+    const { code, message, hint } = end.fatal;
+    const reason = CONFLICTS.has(code)
+      ? 'conflict'
+      : code === 'disk_full'
+        ? 'unavailable'
+        : code === 'internal'
+          ? 'unexpected'
+          : 'usage';
+    return new CliError(reason, message, { code, ...(hint === null ? {} : { hint }) });
+  }
+  if (end.kind === 'slow') {
+    return new CliError('unavailable', `The ${name} process was not ready within ${end.waitedMs / 1000} s`, {
+      code: 'not_ready',
+      hint: `The last lines of ${logFile} say how far it came.`,
+    });
+  }
+  return new CliError('unexpected', `The ${name} process ended ${end.attempts} times while starting`, {
+    code: 'internal',
+    hint: `${logFile} has its last words.`,
+  });
+}
+
+/** Runs something that may take a while and says so: at once on a terminal, every 2 s elsewhere. */
+async function withProgress<T>(out: Output, what: string, work: () => Promise<T>): Promise<T> {
+  const started = performance.now();
+  out.progress(`${what} …`);
+  const timer = setInterval(() => {
+    const seconds = Math.round((performance.now() - started) / 1000);
+    if (process.stderr.isTTY) out.progress(`${what} … ${seconds} s`);
+    else out.note(`${what}: ${seconds} s so far`);
+  }, 1900);
+  try {
+    return await work();
+  } finally {
+    clearInterval(timer);
+    out.progress(null);
+  }
+}
+
+function writeServerFile(dataDir: string, server: ServerFile): void {
+  const path = join(dataDir, SERVER_FILE);
+  writeFileSync(`${path}.new`, `${JSON.stringify(server)}\n`, { mode: 0o600 });
+  renameSync(`${path}.new`, path);
+}

@@ -1,0 +1,87 @@
+/**
+ * The gateway program: all inference over HTTP. It never opens the database: it serves what its kept desired state says, and takes
+ * newer ones from control. Started by `slipway serve`, with its settings in the environment and `<data>/run` as working directory.
+ */
+import { rm } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { systemClock as clock } from './base/clock.ts';
+import { uuidv7 } from './base/ids.ts';
+import { createLogger } from './base/log.ts';
+import { runProgram } from './base/program.ts';
+import { assertSafeBind } from './base/settings.ts';
+import type { DesiredState, ObservedState } from './serving/endpoints/desired-state.ts';
+import { type ControlLink, openControlLink } from './serving/gateway/control-link.ts';
+import { assessState, createDesiredStateFile } from './serving/gateway/desired-state-file.ts';
+import { createGatewayServer } from './serving/gateway/gateway-server.ts';
+import { observeGauges } from './serving/gateway/gauges.ts';
+import { createInferenceAccess } from './serving/gateway/inference-access.ts';
+import { createGatewayMetrics } from './serving/gateway/metrics.ts';
+import { createServingState } from './serving/gateway/serving-state.ts';
+import { openInference } from './serving/protocols/open-inference.ts';
+import { plain } from './serving/protocols/plain.ts';
+
+/** Folders of runners; they end with this process. */
+const SCRATCH = resolve('runners');
+
+void runProgram('gateway', async (settings, lifecycle) => {
+  assertSafeBind(settings);
+  const log = createLogger('gateway', settings.logLevel);
+  const metrics = createGatewayMetrics();
+  const access = createInferenceAccess({ keyNeeded: settings.inferenceAuth === 'required', clock });
+  const file = createDesiredStateFile({ path: 'desired-state.json', log, clock });
+  let link: ControlLink | null = null;
+  const state = createServingState({
+    dataDir: settings.dataDir,
+    scratchDir: SCRATCH,
+    retryAfterS: settings.retryAfterS,
+    log,
+    clock,
+    onObservable: () => {
+      link?.observedChanged();
+    },
+  });
+  // The plain form comes last: it answers for paths of no protocol.
+  const server = createGatewayServer({ settings, state, access, metrics, log, protocols: [openInference, plain] });
+
+  const take = (desired: DesiredState): void => {
+    access.replaceKeys(desired.keys);
+    state.apply(desired);
+  };
+
+  // First the port: a gateway that cannot have it must not start runners beside those of the one that has it.
+  const url = await server.listen();
+  await rm(SCRATCH, { recursive: true, force: true }); // what a killed predecessor left
+  const kept = file.load();
+  if (kept !== null) take(kept);
+  const instance = uuidv7();
+  link = openControlLink({
+    instance,
+    httpUrl: url,
+    log,
+    generation: () => state.generation,
+    observe: (): ObservedState => ({
+      instance,
+      httpUrl: url,
+      generation: state.generation,
+      observedAt: clock.now().toISOString(),
+      ...state.observe(),
+    }),
+    metricsText: () => metrics.text(observeGauges(state)),
+    onState: (desired) => {
+      const fault = assessState(desired);
+      if (fault !== null) return log.error({ fault }, 'control sent a state that cannot be used; keeping the last');
+      if (desired.generation <= state.generation) return;
+      take(desired);
+      // Serving does not wait for the disk: with a full one, a restart would serve the state before.
+      file.save(desired).catch((error: unknown) => log.error({ err: error }, 'the desired state could not be kept'));
+    },
+  });
+  lifecycle.onStop(async () => {
+    log.info('stopping');
+    await server.stop(settings.drainMs);
+    link?.close();
+    await state.close();
+  });
+  lifecycle.ready(url);
+  log.info({ url }, 'serving');
+});

@@ -1,0 +1,326 @@
+import {
+  ATTRIBUTE,
+  ENTRY,
+  type ExternalTensor,
+  FUNCTION,
+  GRAPH,
+  ML_DOMAIN,
+  MODEL,
+  NODE,
+  type OnnxModel,
+  type OnnxValue,
+  OPSET,
+  SPARSE_TENSOR,
+  TENSOR,
+  type ZipMap,
+} from './onnx-types.ts';
+import { readValueInfo } from './onnx-value-info.ts';
+import { type ByteSource, createProtobufCursor, type Field, int64, type ProtobufCursor } from './protobuf-cursor.ts';
+
+/** Graphs inside graphs (If, Loop, Scan): real models have two or three levels. */
+const MAX_GRAPH_DEPTH = 32;
+const MAX_VALUES = 4096;
+const MAX_METADATA = 256;
+const MAX_METADATA_BYTES = 1024 * 1024;
+const MAX_EXTERNAL_TENSORS = 1_000_000;
+const MAX_OP_TYPES = 4096;
+const MAX_LABELS = 100_000;
+/** How long the walk may hold the event loop before others get their turn. */
+const TURN_MS = 10;
+
+/**
+ * Reads what Slipway needs of a model. Twice over the graph, because protobuf writes initializers before the inputs that tell which
+ * of them matter: the first walk takes inputs and outputs, the second everything else. Memory does not grow with the file.
+ * @throws ProtobufFault when the bytes are not a model, or not a whole one
+ */
+export async function readOnnxModel(source: ByteSource): Promise<OnnxModel> {
+  const cursor = createProtobufCursor(source);
+  const opsets: { domain: string; version: number }[] = [];
+  const metadata: Record<string, string> = {};
+  const functions: Field[] = [];
+  let irVersion = 0;
+  let producer = '';
+  let producerVersion = '';
+  let graph: Field | null = null;
+  for (let field = cursor.next(source.sizeBytes); field; field = cursor.next(source.sizeBytes)) {
+    if (field.number === MODEL.irVersion) irVersion = integer(cursor, field);
+    else if (field.number === MODEL.producerName) producer = text(cursor, field);
+    else if (field.number === MODEL.producerVersion) producerVersion = text(cursor, field);
+    else if (field.number === MODEL.opsetImport) opsets.push(readOpset(cursor, field));
+    else if (field.number === MODEL.metadata) readMetadata(cursor, field, metadata);
+    else if (field.number === MODEL.functions) functions.push(message(cursor, field));
+    else if (field.number === MODEL.graph) {
+      if (graph) throw cursor.fault('it has two graphs');
+      graph = message(cursor, field);
+    }
+    if (opsets.length > MAX_METADATA || functions.length > MAX_OP_TYPES) throw cursor.fault('it has too many parts');
+    cursor.skip(field);
+  }
+  if (!graph) throw cursor.fault('it has no graph');
+  if (irVersion === 0 && opsets.length === 0) throw cursor.fault('it names neither an IR version nor an operator set');
+
+  const { inputs, outputs } = readInterface(cursor, graph);
+  const walk = createWalk(cursor, inputs, outputs);
+  await walk.graph(graph, 0);
+  for (const field of functions) await walk.nodesOf(field, FUNCTION.node);
+  return {
+    irVersion,
+    producer: [producer, producerVersion].filter((part) => part !== '').join(' '),
+    opsets: opsets.length === 0 ? [{ domain: '', version: 1 }] : opsets,
+    metadata,
+    inputs,
+    outputs,
+    ...walk.result(),
+  };
+}
+
+function readInterface(cursor: ProtobufCursor, graph: Field): { inputs: OnnxValue[]; outputs: OnnxValue[] } {
+  const inputs: OnnxValue[] = [];
+  const outputs: OnnxValue[] = [];
+  cursor.enter(graph);
+  for (let field = cursor.next(graph.end); field; field = cursor.next(graph.end)) {
+    if (field.number === GRAPH.input) inputs.push(readValueInfo(cursor, message(cursor, field)));
+    else if (field.number === GRAPH.output) outputs.push(readValueInfo(cursor, message(cursor, field)));
+    if (inputs.length + outputs.length > MAX_VALUES)
+      throw cursor.fault(`it has more than ${MAX_VALUES} inputs and outputs`);
+    cursor.skip(field);
+  }
+  for (const [what, values] of [
+    ['input', inputs],
+    ['output', outputs],
+  ] as const) {
+    const names = new Set<string>();
+    for (const { name } of values) {
+      if (name === '') throw cursor.fault(`an ${what} has no name`);
+      if (names.has(name)) throw cursor.fault(`two ${what}s have the name ${JSON.stringify(name)}`);
+      names.add(name);
+    }
+  }
+  return { inputs, outputs };
+}
+
+function createWalk(cursor: ProtobufCursor, inputs: readonly OnnxValue[], outputs: readonly OnnxValue[]) {
+  const inputNames = new Set(inputs.map((input) => input.name));
+  const sequences = new Set(outputs.filter((output) => output.type.kind === 'sequence').map((output) => output.name));
+  const defaulted = new Set<string>();
+  const external: ExternalTensor[] = [];
+  const ops = new Map<string, number>();
+  const zipMaps: ZipMap[] = [];
+  const consumed = new Set<string>();
+  let nodeCount = 0;
+  let initializerBytes = 0;
+  let turnStarted = performance.now();
+
+  const pause = async (): Promise<void> => {
+    if (performance.now() - turnStarted < TURN_MS) return;
+    await new Promise((resume) => setImmediate(resume));
+    turnStarted = performance.now();
+  };
+
+  async function graph(field: Field, depth: number): Promise<void> {
+    if (depth > MAX_GRAPH_DEPTH) throw cursor.fault(`its graphs are nested more than ${MAX_GRAPH_DEPTH} deep`);
+    cursor.enter(field);
+    for (let part = cursor.next(field.end); part; part = cursor.next(field.end)) {
+      if (part.number === GRAPH.node) await node(message(cursor, part), depth);
+      else if (part.number === GRAPH.initializer) {
+        const name = tensor(message(cursor, part));
+        if (depth === 0 && inputNames.has(name)) defaulted.add(name);
+      } else if (part.number === GRAPH.sparseInitializer) {
+        const name = sparseTensor(message(cursor, part));
+        if (depth === 0 && inputNames.has(name)) defaulted.add(name);
+      }
+      cursor.skip(part);
+      await pause();
+    }
+  }
+
+  async function nodesOf(field: Field, nodeNumber: number): Promise<void> {
+    cursor.enter(field);
+    for (let part = cursor.next(field.end); part; part = cursor.next(field.end)) {
+      if (part.number === nodeNumber) await node(message(cursor, part), 1);
+      cursor.skip(part);
+      await pause();
+    }
+  }
+
+  async function node(field: Field, depth: number): Promise<void> {
+    nodeCount += 1;
+    let opType = '';
+    let domain = '';
+    let input = '';
+    let output = '';
+    const attributes: Field[] = [];
+    cursor.enter(field);
+    for (let part = cursor.next(field.end); part; part = cursor.next(field.end)) {
+      if (part.number === NODE.opType) opType = text(cursor, part);
+      else if (part.number === NODE.domain) domain = text(cursor, part);
+      else if (part.number === NODE.attribute) attributes.push(message(cursor, part));
+      else if (part.number === NODE.input) {
+        const name = text(cursor, part);
+        input ||= name;
+        if (depth === 0 && sequences.has(name)) consumed.add(name);
+      } else if (part.number === NODE.output) output ||= text(cursor, part);
+      cursor.skip(part);
+    }
+    const key = `${domain === '' ? 'ai.onnx' : domain}/${opType}`;
+    if (ops.size >= MAX_OP_TYPES && !ops.has(key)) throw cursor.fault('it uses too many kinds of operators');
+    ops.set(key, (ops.get(key) ?? 0) + 1);
+    const labels: string[] | null =
+      depth === 0 && opType === 'ZipMap' && domain === ML_DOMAIN && sequences.has(output) ? [] : null;
+    for (const part of attributes) await attribute(part, depth, labels);
+    if (labels) zipMaps.push({ input, output, labels });
+    cursor.skip(field);
+  }
+
+  /** Sub-graphs and tensors inside attributes; class labels when asked for. */
+  async function attribute(field: Field, depth: number, labels: string[] | null): Promise<void> {
+    cursor.enter(field);
+    let seen = 0;
+    const before = initializerBytes;
+    for (let part = cursor.next(field.end); part; part = cursor.next(field.end)) {
+      const { number } = part;
+      if (number === ATTRIBUTE.graph || number === ATTRIBUTE.graphs) await graph(message(cursor, part), depth + 1);
+      else if (number === ATTRIBUTE.tensor || number === ATTRIBUTE.tensors) tensor(message(cursor, part));
+      else if (number === ATTRIBUTE.sparseTensor || number === ATTRIBUTE.sparseTensors)
+        sparseTensor(message(cursor, part));
+      else if (labels && number === ATTRIBUTE.ints) {
+        for (const label of cursor.int64s(part)) addLabel(labels, String(label));
+      } else if (labels && number === ATTRIBUTE.strings) addLabel(labels, text(cursor, part));
+      cursor.skip(part);
+      // A forest keeps millions of numbers in one attribute.
+      if ((++seen & 0xfff) === 0) await pause();
+    }
+    if (initializerBytes === before) initializerBytes += attributePayload(field);
+  }
+
+  function addLabel(labels: string[], label: string): void {
+    if (labels.length >= MAX_LABELS) throw cursor.fault(`it has more than ${MAX_LABELS} class labels`);
+    labels.push(label);
+  }
+
+  function tensor(field: Field): string {
+    let name = '';
+    let payload = 0;
+    const entries = new Map<string, string>();
+    let isExternal = false;
+    cursor.enter(field);
+    for (let part = cursor.next(field.end); part; part = cursor.next(field.end)) {
+      if (part.number === TENSOR.name) name = text(cursor, part);
+      else if (PAYLOADS.has(part.number)) payload += part.end - part.start;
+      else if (part.number === TENSOR.dataLocation) isExternal = part.low === 1;
+      else if (part.number === TENSOR.externalData) {
+        const [key, value] = readEntry(cursor, message(cursor, part));
+        entries.set(key, value);
+      }
+      cursor.skip(part);
+    }
+    if (isExternal || entries.size > 0) addExternal(name, entries);
+    initializerBytes += payload;
+    return name;
+  }
+
+  function sparseTensor(field: Field): string {
+    let name = '';
+    cursor.enter(field);
+    for (let part = cursor.next(field.end); part; part = cursor.next(field.end)) {
+      if (part.number === SPARSE_TENSOR.values) name = tensor(message(cursor, part));
+      else if (part.number === SPARSE_TENSOR.indices) tensor(message(cursor, part));
+      cursor.skip(part);
+    }
+    return name;
+  }
+
+  function addExternal(name: string, entries: ReadonlyMap<string, string>): void {
+    const location = entries.get('location');
+    if (location === undefined)
+      throw cursor.fault(`the tensor ${JSON.stringify(name)} is stored elsewhere, but it does not say where`);
+    if (external.length >= MAX_EXTERNAL_TENSORS) throw cursor.fault('it has too many external tensors');
+    external.push({
+      tensor: name,
+      location,
+      offsetBytes: byteCount(cursor, entries.get('offset')) ?? 0,
+      lengthBytes: byteCount(cursor, entries.get('length')),
+    });
+  }
+
+  return {
+    graph,
+    nodesOf,
+    result: () => ({
+      defaulted,
+      external,
+      ops,
+      nodeCount,
+      initializerBytes,
+      zipMaps: zipMaps.filter((one) => !consumed.has(one.output)),
+    }),
+  };
+}
+
+const PAYLOADS = new Set<number>([
+  TENSOR.floatData,
+  TENSOR.int32Data,
+  TENSOR.stringData,
+  TENSOR.int64Data,
+  TENSOR.rawData,
+  TENSOR.doubleData,
+  TENSOR.uint64Data,
+]);
+
+/** Forests keep their numbers in attributes; names and settings are a few bytes and do not count. */
+function attributePayload(field: Field): number {
+  const length = field.end - field.start;
+  return length > 1024 ? length : 0;
+}
+
+function byteCount(cursor: ProtobufCursor, value: string | undefined): number | null {
+  if (value === undefined || value === '') return null;
+  const count = /^\d{1,16}$/.test(value) ? Number(value) : Number.NaN;
+  if (!Number.isSafeInteger(count)) throw cursor.fault('an external tensor has an offset or length that is no number');
+  return count;
+}
+
+function readOpset(cursor: ProtobufCursor, field: Field): { domain: string; version: number } {
+  let domain = '';
+  let version = 0;
+  cursor.enter(message(cursor, field));
+  for (let part = cursor.next(field.end); part; part = cursor.next(field.end)) {
+    if (part.number === OPSET.domain) domain = text(cursor, part);
+    else if (part.number === OPSET.version) version = integer(cursor, part);
+    cursor.skip(part);
+  }
+  return { domain, version };
+}
+
+function readMetadata(cursor: ProtobufCursor, field: Field, into: Record<string, string>): void {
+  const [key, value] = readEntry(cursor, message(cursor, field));
+  if (Object.keys(into).length >= MAX_METADATA) throw cursor.fault(`it has more than ${MAX_METADATA} metadata entries`);
+  Object.defineProperty(into, key, { value, enumerable: true, configurable: true, writable: true });
+}
+
+function readEntry(cursor: ProtobufCursor, field: Field): [string, string] {
+  let key = '';
+  let value = '';
+  cursor.enter(field);
+  for (let part = cursor.next(field.end); part; part = cursor.next(field.end)) {
+    if (part.number === ENTRY.key) key = text(cursor, part);
+    else if (part.number === ENTRY.value) value = text(cursor, part, MAX_METADATA_BYTES);
+    cursor.skip(part);
+  }
+  return [key, value];
+}
+
+/** The field, when it is a message or text; protobuf would merge or ignore others, and no exporter writes them. */
+function message(cursor: ProtobufCursor, field: Field): Field {
+  if (field.wire !== 2) throw cursor.fault(`field ${field.number} has the wrong type`);
+  return field;
+}
+
+function text(cursor: ProtobufCursor, field: Field, maxBytes?: number): string {
+  return cursor.text(message(cursor, field), maxBytes);
+}
+
+function integer(cursor: ProtobufCursor, field: Field): number {
+  if (field.wire !== 0) throw cursor.fault(`field ${field.number} has the wrong type`);
+  return Number(int64(field.low, field.high));
+}

@@ -1,0 +1,74 @@
+/** What is asked of a validation and what comes back. The validation itself runs a model, so it lives in the serving room. */
+import type { RunnerLimits } from './limits.ts';
+import type { Signature } from './signature.ts';
+
+/** A body of the plain form, `POST /endpoints/{name}/predict`. */
+export type PlainBody =
+  | { readonly records: readonly Readonly<Record<string, unknown>>[] }
+  | { readonly inputs: Readonly<Record<string, unknown>> };
+
+/** Inputs with the outputs that the model gave where it was trained. */
+export type GoldenCase = {
+  readonly name?: string;
+  readonly inputs: PlainBody;
+  /** By output name: nested arrays in the output's shape. */
+  readonly outputs: Readonly<Record<string, unknown>>;
+  /** A number passes when it is within `absolute + relative * |expected|`. */
+  readonly tolerance?: { readonly absolute?: number; readonly relative?: number };
+};
+
+export type StoredFile = {
+  readonly path: string;
+  readonly digest: string;
+  readonly sizeBytes: number;
+  /** Absolute path of the bytes on this machine. */
+  readonly blobPath: string;
+};
+
+export type ValidationJob = {
+  readonly project: string;
+  readonly model: string;
+  readonly version: number;
+  readonly engine: string;
+  readonly entry: string;
+  readonly files: readonly StoredFile[];
+  readonly signature: Signature;
+  /** A request made from the golden set or the signature: what is tried when there is no golden set. */
+  readonly sampleRequest: PlainBody;
+  readonly limits: RunnerLimits;
+  readonly golden: readonly GoldenCase[];
+};
+
+export type ValidationStep = {
+  readonly name: 'load' | 'infer' | 'golden' | 'batch';
+  readonly outcome: 'passed' | 'failed' | 'skipped';
+  readonly durationMs: number;
+  readonly detail: string | null;
+};
+
+export type Validation = {
+  readonly outcome: 'passed' | 'failed';
+  readonly reason: string | null;
+  readonly hint: string | null;
+  readonly steps: readonly ValidationStep[];
+  readonly lastStep: string | null;
+  readonly exitCode: number | null;
+  readonly exitSignal: string | null;
+  readonly stderr: string;
+  readonly loadMs: number | null;
+  readonly inferMs: number | null;
+  readonly peakMemoryBytes: number | null;
+  readonly warnings: readonly string[];
+  readonly finishedAt: string;
+};
+
+export type ValidationOutcome = {
+  readonly validation: Validation;
+  /** Whether rows of different callers may share a run: shown by running rows together and apart. */
+  readonly canBatch: boolean;
+  readonly measuredMemoryBytes: number | null;
+  /** A request that the model did answer, when another than the job's was needed. */
+  readonly sampleRequest?: PlainBody;
+};
+
+export type Validate = (job: ValidationJob) => Promise<ValidationOutcome>;

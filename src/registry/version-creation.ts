@@ -1,0 +1,253 @@
+import type { Call } from '../base/access/call.ts';
+import { assertCan } from '../base/access/permission.ts';
+import { appendAudit } from '../base/audit.ts';
+import type { Clock } from '../base/clock.ts';
+import type { Database, Db } from '../base/db/database.ts';
+import { SlipwayError } from '../base/errors.ts';
+import { uuidv7 } from '../base/ids.ts';
+import type { ArtifactStore } from './artifacts/artifact-store.ts';
+import { findBlobs, touchBlob } from './artifacts/blob-store.ts';
+import type { EndpointFacts } from './endpoint-facts.ts';
+import { findModelOf } from './find-model.ts';
+import { type ImportedArtifact, importArtifact } from './imports/artifact-import.ts';
+import type { RunnerLimits } from './limits.ts';
+import { createManifest, type ManifestFile } from './manifest.ts';
+import { assertWords } from './model.ts';
+import { nextVersion, type StoredModel, setNextVersion } from './model-store.ts';
+import { sampleRequestFor } from './sample-request.ts';
+import { diffSignatures, type Signature } from './signature.ts';
+import { localFiles, type ValidationQueue } from './validation-queue.ts';
+import { type CreateVersion, type EngineFacts, pickEngine, sameFiles, type Version } from './version.ts';
+import { showVersion } from './version-service.ts';
+import * as store from './version-store.ts';
+
+export type VersionCreation = ReturnType<typeof createVersionCreation>;
+
+/** How versions come to be: the bytes are there, they are read, checked, written down in one transaction, then validated. */
+export function createVersionCreation(deps: {
+  database: Database;
+  clock: Clock;
+  artifacts: ArtifactStore;
+  engines: readonly EngineFacts[];
+  limits: RunnerLimits;
+  endpoints: EndpointFacts;
+  queue: ValidationQueue;
+}) {
+  const { database, clock, artifacts, engines, endpoints, queue } = deps;
+  /** Requests with the same Idempotency-Key that came while the first is under way: they get its answer. */
+  const underWay = new Map<string, { input: CreateVersion; answer: Promise<Version> }>();
+
+  /**
+   * Makes a version of files that were uploaded before. The same Idempotency-Key gives the same version, also after a restart; the answer is
+   * the version as it was made. The same bytes without it are a new version, and `sameBytesAs` tells.
+   * @throws SlipwayError `blob_not_found`, `model_refused`, `model_invalid`, `model_unsupported`, `signature_breaking`, …
+   */
+  async function create(call: Call, modelName: string, input: CreateVersion): Promise<Version> {
+    assertCan(call.principal, 'deploy', call.project.name, modelName);
+    assertWords({ ...(input.tags ? { tags: input.tags } : {}), card: input.card ?? null });
+    const key = call.idempotencyKey;
+    if (key === null || call.dryRun) return createOnce(call, modelName, input);
+    const flight = `${call.project.id}/${modelName}/${key}`;
+    const other = underWay.get(flight);
+    if (other) {
+      assertSameRequest(other.input, input);
+      return other.answer;
+    }
+    const answer = createOnce(call, modelName, input).finally(() => underWay.delete(flight));
+    underWay.set(flight, { input, answer });
+    return answer;
+  }
+
+  async function createOnce(call: Call, modelName: string, input: CreateVersion): Promise<Version> {
+    const model = await findModelOf(database.db, call, modelName);
+    const before = await findByKey(database.db, call, model, input);
+    if (before) return asMade(database.db, before);
+    const files = await sizesOf(database.db, call, input);
+    const imported = await importArtifact(await localFiles(artifacts, call.project.id, files));
+    const engine = pickEngine(engines, wanted(input.engine) ?? imported.engine ?? undefined, imported.format);
+
+    const made = await database.transaction(async (tx) => {
+      const again = await findByKey(tx, call, model, input);
+      if (again) return { version: again, isNew: false };
+      // The model, or a blob, may have gone since they were looked at.
+      await findModelOf(tx, call, modelName);
+      await sizesOf(tx, call, input);
+      await assertParent(tx, model, input);
+      await assertFitsEndpoint(tx, call, model, imported.signature, input);
+      const version = await plan(tx, call, model, input, { imported, engine, files });
+      if (call.dryRun) return { version, isNew: false };
+      await store.insertVersion(tx, version);
+      await setNextVersion(tx, model.id, version.version + 1);
+      for (const file of files) {
+        await touchBlob(tx, { ...file, projectId: call.project.id, at: version.createdAt });
+      }
+      await appendAudit(
+        tx,
+        {
+          project: call.project.name,
+          actor: call.principal.actor,
+          action: 'version.create',
+          resource: `version/${modelName}@${version.version}`,
+          detail: { digest: version.digest, files: files.length, lineage: version.lineage },
+          requestId: call.requestId,
+        },
+        clock,
+      );
+      return { version, isNew: true };
+    });
+    if (made.isNew) queue.add(made.version.id);
+    return asMade(database.db, made.version);
+  }
+
+  async function plan(
+    tx: Db,
+    call: Call,
+    model: StoredModel,
+    input: CreateVersion,
+    read: { imported: ImportedArtifact; engine: string; files: readonly ManifestFile[] },
+  ): Promise<store.StoredVersion> {
+    const { imported, engine, files } = read;
+    const now = clock.now();
+    const createdAt = now.toISOString();
+    const number = await nextVersion(tx, model.id);
+    const { format, entry, signature } = imported;
+    const lineage = input.lineage ?? {};
+    const manifest = createManifest({
+      project: call.project.name,
+      model: model.name,
+      version: number,
+      description: imported.description,
+      config: { format, engine, entry, signature, created: createdAt, lineage },
+      files,
+    });
+    return {
+      id: uuidv7(now.getTime()),
+      projectId: call.project.id,
+      modelId: model.id,
+      project: call.project.name,
+      model: model.name,
+      version: number,
+      digest: manifest.digest,
+      manifest: manifest.text,
+      status: 'pending',
+      statusReason: null,
+      format,
+      engine,
+      entry,
+      files,
+      signature,
+      sampleRequest: sampleRequestFor(signature, imported.golden),
+      canBatch: false,
+      limits: { ...deps.limits, ...imported.limits, ...input.limits },
+      validation: null,
+      estimatedMemoryBytes: imported.estimatedMemoryBytes,
+      measuredMemoryBytes: null,
+      lineage,
+      tags: input.tags ?? {},
+      card: input.card ?? imported.card,
+      aliases: [],
+      idempotencyKey: call.idempotencyKey,
+      revision: 1,
+      createdAt,
+      createdBy: call.principal.actor,
+    };
+  }
+
+  async function assertFitsEndpoint(
+    tx: Db,
+    call: Call,
+    model: StoredModel,
+    signature: Signature,
+    input: CreateVersion,
+  ): Promise<void> {
+    if (input.endpoint === undefined) return;
+    const current = await endpoints.signature(tx, call.project.id, input.endpoint);
+    if (!current) {
+      throw new SlipwayError('endpoint_not_found', `There is no endpoint ${input.endpoint}`, {
+        hint: 'Leave `endpoint` out to register without a comparison.',
+      });
+    }
+    if (current.signature === null || input.allowBreaking === true) return;
+    const diff = diffSignatures(current.signature, signature);
+    if (!diff.breaking) return;
+    const reasons = diff.changes
+      .filter((change) => change.breaking)
+      .map((change) => `${change.path}: ${change.reason}`);
+    throw new SlipwayError(
+      'signature_breaking',
+      `The new version of ${model.name} would break callers of ${input.endpoint}: ${reasons.join('; ')}`,
+      {
+        hint: 'Repeat it with --allow-breaking (allowBreaking: true) if every caller is ready, or deploy it under an endpoint of its own.',
+        extra: { diff },
+      },
+    );
+  }
+
+  return { create };
+}
+
+/** The files with their sizes; every one that is missing is told. */
+async function sizesOf(db: Db, call: Call, input: CreateVersion): Promise<ManifestFile[]> {
+  const digests = input.files.map((file) => file.digest);
+  const sizes = await findBlobs(db, call.project.id, [...new Set(digests)]);
+  const missing = input.files.flatMap((file, at) =>
+    sizes.has(file.digest)
+      ? []
+      : [{ pointer: `/files/${at}/digest`, message: `the bytes of ${file.path} are not here` }],
+  );
+  if (missing.length > 0) {
+    throw new SlipwayError('blob_not_found', `${missing.length} of ${digests.length} files were not uploaded`, {
+      hint: 'Upload their bytes first (POST /uploads), then register the version.',
+      fields: missing.slice(0, 50),
+    });
+  }
+  return input.files.map(({ path, digest }) => ({ path, digest, sizeBytes: sizes.get(digest)! }));
+}
+
+async function findByKey(
+  db: Db,
+  call: Call,
+  model: StoredModel,
+  input: CreateVersion,
+): Promise<store.StoredVersion | null> {
+  if (call.idempotencyKey === null || call.dryRun) return null;
+  const version = await store.findVersionByKey(db, model.id, call.idempotencyKey);
+  if (version) assertSameRequest(version, input);
+  return version;
+}
+
+/** A key is for one request. Files are what tells requests apart; words about the version may have changed since. */
+function assertSameRequest(known: Pick<CreateVersion, 'files'>, input: CreateVersion): void {
+  if (sameFiles(known.files, input.files)) return;
+  throw new SlipwayError('already_exists', 'The Idempotency-Key was used for a version of other files', {
+    hint: 'Take a new key for each version; repeat one only for the same request.',
+  });
+}
+
+/** The version as it was when it was made, so that a repeated request gets the same answer at any time. */
+async function asMade(db: Db, version: store.StoredVersion): Promise<Version> {
+  const same = await store.findSameBytes(db, version.modelId, version.version, version.files);
+  return {
+    ...showVersion(version),
+    status: 'pending',
+    statusReason: null,
+    canBatch: false,
+    validation: null,
+    measuredMemoryBytes: null,
+    aliases: [],
+    ...(same === null ? {} : { sameBytesAs: same }),
+  };
+}
+
+async function assertParent(db: Db, model: StoredModel, input: CreateVersion): Promise<void> {
+  const parent = input.lineage?.parentVersion;
+  if (parent === undefined || (await store.versionExists(db, model.id, parent))) return;
+  const message = `${model.name} has no version ${parent}`;
+  throw new SlipwayError('invalid_request', `The parent is unknown: ${message}`, {
+    fields: [{ pointer: '/lineage/parentVersion', message }],
+  });
+}
+
+function wanted(engine: string | undefined): string | undefined {
+  return engine === 'auto' ? undefined : engine;
+}

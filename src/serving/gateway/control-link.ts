@@ -1,0 +1,106 @@
+import { connect, type Socket } from 'node:net';
+import type { Logger } from '../../base/log.ts';
+import { createLineReader } from '../endpoints/control-line.ts';
+import { CONTROL_SOCKET } from '../endpoints/control-socket.ts';
+import type { DesiredState, ObservedState } from '../endpoints/desired-state.ts';
+
+const OBSERVE_MS = 2_000;
+const METRICS_MS = 5_000;
+const FIRST_PAUSE_MS = 100;
+const LONGEST_PAUSE_MS = 5_000;
+/** A control that reads nothing must not make the gateway hoard what it would tell it. */
+const MAX_UNSENT_BYTES = 4 * 1024 * 1024;
+
+export type ControlLink = {
+  /** Tells control at the end of this turn of the event loop what is observed. */
+  observedChanged(): void;
+  close(): void;
+};
+
+export type ControlLinkDeps = {
+  readonly instance: string;
+  readonly httpUrl: string;
+  readonly log: Logger;
+  readonly generation: () => number;
+  readonly observe: () => ObservedState;
+  readonly metricsText: () => string;
+  readonly onState: (state: DesiredState) => void;
+};
+
+/** The gateway's end of the line to control. It may break at any time and for any long: nothing here waits for it. */
+export function openControlLink(deps: ControlLinkDeps): ControlLink {
+  const { log, instance, httpUrl } = deps;
+  let socket: Socket | null = null;
+  let connected = false;
+  let closed = false;
+  let failures = 0;
+  let retry: NodeJS.Timeout | null = null;
+  let scheduled = false;
+
+  const send = (message: object): void => {
+    if (!connected || socket === null || socket.writableLength > MAX_UNSENT_BYTES) return;
+    socket.write(`${JSON.stringify(message)}\n`);
+  };
+  const sendObserved = (): void => send({ type: 'observed', observed: deps.observe() });
+
+  const take = (message: object): void => {
+    const { type, state } = message as { type?: unknown; state?: unknown };
+    if (type === 'state') deps.onState(state as DesiredState);
+    else log.warn({ type }, 'unknown message from control');
+  };
+
+  const dial = (): void => {
+    retry = null;
+    const mine = connect(CONTROL_SOCKET);
+    socket = mine;
+    mine.on('connect', () => {
+      connected = true;
+      failures = 0;
+      log.info('connected to control');
+      send({ type: 'hello', instance, httpUrl, generation: deps.generation() });
+      sendObserved();
+    });
+    mine.on(
+      'data',
+      createLineReader(take, (fault) => {
+        log.error({ fault }, 'control sent what is not a message; connecting anew');
+        mine.destroy();
+      }),
+    );
+    mine.on('error', () => mine.destroy());
+    mine.on('close', () => {
+      if (connected) log.warn('control is gone; serving on from the last state');
+      connected = false;
+      socket = null;
+      if (closed) return;
+      // Full jitter, so that gateways cut off together do not come back together.
+      const pauseMs =
+        Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(failures++, 10)) * (0.5 + Math.random() / 2);
+      retry = setTimeout(dial, pauseMs);
+    });
+  };
+
+  const observing = setInterval(sendObserved, OBSERVE_MS);
+  const counting = setInterval(() => {
+    if (connected) send({ type: 'metrics', text: deps.metricsText() });
+  }, METRICS_MS);
+  dial();
+
+  return {
+    observedChanged() {
+      if (scheduled || closed) return;
+      scheduled = true;
+      setImmediate(() => {
+        scheduled = false;
+        sendObserved();
+      });
+    },
+    close() {
+      closed = true;
+      clearInterval(observing);
+      clearInterval(counting);
+      if (retry !== null) clearTimeout(retry);
+      socket?.destroy();
+    },
+  };
+}

@@ -1,0 +1,154 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { SlipwayError } from '../../base/errors.ts';
+import { uuidv7 } from '../../base/ids.ts';
+import { type Protocol, statusOf, type WireAnswer } from '../protocols/protocol.ts';
+import type { CallHandle } from '../runner/runner.ts';
+
+/** What the gateway knows of a connection. */
+export type Connection = {
+  /** Requests without an answer yet. */
+  open: number;
+  /** Whether the body of the last request is still coming. */
+  receiving: boolean;
+  /**
+   * Calls in runners: cancelled when the connection goes away. An array, usually of one: a Set that lives long grows a new table
+   * every few calls, and the dead old table keeps the new one, and all requests in it, alive until the next full collection.
+   */
+  readonly calls: CallHandle[];
+};
+
+/** One request and its one answer. */
+export type Exchange = {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly connection: Connection;
+  /** By `performance.now()`. */
+  readonly startedMs: number;
+  readonly path: string;
+  readonly protocol: Protocol;
+  /** The caller's, or the prediction's id. */
+  readonly requestId: string;
+  /** UUIDv7, also of requests that are refused: what a caller reports can be found in the log. */
+  readonly predictionId: string;
+  /** The version that was picked, as text; empty before. */
+  version: string;
+  answered: boolean;
+};
+
+const SANE_ID = /^[\x21-\x7e]{1,128}$/;
+const CONNECTION = Symbol('connection');
+/** Bytes and time spent on the rest of a body that nobody wants, so that the client gets to read its answer. */
+const DISCARD_BYTES = 64 * 1024 * 1024;
+const DISCARD_MS = 10_000;
+
+export function connectionOf(socket: Socket): Connection {
+  const holder = socket as Socket & { [CONNECTION]?: Connection };
+  const known = holder[CONNECTION];
+  if (known !== undefined) return known;
+  const connection: Connection = { open: 0, receiving: false, calls: [] };
+  holder[CONNECTION] = connection;
+  return connection;
+}
+
+export function openExchange(
+  request: IncomingMessage,
+  response: ServerResponse,
+  path: string,
+  protocol: Protocol,
+): Exchange {
+  const predictionId = uuidv7();
+  const given = request.headers['x-request-id'];
+  const requestId = typeof given === 'string' && SANE_ID.test(given) ? given : predictionId;
+  const connection = connectionOf(request.socket);
+  connection.open += 1;
+  connection.receiving = true;
+  const startedMs = performance.now();
+  return {
+    request,
+    response,
+    connection,
+    startedMs,
+    path,
+    protocol,
+    requestId,
+    predictionId,
+    version: '',
+    answered: false,
+  };
+}
+
+/**
+ * Answers with 200.
+ * @param last whether the connection is to be closed after it
+ */
+export function answer(exchange: Exchange, content: string | WireAnswer, last: boolean): void {
+  const { predictionId, requestId, version } = exchange;
+  const isText = typeof content === 'string';
+  const body = isText ? content : content.body;
+  const headers = [
+    'Content-Type',
+    isText ? 'application/json' : content.contentType,
+    'Content-Length',
+    `${typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength}`,
+    'X-Request-Id',
+    requestId,
+    'X-Prediction-Id',
+    predictionId,
+  ];
+  if (version !== '') headers.push('X-Slipway-Version', version);
+  if (!isText && content.headers !== undefined) headers.push(...content.headers);
+  if (last) headers.push('Connection', 'close');
+  send(exchange, 200, headers, body);
+}
+
+/** Answers with an error in the protocol's form. Gives the status. */
+export function refuse(exchange: Exchange, error: SlipwayError, last: boolean, extra: readonly string[] = []): number {
+  const { request, protocol, predictionId, requestId, version, path } = exchange;
+  const status = statusOf(protocol, error);
+  const { contentType, body } = protocol.writeError(error, { status, requestId, path });
+  const headers = [
+    'Content-Type',
+    contentType,
+    'Content-Length',
+    `${Buffer.byteLength(body)}`,
+    'X-Request-Id',
+    requestId,
+    'X-Prediction-Id',
+    predictionId,
+    'Cache-Control',
+    'no-store',
+    ...extra,
+  ];
+  if (version !== '') headers.push('X-Slipway-Version', version);
+  if (error.retryAfterS !== undefined) headers.push('Retry-After', `${error.retryAfterS}`);
+  if (error.kind === 'unauthorized') headers.push('WWW-Authenticate', 'Bearer');
+  if (last) headers.push('Connection', 'close');
+  send(exchange, status, headers, body);
+  if (!request.complete && hasBody(request)) discardRest(request);
+  return status;
+}
+
+function send(exchange: Exchange, status: number, headers: string[], body: string | Uint8Array): void {
+  if (exchange.answered) return; // never two answers to one request
+  exchange.answered = true;
+  exchange.connection.open -= 1;
+  exchange.response.writeHead(status, headers);
+  exchange.response.end(body);
+}
+
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
+}
+
+/** Many clients read the answer only when they have sent everything. They may, within bounds; then the connection goes on. */
+function discardRest(request: IncomingMessage): void {
+  let left = DISCARD_BYTES;
+  const timer = setTimeout(() => request.destroy(), DISCARD_MS).unref();
+  request.on('data', (chunk: Buffer) => {
+    left -= chunk.length;
+    if (left < 0) request.destroy();
+  });
+  request.on('close', () => clearTimeout(timer));
+  request.resume();
+}

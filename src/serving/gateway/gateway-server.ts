@@ -1,0 +1,171 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import { SlipwayError } from '../../base/errors.ts';
+import type { Settings } from '../../base/settings.ts';
+import { connectionOf } from './exchange.ts';
+import { createRequestHandler, type RequestHandlerDeps } from './request-handler.ts';
+
+/** Every limit is set here, in milliseconds and bytes: Node's own are far wider or absent. */
+const LIMITS = {
+  /** From the connection, or the last answer, until the header is whole. */
+  headersMs: 10_000,
+  /** Without a byte in either direction while a body is sent or an answer is read. */
+  idleMs: 30_000,
+  /** From the first byte of the header to the last byte of the body: bounds those who send one byte now and then. */
+  requestMs: 120_000,
+  /** Longer than the 60 s after which load balancers drop an idle connection, so that they are the ones to do it. */
+  keepAliveMs: 75_000,
+  headerBytes: 16 * 1024,
+  /** How often these are checked. */
+  checkMs: 1_000,
+  /** Bodies being received at one time, as a multiple of the largest body. */
+  bodiesAtOnce: 8,
+} as const;
+
+/** An old process may still be ending when its successor starts. */
+const PORT_WAIT_MS = 3_000;
+const PORT_RETRY_MS = 100;
+/** A stopping gateway without anything to answer waits this long for requests that are on their way. */
+const QUIET_MS = 100;
+
+export type GatewayServer = {
+  /** @returns the base URL. @throws SlipwayError `port_taken` */
+  listen(): Promise<string>;
+  /** Answers what is under way, and what still comes, for at most `drainMs`; every answer closes its connection. */
+  stop(drainMs: number): Promise<void>;
+  connections(): Promise<number>;
+};
+
+export type GatewayServerDeps = Omit<RequestHandlerDeps, 'limits' | 'stopping'>;
+
+export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
+  const { settings, metrics } = deps;
+  let stopping = false;
+  let openRequests = 0;
+
+  const handle = createRequestHandler({
+    ...deps,
+    limits: {
+      maxBytes: settings.maxBodyBytes,
+      budget: { maxBytes: settings.maxBodyBytes * LIMITS.bodiesAtOnce, usedBytes: 0 },
+    },
+    stopping: () => stopping,
+  });
+
+  const server: Server = createServer({
+    headersTimeout: LIMITS.headersMs,
+    requestTimeout: LIMITS.requestMs,
+    keepAliveTimeout: LIMITS.keepAliveMs,
+    connectionsCheckingInterval: LIMITS.checkMs,
+    maxHeaderSize: LIMITS.headerBytes,
+    insecureHTTPParser: false,
+    requireHostHeader: true,
+    noDelay: true,
+  });
+  server.timeout = LIMITS.idleMs;
+  server.maxConnections = settings.maxConnections;
+  const sockets = new Set<Socket>();
+
+  server.on('connection', (socket) => {
+    sockets.add(socket);
+    socket.on('close', () => {
+      sockets.delete(socket);
+      const { calls } = connectionOf(socket);
+      // The client is gone: what it asked for and was not begun never will be.
+      for (const call of calls) call.cancel();
+      calls.length = 0;
+    });
+  });
+  server.on('request', (request, response) => handle(request, response));
+  server.on('checkContinue', (request, response) => handle(request, response, () => response.writeContinue()));
+  server.on('timeout', (socket) => {
+    const connection = connectionOf(socket);
+    // Waiting for a model is not idleness: the call's own deadline ends it.
+    if (connection.calls.length > 0) socket.setTimeout(LIMITS.idleMs);
+    else if (connection.open === 1 && connection.receiving) endWith(socket, 408, 'Request Timeout');
+    else socket.destroy();
+  });
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    const { open, receiving } = connectionOf(socket as Socket);
+    const [status, text] = FAULTS[error.code ?? ''] ?? [400, 'Bad Request'];
+    metrics.refused(status);
+    // While an earlier request waits for its answer, whatever is written would be taken for that answer.
+    const mine = open === 0 || (open === 1 && receiving);
+    if (error.code === 'ECONNRESET' || !socket.writable || !mine) socket.destroy();
+    else endWith(socket as Socket, status, text);
+  });
+
+  const tryListen = (): Promise<void> =>
+    new Promise((resolve, reject) => {
+      server.once('error', reject);
+      server.listen({ port: settings.httpPort, host: settings.host, backlog: 1024 }, () => {
+        server.off('error', reject);
+        resolve();
+      });
+    });
+
+  return {
+    async listen() {
+      const untilMs = performance.now() + PORT_WAIT_MS;
+      for (;;) {
+        try {
+          await tryListen();
+          break;
+        } catch (error) {
+          const { code } = error as NodeJS.ErrnoException;
+          if (code !== 'EADDRINUSE' && code !== 'EACCES' && code !== 'EADDRNOTAVAIL') throw error;
+          if (code === 'EADDRINUSE' && performance.now() < untilMs) {
+            await new Promise((resolve) => setTimeout(resolve, PORT_RETRY_MS));
+            continue;
+          }
+          throw cannotListen(settings, code);
+        }
+      }
+      const { port } = server.address() as AddressInfo;
+      const host = settings.host.includes(':') ? `[${settings.host.replace(/^\[|\]$/g, '')}]` : settings.host;
+      return `http://${host}:${port}`;
+    },
+    async stop(drainMs) {
+      stopping = true;
+      const untilMs = performance.now() + drainMs;
+      let quietSinceMs = performance.now();
+      while (performance.now() < untilMs) {
+        openRequests = 0;
+        for (const socket of sockets) openRequests += connectionOf(socket).open;
+        if (openRequests > 0) quietSinceMs = performance.now();
+        else if (performance.now() - quietSinceMs >= QUIET_MS) break;
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      server.closeAllConnections();
+      await closed;
+    },
+    connections: () => new Promise((resolve) => server.getConnections((_error, count) => resolve(count ?? 0))),
+  };
+}
+
+/** Faults of the HTTP framing, by the parser's code; others are 400. */
+const FAULTS: Readonly<Record<string, readonly [number, string]>> = {
+  HPE_HEADER_OVERFLOW: [431, 'Request Header Fields Too Large'],
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: [413, 'Payload Too Large'],
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'Request Timeout'],
+};
+
+/** The framing is broken, so there is no request to answer in its protocol's form. */
+function endWith(socket: Socket, status: number, text: string): void {
+  socket.end(`HTTP/1.1 ${status} ${text}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+  socket.destroySoon();
+}
+
+function cannotListen(settings: Settings, code: string): SlipwayError {
+  const where = `${settings.host}:${settings.httpPort}`;
+  if (code === 'EADDRINUSE') {
+    return new SlipwayError('port_taken', `${where} is used by another program`, {
+      hint: 'End that program, or choose another port: SLIPWAY_HTTP_PORT, where 0 takes any free one.',
+    });
+  }
+  const why = code === 'EACCES' ? 'this user may not use that port' : 'this machine does not have that address';
+  return new SlipwayError('invalid_setting', `Cannot listen on ${where}: ${why}`, {
+    hint: 'Change SLIPWAY_HOST or SLIPWAY_HTTP_PORT.',
+  });
+}

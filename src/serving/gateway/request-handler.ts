@@ -1,0 +1,202 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { notPermitted, type Principal, seesProject } from '../../base/access/permission.ts';
+import { closestWord } from '../../base/closest-word.ts';
+import { SlipwayError, toSlipwayError } from '../../base/errors.ts';
+import { allowedHostsOf, isAllowedHost, isAllowedOrigin } from '../../base/http/origin.ts';
+import type { Logger } from '../../base/log.ts';
+import type { Settings } from '../../base/settings.ts';
+import { pickVersion } from '../endpoints/routing.ts';
+import type { Protocol } from '../protocols/protocol.ts';
+import { writeJson } from '../tensors/json-text.ts';
+import { answer, type Exchange, openExchange, refuse } from './exchange.ts';
+import { type InferenceAccess, mayUse } from './inference-access.ts';
+import type { GatewayMetrics, Meter } from './metrics.ts';
+import { predict, timeoutOf } from './prediction.ts';
+import { type BodyLimits, readBody } from './request-body.ts';
+import { createRouteTable, type Match } from './route-table.ts';
+import type { ServedVersion } from './served-version.ts';
+import { notLoaded, notReady, viewEndpoint, viewServer } from './server-view.ts';
+import type { ServedEndpoint, ServingState } from './serving-state.ts';
+
+export type RequestHandlerDeps = {
+  readonly settings: Settings;
+  readonly state: ServingState;
+  readonly access: InferenceAccess;
+  readonly metrics: GatewayMetrics;
+  readonly protocols: readonly Protocol[];
+  readonly log: Logger;
+  readonly limits: BodyLimits;
+  /** Whether the server is ending: answers then close their connections. */
+  readonly stopping: () => boolean;
+};
+
+/**
+ * Answers one request. The order of the checks: where it comes from, what it asks for, who asks, whether that exists, may they, is it
+ * ready; only then is the body read.
+ * @param goOn tells a client that asked first (Expect: 100-continue) to send its body
+ */
+export type RequestHandler = (request: IncomingMessage, response: ServerResponse, goOn?: () => void) => void;
+
+/** Hosts and origins that passed are few and repeat: one look instead of a parse. */
+const REMEMBERED_HOSTS = 64;
+
+export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
+  const { settings, state, access, metrics, log, limits, stopping } = deps;
+  const routes = createRouteTable(deps.protocols);
+  const allowedHosts = allowedHostsOf(settings);
+  const goodHosts = new Set<string>();
+  const meters = new WeakMap<Match, { version: number; meter: Meter }>();
+
+  const assess = (): { ready: boolean; reason: string | null } =>
+    stopping() ? { ready: false, reason: 'The server is shutting down' } : state.assess();
+
+  const refuseWith = (exchange: Exchange, error: SlipwayError, extra: readonly string[] = []): number => {
+    const { requestId, predictionId, path } = exchange;
+    if (error.kind === 'internal') log.error({ err: error, requestId, predictionId, path }, 'a request failed');
+    const retryable = error.kind === 'overloaded' || error.kind === 'unavailable';
+    const shown =
+      retryable && error.retryAfterS === undefined
+        ? new SlipwayError(error.code, error.message, {
+            retryAfterS: settings.retryAfterS,
+            fields: error.fields,
+            ...(error.hint === undefined ? {} : { hint: error.hint }),
+          })
+        : error;
+    return refuse(exchange, shown, stopping(), extra);
+  };
+
+  const prediction = {
+    answer: (exchange: Exchange, content: Parameters<typeof answer>[1]) => answer(exchange, content, stopping()),
+    refuse: refuseWith,
+  };
+
+  const assertOrigin = ({ headers }: IncomingMessage): void => {
+    const { host, origin } = headers;
+    if (origin === undefined && host !== undefined && goodHosts.has(host)) return;
+    if (!isAllowedHost(host, allowedHosts)) throw foreign('Host', host);
+    if (!isAllowedOrigin(origin, allowedHosts)) throw foreign('Origin', origin);
+    if (goodHosts.size < REMEMBERED_HOSTS) goodHosts.add(host!);
+  };
+
+  const assertProject = (project: string, principal: Principal | null): void => {
+    const known = project === 'default' || state.endpointsOf(project) !== undefined || principal?.project === project;
+    // A project that the key may not see answers word for word like one that does not exist.
+    if (known && (principal === null || seesProject(principal, project))) return;
+    throw new SlipwayError('project_not_found', `There is no project ${shorten(project)}`);
+  };
+
+  const locate = (match: Match, principal: Principal | null, verb: 'predict' | 'read'): ServedEndpoint => {
+    const { project, ref, badRef } = match;
+    const endpoint = ref === null ? undefined : state.find(project, ref.name);
+    if (endpoint === undefined) throw noEndpoint(project, ref?.name ?? badRef ?? '', badRef !== null, principal);
+    if (!mayUse(principal, verb, project, endpoint.spec.model))
+      throw notPermitted(principal!, verb, endpoint.spec.model);
+    return endpoint;
+  };
+
+  const noEndpoint = (project: string, name: string, isBad: boolean, principal: Principal | null): SlipwayError => {
+    const names = [...(state.endpointsOf(project)?.values() ?? [])]
+      .filter((one) => mayUse(principal, 'read', project, one.spec.model))
+      .map((one) => one.spec.name);
+    const near = isBad ? null : closestWord(name.slice(0, 100), names);
+    const hint = isBad
+      ? 'A version is a number: name@2.'
+      : near !== null
+        ? `Did you mean ${near}?`
+        : 'GET /endpoints lists what is served.';
+    return new SlipwayError('endpoint_not_found', `There is no endpoint ${shorten(name)}`, { hint });
+  };
+
+  /** The version that answers, now: asked again when the body is there, because it may have been switched meanwhile. */
+  const choose = (endpoint: ServedEndpoint, pin: number | null): ServedVersion => {
+    const { version, reason } = pickVersion(endpoint, pin);
+    if (reason === 'not-loaded') throw notLoaded(endpoint, pin!);
+    if (version === null || !version.wasReady || version.supervisor === null)
+      throw notReady(endpoint, settings.retryAfterS);
+    return version;
+  };
+
+  const meterOf = (match: Match, version: ServedVersion): Meter => {
+    const known = meters.get(match);
+    const number = version.spec.version;
+    if (known !== undefined && known.version === number) return known.meter;
+    const meter = metrics.meter({ project: match.project, endpoint: match.ref!.name, version: number });
+    meters.set(match, { version: number, meter });
+    return meter;
+  };
+
+  const handlePrediction = (exchange: Exchange, match: Match, goOn: (() => void) | undefined): void => {
+    const { request } = exchange;
+    const principal = access.principalOf(request.headers.authorization);
+    assertProject(match.project, principal);
+    const pin = match.ref?.pin ?? null;
+    choose(locate(match, principal, 'predict'), pin);
+    const timeoutMs = timeoutOf(request.headers['x-request-timeout-ms'], settings.requestTimeoutMs);
+    goOn?.();
+    readBody(request, limits, (error, body) => {
+      exchange.connection.receiving = false;
+      try {
+        if (error !== null) throw error;
+        const version = choose(locate(match, principal, 'predict'), pin);
+        exchange.version = `${version.spec.version}`;
+        predict(prediction, exchange, match, version, meterOf(match, version), body!, timeoutMs);
+      } catch (thrown) {
+        metrics.refused(refuseWith(exchange, toSlipwayError(thrown)));
+      }
+    });
+  };
+
+  const handleRead = (exchange: Exchange, match: Match): void => {
+    const { request } = exchange;
+    const route = match.get!;
+    const principal = route.public ? null : access.principalOf(request.headers.authorization);
+    if (!route.public) assertProject(match.project, principal);
+    const named = match.ref !== null || match.badRef !== null;
+    const endpoint = named ? viewEndpoint(locate(match, principal, 'read'), match.ref!.pin) : null;
+    const { project } = match;
+    const prefix = match.path.startsWith('/p/') ? `/p/${project}` : '';
+    const server = viewServer(
+      { state, keyNeeded: access.keyNeeded, assess },
+      { project, principal, host: request.headers.host ?? '', prefix },
+    );
+    if (endpoint !== null) exchange.version = `${endpoint.version}`;
+    answer(exchange, writeJson(route.read(server, endpoint)), stopping());
+  };
+
+  return (request, response, goOn) => {
+    const found = routes.match(request.url ?? '/');
+    const exchange = openExchange(request, response, found.path, found.protocol);
+    try {
+      assertOrigin(request);
+      if (found.kind === 'none') throw unknownRoute(found.path);
+      const { method } = request;
+      if (method === 'POST' && found.post !== null) handlePrediction(exchange, found, goOn);
+      else if ((method === 'GET' || method === 'HEAD') && found.get !== null) handleRead(exchange, found);
+      else metrics.refused(refuseWith(exchange, wrongMethod(method, found.allow), ['Allow', found.allow]));
+    } catch (thrown) {
+      metrics.refused(refuseWith(exchange, toSlipwayError(thrown)));
+    }
+  };
+}
+
+function unknownRoute(path: string): SlipwayError {
+  return new SlipwayError('route_not_found', `There is nothing at ${shorten(path)}`, {
+    hint: 'GET /endpoints lists what is served here; the management API listens on its own port.',
+  });
+}
+
+function wrongMethod(method: string | undefined, allow: string): SlipwayError {
+  return new SlipwayError('method_not_allowed', `${method} is not allowed here`, { hint: `Use ${allow}.` });
+}
+
+function foreign(header: 'Host' | 'Origin', value: string | undefined): SlipwayError {
+  return new SlipwayError('foreign_origin', `The ${header} ${shorten(value ?? '(none)')} is not allowed`, {
+    hint: 'If this name is yours, add it to SLIPWAY_ALLOWED_HOSTS.',
+  });
+}
+
+/** What a caller sent, fit to be shown back: bounded, and without control characters. */
+function shorten(text: string): string {
+  const clean = text.replace(/[^\x20-\x7e\xa0-\uffff]/g, '?');
+  return clean.length > 100 ? `${clean.slice(0, 100)}…` : clean;
+}

@@ -1,0 +1,93 @@
+import type { Principal } from '../../base/access/permission.ts';
+import { SlipwayError } from '../../base/errors.ts';
+import { RELEASE } from '../../base/release.ts';
+import { pickVersion } from '../endpoints/routing.ts';
+import type { EndpointView, ServerView } from '../protocols/protocol.ts';
+import { mayUse } from './inference-access.ts';
+import type { ServedVersion } from './served-version.ts';
+import { observeEndpoint, type ServedEndpoint, type ServingState } from './serving-state.ts';
+
+export type ServerViewDeps = {
+  readonly state: ServingState;
+  readonly keyNeeded: boolean;
+  readonly assess: () => { ready: boolean; reason: string | null };
+};
+
+/** What one caller may know of the server. */
+export function viewServer(
+  deps: ServerViewDeps,
+  caller: {
+    readonly project: string;
+    readonly principal: Principal | null;
+    readonly host: string;
+    readonly prefix: string;
+  },
+): ServerView {
+  const { ready, reason } = deps.assess();
+  return {
+    release: RELEASE,
+    ready,
+    reason,
+    baseUrl: `http://${caller.host}${caller.prefix}`,
+    keyNeeded: deps.keyNeeded,
+    endpoints: () => {
+      const all = [...(deps.state.endpointsOf(caller.project)?.values() ?? [])];
+      return all
+        .filter((endpoint) => mayUse(caller.principal, 'read', caller.project, endpoint.spec.model))
+        .filter((endpoint) => (endpoint.serving ?? endpoint.desired) !== null)
+        .sort((a, b) => (a.spec.name < b.spec.name ? -1 : 1))
+        .map((endpoint) => viewEndpoint(endpoint, null));
+    },
+  };
+}
+
+/**
+ * @param pin a version that the endpoint must hold, else null
+ * @throws SlipwayError `version_not_found`, `not_ready`
+ */
+export function viewEndpoint(endpoint: ServedEndpoint, pin: number | null): EndpointView {
+  const { spec } = endpoint;
+  const picked = pickVersion(endpoint, pin);
+  if (picked.reason === 'not-loaded') throw notLoaded(endpoint, pin!);
+  const version = picked.version ?? endpoint.desired;
+  if (version === null) throw notReady(endpoint);
+  const { ready, reason } = pin === null ? observeEndpoint(endpoint) : observePinned(version);
+  return {
+    name: spec.name,
+    model: spec.model,
+    environment: spec.environment,
+    version: version.spec.version,
+    versions: [...endpoint.versions.keys()].sort((a, b) => a - b),
+    digest: version.spec.digest,
+    engine: version.spec.engine,
+    signature: version.spec.signature,
+    sampleRequest: version.spec.sampleRequest,
+    ready,
+    reason,
+  };
+}
+
+function observePinned(version: ServedVersion): { ready: boolean; reason: string | null } {
+  const { state, reason } = version.observe();
+  return { ready: state === 'ready', reason };
+}
+
+export function notLoaded({ spec, versions }: ServedEndpoint, pin: number): SlipwayError {
+  const loaded = [...versions.keys()].sort((a, b) => a - b).join(', ');
+  return new SlipwayError('version_not_found', `The endpoint ${spec.name} has no version ${pin} loaded`, {
+    hint: `Loaded: ${loaded || 'none'}. Versions become reachable by adding them to the endpoint's pins.`,
+  });
+}
+
+/** @param retryAfterS named where a later attempt may work */
+export function notReady(endpoint: ServedEndpoint, retryAfterS = 1): SlipwayError {
+  const { reason } = observeEndpoint(endpoint);
+  return new SlipwayError(
+    'not_ready',
+    `The endpoint ${endpoint.spec.name} is not ready: ${reason ?? 'it is starting.'}`,
+    {
+      retryAfterS,
+      hint: `\`slipway why ${endpoint.spec.name}\` says what to do.`,
+    },
+  );
+}

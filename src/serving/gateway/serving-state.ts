@@ -1,0 +1,171 @@
+import type { DesiredEndpoint, DesiredState, ObservedEndpoint, ObservedVersion } from '../endpoints/desired-state.ts';
+import type { Routable } from '../endpoints/routing.ts';
+import { identityOf, type ServedVersion, type ServedVersionDeps, startVersion, versionKey } from './served-version.ts';
+
+export type ServedEndpoint = Routable<ServedVersion> & {
+  readonly spec: DesiredEndpoint;
+  /** What should answer; null when the state names a version that it does not hold. */
+  readonly desired: ServedVersion | null;
+};
+
+export type ServingState = {
+  /** Generation of the state applied last; 0 before the first. */
+  readonly generation: number;
+  apply(state: DesiredState): void;
+  find(project: string, name: string): ServedEndpoint | undefined;
+  /** Endpoints of a project by name, or undefined when it has none. */
+  endpointsOf(project: string): ReadonlyMap<string, ServedEndpoint> | undefined;
+  observe(): { versions: ObservedVersion[]; endpoints: ObservedEndpoint[] };
+  /** Whether the server as a whole can take traffic, and if not, why. */
+  assess(): { ready: boolean; reason: string | null };
+  /** Lets every version answer what it has, then ends them all. */
+  close(): Promise<void>;
+};
+
+/**
+ * Makes what runs equal to what is desired. An endpoint goes on with its last ready version until its desired one has answered a
+ * real request; only then is it switched, between two calls, and the old version drains its calls and ends.
+ */
+export function createServingState(
+  deps: Omit<ServedVersionDeps, 'onChange'> & { readonly onObservable: () => void },
+): ServingState {
+  const { log } = deps;
+  /** By identity's key: the versions that the state asks for. */
+  let wanted = new Map<string, ServedVersion>();
+  const running = new Set<ServedVersion>();
+  const draining = new Map<ServedVersion, Promise<void>>();
+  let projects = new Map<string, Map<string, ServedEndpoint>>();
+  let generation = 0;
+  let wasSettled = false;
+
+  const start = (spec: DesiredState['versions'][number]): ServedVersion => {
+    const version = startVersion(spec, { ...deps, onChange: settle });
+    running.add(version);
+    return version;
+  };
+
+  const apply = (state: DesiredState): void => {
+    const next = new Map<string, ServedVersion>();
+    for (const spec of state.versions) {
+      const key = versionKey(spec);
+      const known = wanted.get(key);
+      next.set(key, known?.identity === identityOf(spec) ? known : start(spec));
+    }
+    wanted = next;
+    const endpoints = new Map<string, Map<string, ServedEndpoint>>();
+    for (const spec of state.endpoints) {
+      const before = projects.get(spec.project)?.get(spec.name);
+      const ofProject = endpoints.get(spec.project) ?? new Map<string, ServedEndpoint>();
+      ofProject.set(spec.name, plan(spec, before));
+      endpoints.set(spec.project, ofProject);
+    }
+    projects = endpoints;
+    generation = state.generation;
+    log.info(
+      { generation, endpoints: state.endpoints.length, versions: state.versions.length },
+      'desired state applied',
+    );
+    settle();
+  };
+
+  const plan = (spec: DesiredEndpoint, before: ServedEndpoint | undefined): ServedEndpoint => {
+    const at = (version: number): ServedVersion | null => wanted.get(versionKey({ ...spec, version })) ?? null;
+    const desired = at(spec.version);
+    // An endpoint that now serves another model has nothing to go on with: its callers asked for something else.
+    const last = before?.spec.model === spec.model ? before.serving : null;
+    const serving = desired?.wasReady ? desired : last;
+    const versions = new Map<number, ServedVersion>();
+    for (const one of [...spec.pins.map(at), serving, desired]) if (one !== null) versions.set(one.spec.version, one);
+    return { spec, desired, serving, versions };
+  };
+
+  /** After every change: switches endpoints whose desired version became ready, ends versions that nobody needs any more. */
+  const settle = (): void => {
+    for (const ofProject of projects.values()) {
+      for (const [name, endpoint] of ofProject) {
+        const { desired, serving, spec } = endpoint;
+        if (desired === null || desired === serving || !desired.wasReady) continue;
+        ofProject.set(name, plan(spec, endpoint));
+        const from = serving?.spec.version ?? null;
+        log.info({ endpoint: `${spec.project}/${name}`, from, to: spec.version }, 'endpoint switched');
+      }
+    }
+    const needed = new Set(wanted.values());
+    for (const endpoint of allEndpoints()) if (endpoint.serving !== null) needed.add(endpoint.serving);
+    for (const version of running) if (!needed.has(version)) retire(version);
+    wasSettled ||= generation > 0 && allEndpoints().every(isSettled);
+    deps.onObservable();
+  };
+
+  const retire = (version: ServedVersion): void => {
+    running.delete(version);
+    const closing = version
+      .close()
+      .catch((error: unknown) => log.error({ err: error, version: version.key }, 'a version did not end cleanly'))
+      .then(() => {
+        draining.delete(version);
+        deps.onObservable();
+      });
+    draining.set(version, closing);
+  };
+
+  const allEndpoints = (): ServedEndpoint[] => [...projects.values()].flatMap((ofProject) => [...ofProject.values()]);
+
+  const observeVersion = (version: ServedVersion): ObservedVersion => {
+    const { project, model, version: number } = version.spec;
+    return { project, model, version: number, ...version.observe() };
+  };
+
+  return {
+    get generation() {
+      return generation;
+    },
+    apply,
+    find: (project, name) => projects.get(project)?.get(name),
+    endpointsOf: (project) => projects.get(project),
+    observe() {
+      const shown = new Map<string, ServedVersion>();
+      // Two may go by one name while limits change; the one that is asked for counts.
+      for (const version of [...draining.keys(), ...running, ...wanted.values()]) shown.set(version.key, version);
+      return { versions: [...shown.values()].map(observeVersion), endpoints: allEndpoints().map(observeEndpoint) };
+    },
+    assess() {
+      if (generation === 0) return { ready: false, reason: 'The gateway has not been told what to serve yet' };
+      const endpoints = allEndpoints();
+      if (!wasSettled) {
+        const first = endpoints.find((endpoint) => !isSettled(endpoint));
+        return { ready: false, reason: `Endpoint ${first?.spec.name}: ${observeEndpoint(first!).reason}` };
+      }
+      if (endpoints.length === 0 || endpoints.some((endpoint) => observeEndpoint(endpoint).ready)) {
+        return { ready: true, reason: null };
+      }
+      return { ready: false, reason: `No endpoint is ready; ${observeEndpoint(endpoints[0]!).reason}` };
+    },
+    async close() {
+      for (const version of running) retire(version);
+      await Promise.all(draining.values());
+    },
+  };
+}
+
+/** Whether an endpoint got as far as it will get without help: it serves, or its version was given up. */
+function isSettled(endpoint: ServedEndpoint): boolean {
+  if (endpoint.serving !== null || endpoint.desired === null) return true;
+  const { state } = endpoint.desired.observe();
+  return state === 'failed' || state === 'quarantined';
+}
+
+/** An endpoint is ready when the version that answers it is. */
+export function observeEndpoint(endpoint: ServedEndpoint): ObservedEndpoint {
+  const { spec, serving, desired } = endpoint;
+  const { project, name } = spec;
+  if (serving === null) {
+    const reason = desired === null ? `Version ${spec.version} is not available.` : desired.observe().reason;
+    return { project, name, servingVersion: null, ready: false, reason };
+  }
+  const now = serving.observe();
+  const ready = now.state === 'ready';
+  const waitsFor =
+    desired !== serving ? (desired?.observe().reason ?? `Version ${spec.version} is not available.`) : null;
+  return { project, name, servingVersion: serving.spec.version, ready, reason: ready ? waitsFor : now.reason };
+}

@@ -1,0 +1,30 @@
+import { SlipwayError } from '../../base/errors.ts';
+import { parseJson } from '../../base/http/json.ts';
+import type { WireCall } from './protocol.ts';
+
+/** Arrays inside arrays that a body may have. Tensors have at most a handful of dimensions. */
+const MAX_DEPTH = 100;
+
+/** JSON under its own names, and what clients send that name no type: curl's default for `-d` and plain text. */
+const JSON_TYPES =
+  /^(?:application\/(?:[a-z0-9.+-]*\+)?json|text\/(?:json|plain)|application\/x-www-form-urlencoded)\s*(?:;.*)?$/i;
+
+/** Most calls of a listener name the same type in the same words. */
+let lastGood = 'application/json';
+
+/**
+ * The body as a JSON value; large integers come as BigInt.
+ * @throws SlipwayError `unsupported_media`, `invalid_json`
+ */
+export function readJsonBody(call: WireCall): unknown {
+  const type = call.headers['content-type'];
+  if (type !== undefined && type !== lastGood) {
+    if (typeof type !== 'string' || !JSON_TYPES.test(type)) {
+      throw new SlipwayError('unsupported_media', `The body has the type ${JSON.stringify(type)}`, {
+        hint: 'Send JSON with Content-Type: application/json.',
+      });
+    }
+    lastGood = type;
+  }
+  return parseJson(call.body, { maxDepth: MAX_DEPTH });
+}

@@ -1,0 +1,118 @@
+/** The plain form: requests that people type by hand, answers that they read. */
+import type { FieldError, SlipwayError } from '../../base/errors.ts';
+import { ERRORS } from '../../base/errors.ts';
+import type { InputTarget } from '../tensors/input-check.ts';
+import { writeJson } from '../tensors/json-text.ts';
+import { readPlainBody, tensorsToPredictions } from '../tensors/plain-codec.ts';
+import type { Tensor } from '../tensors/tensor.ts';
+import { readJsonBody } from './json-body.ts';
+import {
+  type Answered,
+  type EndpointView,
+  HTTP_STATUSES,
+  type InferRequest,
+  type Protocol,
+  type ServerView,
+  type WireCall,
+} from './protocol.ts';
+
+export const plain: Protocol = {
+  name: 'plain',
+  routes: [
+    {
+      kind: 'read',
+      path: '/endpoints',
+      read: (server) => ({ endpoints: server.endpoints().map((endpoint) => summary(server, endpoint)) }),
+    },
+    { kind: 'read', path: '/endpoints/{endpoint}', read: (server, endpoint) => describe(server, endpoint!) },
+    { kind: 'infer', path: '/endpoints/{endpoint}/predict', parse: parsePredict, write: writePredict },
+  ],
+  statuses: HTTP_STATUSES,
+  writeError(error, about) {
+    return { contentType: 'application/problem+json', body: JSON.stringify(problemOf(error, about)) };
+  },
+};
+
+function parsePredict(call: WireCall, target: InputTarget): InferRequest {
+  const { inputs, rows } = readPlainBody(target, readJsonBody(call));
+  return { id: null, inputs, rows, outputs: null };
+}
+
+function writePredict(request: InferRequest, outputs: readonly Tensor[], answered: Answered): string {
+  const predictions = tensorsToPredictions(answered.signature, outputs, request.rows);
+  let text = `{"endpoint":"${answered.endpoint}","version":${answered.version},"predictions":[`;
+  for (let row = 0; row < predictions.length; row++) {
+    const { id: outputId, ...values } = predictions[row]!;
+    // An output that is itself called `id` must not hide the prediction's own.
+    const all = outputId === undefined ? values : { ...values, id_output: outputId };
+    const rest = writeJson(all).slice(1);
+    text += `${row === 0 ? '' : ','}{"id":"${answered.predictionId}.${row}"${rest === '}' ? '' : ','}${rest}`;
+  }
+  return `${text}]}`;
+}
+
+function summary(server: ServerView, endpoint: EndpointView): unknown {
+  return {
+    endpoint: endpoint.name,
+    environment: endpoint.environment,
+    model: endpoint.model,
+    version: endpoint.version,
+    ready: endpoint.ready,
+    reason: endpoint.reason,
+    url: predictUrl(server, endpoint),
+  };
+}
+
+function describe(server: ServerView, endpoint: EndpointView): unknown {
+  const key = server.keyNeeded ? ' -H "Authorization: Bearer $SLIPWAY_API_KEY"' : '';
+  const request = JSON.stringify(endpoint.sampleRequest);
+  return {
+    ...(summary(server, endpoint) as object),
+    versions: endpoint.versions,
+    digest: endpoint.digest,
+    inputs: endpoint.signature.inputs,
+    outputs: endpoint.signature.outputs,
+    example: {
+      request: endpoint.sampleRequest,
+      curl: `curl ${predictUrl(server, endpoint)}${key} -H "Content-Type: application/json" -d ${quoteForShell(request)}`,
+    },
+  };
+}
+
+function predictUrl(server: ServerView, endpoint: EndpointView): string {
+  return `${server.baseUrl}/endpoints/${endpoint.name}/predict`;
+}
+
+function quoteForShell(text: string): string {
+  return `'${text.replaceAll("'", String.raw`'\''`)}'`;
+}
+
+type Problem = {
+  type: string;
+  title: string;
+  status: number;
+  detail: string;
+  instance: string;
+  code: string;
+  pointer?: string;
+  errors?: readonly FieldError[];
+  hint?: string;
+  request_id: string;
+  retryable: boolean;
+};
+
+/** RFC 9457, in the management API's form. */
+function problemOf(error: SlipwayError, about: { status: number; requestId: string; path: string }): Problem {
+  return {
+    type: `urn:slipway:error:${error.code}`,
+    title: ERRORS[error.code].title,
+    status: about.status,
+    detail: error.message,
+    instance: about.path,
+    code: error.code,
+    ...(error.fields.length > 0 ? { pointer: error.fields[0]!.pointer, errors: error.fields } : {}),
+    ...(error.hint === undefined ? {} : { hint: error.hint }),
+    request_id: about.requestId,
+    retryable: error.kind === 'overloaded' || error.kind === 'unavailable',
+  };
+}

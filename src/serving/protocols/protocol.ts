@@ -1,0 +1,126 @@
+/**
+ * What a protocol is: a way to write predictions over HTTP. One file per protocol in this folder; every protocol passes
+ * `protocol-conformance.ts`. A protocol turns bytes into an InferRequest and tensors into an answer. It knows no sockets, queues,
+ * runners or keys: the gateway reads the body, checks access, picks the version, keeps deadlines and counts.
+ */
+import type { ErrorCode, ErrorKind, SlipwayError } from '../../base/errors.ts';
+import type { Signature } from '../../registry/signature.ts';
+import type { SampleRequest } from '../endpoints/desired-state.ts';
+import type { InputTarget } from '../tensors/input-check.ts';
+import type { Tensor } from '../tensors/tensor.ts';
+
+export interface Protocol {
+  readonly name: string;
+  /** Paths may hold `{endpoint}` (a name, or `name@version`) and `{version}`. Projects and HEAD are added by the gateway. */
+  readonly routes: readonly Route[];
+  /** How this protocol answers each kind of error, apart from what HTTP itself prescribes (`statusOf`). */
+  readonly statuses: Readonly<Record<ErrorKind, number>>;
+  writeError(error: SlipwayError, about: ErrorContext): { readonly contentType: string; readonly body: string };
+}
+
+export type Route = InferRoute | ReadRoute;
+
+/** A prediction: POST, answered with JSON unless `write` says otherwise. */
+export type InferRoute = {
+  readonly kind: 'infer';
+  readonly path: string;
+  /** Parses and checks a whole body. Throws SlipwayError, with the pointers of all faults when inputs do not fit. */
+  parse(call: WireCall, target: InputTarget): InferRequest;
+  /** The answer. `outputs` are those of the signature, in its order; a request may have asked for some of them. */
+  write(request: InferRequest, outputs: readonly Tensor[], answered: Answered): string | WireAnswer;
+};
+
+/** A question about what is served: GET, answered with a JSON value. */
+export type ReadRoute = {
+  readonly kind: 'read';
+  readonly path: string;
+  /** Answered without a key, also where predictions need one: for probes. */
+  readonly public?: boolean;
+  read(server: ServerView, endpoint: EndpointView | null): unknown;
+};
+
+export type WireCall = {
+  /** After decompression, within the size limit. */
+  readonly body: Uint8Array;
+  readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
+};
+
+export type WireAnswer = {
+  readonly contentType: string;
+  readonly body: string | Uint8Array;
+  /** Further headers, name and value in turn. */
+  readonly headers?: readonly string[];
+};
+
+export type InferRequest = {
+  /** The caller's own id, given back where the protocol has a place for it. */
+  readonly id: string | null;
+  readonly inputs: readonly Tensor[];
+  /** The first dimension of the inputs, 1 where they have none. */
+  readonly rows: number;
+  /** Names of the outputs asked for, in the order of the answer; null for all. */
+  readonly outputs: readonly string[] | null;
+};
+
+export type Answered = {
+  readonly endpoint: string;
+  readonly version: number;
+  /** UUIDv7; row k of the request is prediction `<id>.k`. */
+  readonly predictionId: string;
+  readonly signature: Signature;
+};
+
+export type ErrorContext = { readonly status: number; readonly requestId: string; readonly path: string };
+
+/** What a project's callers may know of the server. */
+export type ServerView = {
+  readonly release: string;
+  readonly ready: boolean;
+  /** One sentence, null when ready. */
+  readonly reason: string | null;
+  /** `http://host:port`, with the project's prefix. */
+  readonly baseUrl: string;
+  readonly keyNeeded: boolean;
+  readonly endpoints: () => readonly EndpointView[];
+};
+
+export type EndpointView = {
+  readonly name: string;
+  readonly model: string;
+  readonly environment: string;
+  /** The version this view is of: the pinned one, else the one that answers, else the one that will. */
+  readonly version: number;
+  /** All that can be pinned. */
+  readonly versions: readonly number[];
+  readonly digest: string;
+  readonly engine: string;
+  readonly signature: Signature;
+  readonly sampleRequest: SampleRequest;
+  readonly ready: boolean;
+  readonly reason: string | null;
+};
+
+/** Kinds as HTTP's own statuses; protocols start from it. Overload of the server is 503; 429 is for a caller's own limit. */
+export const HTTP_STATUSES: Readonly<Record<ErrorKind, number>> = {
+  invalid: 400,
+  unauthorized: 401,
+  forbidden: 403,
+  not_found: 404,
+  conflict: 409,
+  too_large: 413,
+  overloaded: 503,
+  unavailable: 503,
+  internal: 500,
+};
+
+/** The few errors for which HTTP has a status of its own, whatever the protocol. */
+const PRESCRIBED: { readonly [code in ErrorCode]?: number } = {
+  method_not_allowed: 405,
+  unsupported_media: 415,
+  rate_limited: 429,
+  deadline_exceeded: 504,
+};
+
+export function statusOf(protocol: Protocol, error: SlipwayError): number {
+  return PRESCRIBED[error.code] ?? protocol.statuses[error.kind];
+}

@@ -1,0 +1,56 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+/** Written as `.ts` in a checkout, as `.js` in the published package. */
+const PROGRAM = fileURLToPath(
+  new URL(`../../runner.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`, import.meta.url),
+);
+
+/** V8's settings in a runner; bench/runner.ts measures them. */
+const RUNNER_FLAGS = [
+  // Parallel collectors starve beside a busy process on the same core: pauses of up to 42 ms came from them.
+  '--single-threaded-gc',
+  // Frames are short-lived: with room for more of them, few are copied.
+  '--max-semi-space-size=16',
+  // A runner's stderr is shown to people.
+  '--disable-warning=ExperimentalWarning',
+];
+
+/**
+ * What a Node process reserves as writable memory without using it, above all 512 MiB for generated code. RLIMIT_DATA counts reservations
+ * (measured: VmData of an idle runner is 560 to 600 MiB), the limit of a version does not.
+ */
+const RESERVED_BYTES = 640 * 1024 * 1024;
+
+/**
+ * No core dumps, which would write a model's inputs to disk; a ceiling on memory; and, where the system's setpriv can, the end with the
+ * parent even inside a run that never ends, and no way to more privileges. The words after the script are its arguments.
+ */
+const SCRIPT = `
+ulimit -c 0 2>/dev/null
+ulimit -d "$1" 2>/dev/null
+shift
+if setpriv --no-new-privs --pdeathsig KILL true 2>/dev/null; then exec setpriv --no-new-privs --pdeathsig KILL "$@"; fi
+exec "$@"
+`;
+
+export type Launch = {
+  /** The process's working directory. */
+  readonly folder: string;
+  readonly diaryFd: number;
+  readonly memoryBytes: number;
+};
+
+/**
+ * Starts a runner process: standard input and output closed, standard error piped, a socket pair at descriptor 3, the diary at 4, and
+ * nothing in its environment.
+ */
+export function launchRunner({ folder, diaryFd, memoryBytes }: Launch): ChildProcess {
+  const command = [process.execPath, ...RUNNER_FLAGS, PROGRAM];
+  const limitKib = String(Math.ceil((memoryBytes + RESERVED_BYTES) / 1024));
+  const [program, args] =
+    process.platform === 'win32'
+      ? [command[0]!, command.slice(1)]
+      : ['/bin/sh', ['-c', SCRIPT, 'slipway-runner', limitKib, ...command]];
+  return spawn(program, args, { cwd: folder, env: {}, stdio: ['ignore', 'ignore', 'pipe', 'pipe', diaryFd] });
+}

@@ -1,0 +1,194 @@
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { filesOf, MODELS, ROWS_OF_3, runnerSpec, scratch, silent, spec } from '../../../test/fixtures/runner-specs.ts';
+import { sampleRequestFor } from '../../registry/sample-request.ts';
+import type { Signature } from '../../registry/signature.ts';
+import type { GoldenCase, ValidationJob } from '../../registry/validation.ts';
+import { createValidator } from './validate-version.ts';
+
+const folder = scratch();
+const validate = createValidator({ log: silent, scratchDir: folder });
+afterAll(() => {
+  expect(readdirSync(join(folder, 'validate'))).toEqual([]);
+  rmSync(folder, { recursive: true });
+});
+
+const GOLDEN = JSON.parse(readFileSync(join(MODELS, 'golden.json'), 'utf8')) as Record<string, GoldenCase[]>;
+const MIXED: Signature = {
+  inputs: [spec('age', 'FP32', -1, 1), spec('plan', 'BYTES', -1, 1)],
+  outputs: [spec('score', 'FP32', -1, 1)],
+};
+
+type Changes = Partial<Omit<ValidationJob, 'limits'>> & { limits?: Partial<ValidationJob['limits']> };
+
+function job(model: string, { limits, ...changes }: Changes = {}): ValidationJob {
+  const signature = changes.signature ?? ROWS_OF_3;
+  const golden = changes.golden ?? [];
+  return {
+    project: 'default',
+    model: 'm',
+    version: 1,
+    engine: 'onnxruntime',
+    ...filesOf(model),
+    signature,
+    golden,
+    sampleRequest: sampleRequestFor(signature, golden),
+    ...changes,
+    limits: { ...runnerSpec('add.onnx', folder).limits, ...limits },
+  };
+}
+
+const outcomes = (steps: readonly { name: string; outcome: string }[]) =>
+  Object.fromEntries(steps.map((step) => [step.name, step.outcome]));
+
+describe('a model that is in order', () => {
+  test('passes, with its times, its memory, and whether requests may share runs', async () => {
+    const { validation, canBatch, measuredMemoryBytes } = await validate(
+      job('mixed.onnx', { signature: MIXED, golden: GOLDEN['mixed']! }),
+    );
+    expect(validation).toMatchObject({
+      outcome: 'passed',
+      reason: null,
+      hint: null,
+      lastStep: null,
+      exitCode: null,
+      exitSignal: null,
+      warnings: [],
+    });
+    expect(outcomes(validation.steps)).toEqual({ load: 'passed', infer: 'passed', golden: 'passed', batch: 'passed' });
+    expect(canBatch).toBe(true);
+    expect(validation.loadMs).toBeGreaterThan(0);
+    expect(validation.inferMs).toBeGreaterThan(0);
+    if (process.platform === 'linux') {
+      expect(measuredMemoryBytes).toBeGreaterThan(10_000_000);
+      expect(validation.peakMemoryBytes).toBeGreaterThanOrEqual(measuredMemoryBytes!);
+    }
+  });
+
+  test('passes without a golden set, by neutral values', async () => {
+    const { validation, canBatch } = await validate(job('add.onnx'));
+    expect(validation.outcome).toBe('passed');
+    expect(validation.steps.find((step) => step.name === 'golden')).toMatchObject({
+      outcome: 'skipped',
+      detail: 'the version has no golden set',
+    });
+    expect(canBatch).toBe(true);
+  });
+
+  test('takes its sample request from the golden set when neutral values fail', async () => {
+    const signature: Signature = { inputs: [spec('idx', 'INT64', -1)], outputs: [spec('Y', 'FP32', -1)] };
+    const bad = { inputs: { idx: [99] } };
+    const outcome = await validate(job('poison.onnx', { signature, golden: GOLDEN['poison']!, sampleRequest: bad }));
+    expect(outcome.validation.outcome).toBe('passed');
+    expect(outcome.sampleRequest).toEqual(GOLDEN['poison']![0]!.inputs);
+    expect(outcome.validation.warnings[0]).toMatch(/taken from the golden set/);
+  });
+
+  test('answers class labels by name in its golden set', async () => {
+    const signature: Signature = {
+      inputs: [spec('X', 'FP32', -1, 2)],
+      outputs: [
+        spec('output_label', 'INT64', -1),
+        { ...spec('output_probability', 'FP32', -1, 3), labels: ['0', '1', '2'] },
+      ],
+    };
+    const { validation } = await validate(job('zipmap.onnx', { signature, golden: GOLDEN['zipmap']! }));
+    expect(validation).toMatchObject({ outcome: 'passed', reason: null });
+  });
+});
+
+describe('whether requests may share a run', () => {
+  test('no, where a row is answered differently beside another', async () => {
+    const { validation, canBatch } = await validate(job('batch-mixing.onnx'));
+    expect(validation.outcome).toBe('passed');
+    expect(canBatch).toBe(false);
+    expect(validation.warnings).toEqual([
+      'Requests will not share runs: a row is answered differently beside another one: Y[0,0] is -0.5, expected 0.',
+    ]);
+  });
+
+  test('no, where an output has no row for each row', async () => {
+    const signature: Signature = {
+      inputs: [spec('A', 'FP32', -1, 3), spec('B', 'FP32', -1, 3)],
+      outputs: [spec('Y', 'FP32', -1, 3), spec('total', 'FP32')],
+    };
+    const { validation, canBatch } = await validate(job('two.onnx', { signature }));
+    expect(canBatch).toBe(false);
+    expect(validation.warnings[0]).toBe('Requests will not share runs: the first dimension of total is not free.');
+  });
+
+  test('no, where the batch is fixed', async () => {
+    const signature: Signature = { inputs: [spec('X', 'FP32', 1, 3)], outputs: [spec('Y', 'FP32', 1, 3)] };
+    const { validation, canBatch } = await validate(job('fixed.onnx', { signature }));
+    expect(validation.outcome).toBe('passed');
+    expect(canBatch).toBe(false);
+  });
+});
+
+describe('a model that is not in order', () => {
+  test('fails when it answers the golden set differently, and says where', async () => {
+    const golden: GoldenCase[] = [
+      { name: 'threes', inputs: { inputs: { X: [[3, 3, 3]] } }, outputs: { Y: [[4, 4.5, 4]] } },
+    ];
+    const { validation, canBatch } = await validate(job('add.onnx', { golden }));
+    expect(validation).toMatchObject({
+      outcome: 'failed',
+      reason: 'The golden case threes is answered differently: Y[0,1] is 4, expected 4.5.',
+      lastStep: null,
+    });
+    expect(outcomes(validation.steps)).toEqual({ load: 'passed', infer: 'passed', golden: 'failed', batch: 'skipped' });
+    expect(canBatch).toBe(false);
+    const loose = await validate(job('add.onnx', { golden: [{ ...golden[0]!, tolerance: { absolute: 0.6 } }] }));
+    expect(loose.validation.outcome).toBe('passed');
+  });
+
+  test('fails when no request is known that it answers, and asks for one', async () => {
+    const signature: Signature = { inputs: [spec('idx', 'INT64', -1)], outputs: [spec('Y', 'FP32', -1)] };
+    const { validation } = await validate(job('poison.onnx', { signature, sampleRequest: { inputs: { idx: [99] } } }));
+    expect(validation).toMatchObject({
+      outcome: 'failed',
+      reason: expect.stringMatching(/^The model could not compute these inputs: .*idx=99/),
+      hint: expect.stringMatching(/golden set/),
+    });
+  });
+
+  test.each<[string, Changes, Record<string, unknown>]>([
+    [
+      'loop-load.onnx',
+      { limits: { loadTimeoutMs: 1000 } },
+      { reason: 'The model was killed after 1 s of loading.', lastStep: 'loading', exitSignal: 'SIGKILL' },
+    ],
+    [
+      'loop-run.onnx',
+      { limits: { runTimeoutMs: 500 } },
+      { reason: 'The model was killed after a run of more than 500 ms.', lastStep: 'warming', exitSignal: 'SIGKILL' },
+    ],
+    ['huge-alloc.onnx', { limits: { memoryBytes: 300 * 1024 * 1024 } }, { reason: expect.stringMatching(/memory/) }],
+    [
+      'truncated.onnx',
+      {},
+      {
+        reason: expect.stringMatching(/^The model did not load: The file is not an ONNX model/),
+        lastStep: 'loading',
+        exitCode: 1,
+      },
+    ],
+    ['text.onnx', {}, { reason: expect.stringMatching(/not an ONNX model/) }],
+    ['empty.onnx', {}, { reason: expect.stringMatching(/not an ONNX model/) }],
+    ['unknown-op.onnx', {}, { reason: expect.stringMatching(/lacks an operator/) }],
+    ['future-opset.onnx', {}, { reason: expect.stringMatching(/too new/) }],
+    ['external-missing', {}, { reason: expect.stringMatching(/external data/i) }],
+    ['external-dotdot', {}, { reason: expect.stringMatching(/external data/i) }],
+    ['external-absolute', {}, { reason: expect.stringMatching(/external data/i) }],
+    [
+      'bf16.onnx',
+      { signature: { inputs: [spec('X', 'BF16', -1, 1)], outputs: [spec('Y', 'BF16', -1, 1)] } },
+      { reason: expect.stringMatching(/BF16/) },
+    ],
+  ])('fails within its limits and with a reason: %s', async (model, changes, expected) => {
+    const { validation } = await validate(job(model, changes));
+    expect(validation).toMatchObject({ outcome: 'failed', hint: expect.any(String), ...expected });
+    expect(JSON.stringify(validation)).not.toMatch(/(^|[\s"])\/(?!0)\w+\/\w|\.cc:\d|0x[0-9a-f]{6}/);
+  });
+});

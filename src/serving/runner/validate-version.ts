@@ -1,0 +1,280 @@
+import { join } from 'node:path';
+import { type Clock, systemClock } from '../../base/clock.ts';
+import { SlipwayError, toSlipwayError } from '../../base/errors.ts';
+import type { Logger } from '../../base/log.ts';
+import type {
+  GoldenCase,
+  PlainBody,
+  Validate,
+  ValidationJob,
+  ValidationOutcome,
+  ValidationStep,
+} from '../../registry/validation.ts';
+import { recordsToTensors } from '../tensors/plain-codec.ts';
+import type { Tensor } from '../tensors/tensor.ts';
+import { checkBatching } from './batch-check.ts';
+import { goldenDifference } from './compare-outputs.ts';
+import type { CallTimings, RunnerExit } from './runner.ts';
+import { type RunnerProcess, startRunner } from './runner-process.ts';
+
+export type ValidatorDeps = {
+  readonly log: Logger;
+  /** Folder for the working folders of the throw-away processes. */
+  readonly scratchDir: string;
+  readonly clock?: Clock;
+};
+
+/** Validations under way at once; the others wait, so that a burst of uploads leaves the machine to those who serve. */
+const AT_ONCE = 2;
+const TIMED_RUNS = 5;
+/** No more timed runs once they took this long together. */
+const TIMED_BUDGET_MS = 2000;
+
+type Answer = { readonly outputs: readonly Tensor[]; readonly timings: CallTimings };
+
+/** What a step found out: a sentence for people, or the reason why the version does not pass. */
+class StepFailure extends Error {
+  readonly hint: string | null;
+  constructor(message: string, hint: string | null = null) {
+    super(message);
+    this.hint = hint;
+  }
+}
+
+/**
+ * Gives the function that tries a version in a throw-away process: load, a first answer, the golden set, rows alone and together. A model that ends its
+ * process ends nothing else; what was seen of it is the outcome.
+ */
+export function createValidator({ log, scratchDir, clock = systemClock }: ValidatorDeps): Validate {
+  const turn = createTurns(AT_ONCE);
+  return (job) => turn(() => validate(job, { log, scratchDir: join(scratchDir, 'validate'), clock }));
+}
+
+async function validate(job: ValidationJob, deps: Required<ValidatorDeps>): Promise<ValidationOutcome> {
+  const name = `${job.project}/${job.model}@${job.version}`;
+  const runner = startRunner({ ...job, name, canBatch: false, scratchDir: deps.scratchDir }, { log: deps.log });
+  const steps: ValidationStep[] = [];
+  const warnings: string[] = [];
+  let failure: StepFailure | null = null;
+  let loadMs: number | null = null;
+  let inferMs: number | null = null;
+  let canBatch = false;
+  let sampleRequest: PlainBody | undefined;
+
+  const step = async (
+    stepName: ValidationStep['name'],
+    work: () => Promise<{ detail: string | null; skipped?: boolean }>,
+  ): Promise<void> => {
+    if (failure !== null) {
+      steps.push({ name: stepName, outcome: 'skipped', durationMs: 0, detail: 'an earlier step failed' });
+      return;
+    }
+    const startedMs = performance.now();
+    const result = await work().catch((error: unknown) => {
+      failure = error instanceof StepFailure ? error : asFailure(toSlipwayError(error));
+      return { detail: failure.message, failed: true };
+    });
+    const outcome =
+      'failed' in result ? 'failed' : 'skipped' in result && result.skipped === true ? 'skipped' : 'passed';
+    steps.push({ name: stepName, outcome, durationMs: round(performance.now() - startedMs), detail: result.detail });
+  };
+
+  const run = (inputs: readonly Tensor[], rows: number): Promise<Answer> =>
+    inferOnce(runner, inputs, rows, job.limits.runTimeoutMs);
+
+  await step('load', async () => {
+    const report = await runner.loaded;
+    loadMs = round(report.loadMs);
+    return { detail: null };
+  });
+
+  await step('infer', async () => {
+    const answered = await firstAnswer(job, run);
+    if (answered.request !== job.sampleRequest) sampleRequest = answered.request;
+    if (answered.warning !== null) warnings.push(answered.warning);
+    inferMs = await medianRunMs(answered.inputs, answered.rows, run);
+    return { detail: null };
+  });
+
+  await step('golden', async () => {
+    if (job.golden.length === 0) return { detail: 'the version has no golden set', skipped: true };
+    for (const [i, golden] of job.golden.entries()) await checkGolden(job, golden, i, run);
+    return { detail: `${job.golden.length} of ${job.golden.length} cases agree` };
+  });
+
+  await step('batch', async () => {
+    const known = [...job.golden.map((golden) => golden.inputs), sampleRequest ?? job.sampleRequest].map(
+      (body) => recordsToTensors(job.signature, body).inputs,
+    );
+    const verdict = await checkBatching(
+      job.signature,
+      known,
+      job.limits.maxBatchRows,
+      async (inputs, rows) => (await run(inputs, rows)).outputs,
+    );
+    canBatch = verdict.canBatch;
+    if (!canBatch) warnings.push(`Requests will not share runs: ${verdict.reason}.`);
+    return { detail: verdict.reason };
+  });
+
+  const measuredMemoryBytes = runner.memoryBytes();
+  const peakMemoryBytes = runner.peakMemoryBytes();
+  // Asked to end only when it still runs: a process that ended by itself has its own story.
+  void runner.close();
+  const exit = await runner.exited;
+  const reason = reasonOf(failure, exit);
+  return {
+    canBatch: reason === null && canBatch,
+    measuredMemoryBytes,
+    ...(sampleRequest === undefined ? {} : { sampleRequest }),
+    validation: {
+      outcome: reason === null ? 'passed' : 'failed',
+      reason,
+      hint: reason === null ? null : hintOf(failure, exit),
+      steps,
+      lastStep: exit.asked ? null : exit.lastStep,
+      exitCode: exit.asked ? null : exit.code,
+      exitSignal: exit.asked ? null : exit.signal,
+      stderr: exit.stderr,
+      loadMs,
+      inferMs,
+      peakMemoryBytes,
+      warnings,
+      finishedAt: deps.clock.now().toISOString(),
+    },
+  };
+}
+
+/** Runs the job's sample request or, should the model not answer it, the golden cases until one is answered. */
+async function firstAnswer(
+  job: ValidationJob,
+  run: (inputs: readonly Tensor[], rows: number) => Promise<Answer>,
+): Promise<{ request: PlainBody; inputs: readonly Tensor[]; rows: number; warning: string | null }> {
+  let first: unknown = null;
+  for (const request of [job.sampleRequest, ...job.golden.map((golden) => golden.inputs)]) {
+    try {
+      const { inputs, rows } = recordsToTensors(job.signature, request);
+      await run(inputs, rows);
+      const warning =
+        first === null
+          ? null
+          : 'The sample request was taken from the golden set, because the model does not answer neutral values.';
+      return { request, inputs, rows, warning };
+    } catch (error) {
+      const code = error instanceof SlipwayError ? error.code : 'internal';
+      if (code !== 'run_failed' && code !== 'invalid_input') throw error;
+      first ??= error;
+    }
+  }
+  const said = toSlipwayError(first);
+  throw new StepFailure(
+    said.code === 'run_failed'
+      ? said.message
+      : `${said.message}${said.fields[0] ? `: ${said.fields[0].pointer} ${said.fields[0].message}` : ''}`,
+    job.golden.length === 0
+      ? 'Push a folder with slipway.yaml and a golden set: inputs that the model answers, with its answers.'
+      : 'The golden set has no inputs that the model answers; check their names, order and types.',
+  );
+}
+
+async function checkGolden(
+  job: ValidationJob,
+  golden: GoldenCase,
+  index: number,
+  run: (inputs: readonly Tensor[], rows: number) => Promise<Answer>,
+): Promise<void> {
+  const title = golden.name === undefined ? `golden case ${index + 1}` : `golden case ${golden.name}`;
+  const { inputs, rows } = recordsToTensors(job.signature, golden.inputs);
+  const { outputs } = await run(inputs, rows);
+  for (const [name, expected] of Object.entries(golden.outputs)) {
+    const at = job.signature.outputs.findIndex((output) => output.name === name);
+    if (at < 0) {
+      const known = job.signature.outputs.map((output) => output.name).join(', ');
+      throw new StepFailure(`The ${title} names the output ${name}, which the model does not have (it has ${known})`);
+    }
+    const difference = goldenDifference(job.signature.outputs[at]!, expected, outputs[at]!, golden.tolerance);
+    if (difference !== null) {
+      throw new StepFailure(
+        `The ${title} is answered differently: ${difference}`,
+        'Compare the exported model with the one that was trained, or give the case a tolerance.',
+      );
+    }
+  }
+}
+
+async function medianRunMs(
+  inputs: readonly Tensor[],
+  rows: number,
+  run: (inputs: readonly Tensor[], rows: number) => Promise<Answer>,
+): Promise<number> {
+  const times: number[] = [];
+  const startedMs = performance.now();
+  while (times.length === 0 || (times.length < TIMED_RUNS && performance.now() - startedMs < TIMED_BUDGET_MS)) {
+    times.push((await run(inputs, rows)).timings.runMs);
+  }
+  times.sort((a, b) => a - b);
+  return round(times[times.length >>> 1]!);
+}
+
+function inferOnce(
+  runner: RunnerProcess,
+  inputs: readonly Tensor[],
+  rows: number,
+  runTimeoutMs: number,
+): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    // The process is killed at the run's limit; the call itself waits longer, so that the kill is what is reported.
+    runner.infer(inputs, rows, { timeoutMs: 2 * runTimeoutMs + 60_000 }, (error, outputs, timings) => {
+      if (error === null) resolve({ outputs: outputs!, timings });
+      else reject(error);
+    });
+  });
+}
+
+function asFailure(error: SlipwayError): StepFailure {
+  return new StepFailure(error.message, error.hint ?? null);
+}
+
+function reasonOf(failure: StepFailure | null, exit: RunnerExit): string | null {
+  if (!exit.asked) return `The model ${exit.reason}.`;
+  return failure === null ? null : ended(failure.message);
+}
+
+function ended(sentence: string): string {
+  return /[.!?…]$/.test(sentence) ? sentence : `${sentence}.`;
+}
+
+function hintOf(failure: StepFailure | null, exit: RunnerExit): string | null {
+  if (/memory/.test(exit.reason)) return "Raise the version's limits.memoryBytes, or make the model smaller.";
+  if (/was killed after a run/.test(exit.reason))
+    return "Raise the version's limits.runTimeoutMs, or look for a loop that never ends.";
+  if (/was killed after/.test(exit.reason))
+    return "Raise the version's limits.loadTimeoutMs, or look for a model that unfolds itself while loading.";
+  return (
+    failure?.hint ??
+    (exit.asked
+      ? null
+      : 'Export the model again with another version of its exporter, and look at the last words of the process.')
+  );
+}
+
+function round(ms: number): number {
+  return Math.round(ms * 1000) / 1000;
+}
+
+/** Lets `most` pieces of work run at once. */
+function createTurns(most: number): <T>(work: () => Promise<T>) => Promise<T> {
+  let running = 0;
+  const waiting: (() => void)[] = [];
+  return async (work) => {
+    if (running >= most) await new Promise<void>((resolve) => waiting.push(resolve));
+    else running++;
+    try {
+      return await work();
+    } finally {
+      const next = waiting.shift();
+      if (next === undefined) running--;
+      else next();
+    }
+  };
+}
