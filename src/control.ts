@@ -17,19 +17,19 @@ import { runProgram } from './base/program.ts';
 import { RELEASE } from './base/release.ts';
 import { assertSafeBind } from './base/settings.ts';
 import { createFileStore } from './registry/artifacts/file-store.ts';
+import { limitsOfSettings } from './registry/limits.ts';
 import { createRegistry } from './registry/registry.ts';
-import { registerRegistryRoutes } from './registry/registry-routes.ts';
+import { registerArtifactRoutes, registerRegistryRoutes } from './registry/registry-routes.ts';
 import { listenControlSocket } from './serving/endpoints/control-socket.ts';
 import { createDesiredStatePublisher } from './serving/endpoints/desired-state-publisher.ts';
+import { endpointFacts } from './serving/endpoints/endpoint-facts.ts';
 import { registerEndpointRoutes } from './serving/endpoints/endpoint-routes.ts';
-import {
-  assertAliasMovable,
-  createEndpointService,
-  endpointsServing,
-  signatureServedAt,
-} from './serving/endpoints/endpoint-service.ts';
+import { createEndpointService } from './serving/endpoints/endpoint-service.ts';
 import { createValidator } from './serving/runner/validate-version.ts';
 import { registerStatusRoutes } from './serving/status/status-routes.ts';
+
+/** Engines that versions may name, the preferred one first; `src/runner.ts` has the engines themselves. */
+const ENGINES = [{ name: 'onnxruntime', formats: ['onnx'] }];
 
 void runProgram('control', async (settings, { ready, onStop }) => {
   assertSafeBind(settings);
@@ -51,12 +51,12 @@ void runProgram('control', async (settings, { ready, onStop }) => {
     database,
     clock,
     log,
-    settings,
-    store: createFileStore({ root: join(dataDir, 'artifacts') }),
-    validate: createValidator({ log, scratchDir: join(dataDir, 'run', 'validate') }),
-    assertAliasMovable,
-    endpointsServing,
-    endpointSignature: signatureServedAt,
+    artifacts: createFileStore({ root: join(dataDir, 'artifacts') }),
+    engines: ENGINES,
+    limits: limitsOfSettings(settings),
+    maxUploadBytes: settings.maxUploadBytes,
+    validate: createValidator({ log, scratchDir: join(dataDir, 'run'), clock }),
+    endpoints: endpointFacts,
     onChange,
   });
   const endpoints = createEndpointService({ database, publisher, clock });
@@ -70,6 +70,7 @@ void runProgram('control', async (settings, { ready, onStop }) => {
   });
   registerAccessRoutes(server, { keys, projects });
   registerAuditRoutes(server, { database });
+  registerArtifactRoutes(server, registry);
   registerStatusRoutes(server, { database, publisher, settings, clock, release: RELEASE });
   registerProjectRoutes(server, (scope) => {
     registerRegistryRoutes(scope, registry);
@@ -80,7 +81,7 @@ void runProgram('control', async (settings, { ready, onStop }) => {
 
   await publisher.publish();
   await registry.start();
-  onStop(() => registry.stop());
+  onStop(async () => registry.close());
   log.info({ url, release: RELEASE }, 'control is ready');
   ready(url, adminKey.key === null ? {} : { adminKey: adminKey.key });
 });

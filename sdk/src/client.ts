@@ -14,6 +14,7 @@ import type {
   CreateKey,
   CreateVersion,
   Endpoint,
+  EndpointDescription,
   Model,
   NewApiKey,
   Page,
@@ -209,7 +210,7 @@ export function createClient(options: ClientOptions) {
     verify: (call?: CallOptions) => get<AuditVerdict>(`${root}/audit/verify`, {}, call),
   };
 
-  async function predictionUrl(endpoint: string, call: CallOptions): Promise<string> {
+  async function endpointAddress(endpoint: string, call: CallOptions): Promise<string> {
     inferenceUrl ??= (await status(call)).inferenceUrl?.replace(/\/+$/, '');
     if (inferenceUrl === undefined) {
       throw new SlipwayApiError('No gateway is connected to this server', {
@@ -220,7 +221,7 @@ export function createClient(options: ClientOptions) {
     }
     const [name, version] = endpoint.split('@');
     const pinned = version === undefined ? segment(name!) : `${segment(name!)}@${segment(version)}`;
-    return `${inferenceUrl}${project === 'default' ? '' : `/p/${segment(project)}`}/endpoints/${pinned}/predict`;
+    return `${inferenceUrl}${project === 'default' ? '' : `/p/${segment(project)}`}/endpoints/${pinned}`;
   }
 
   /**
@@ -228,7 +229,7 @@ export function createClient(options: ClientOptions) {
    * @param endpoint its name, or `name@version` for a version the endpoint keeps loaded
    */
   async function predict(endpoint: string, request: PredictRequest, call: CallOptions = {}): Promise<PredictResponse> {
-    const url = await predictionUrl(endpoint, call);
+    const url = `${await endpointAddress(endpoint, call)}/predict`;
     const headers = call.timeoutMs === undefined ? {} : { 'x-request-timeout-ms': String(call.timeoutMs) };
     const answer = await transport.call<PredictResponse>({
       method: 'POST',
@@ -238,6 +239,11 @@ export function createClient(options: ClientOptions) {
       ...limitsOf(call),
     });
     return answer.body;
+  }
+
+  /** What an endpoint takes and gives, with a working example, as its gateway says: needs no right to read the registry. */
+  async function describe(endpoint: string, call: CallOptions = {}): Promise<EndpointDescription> {
+    return get<EndpointDescription>(await endpointAddress(endpoint, call), {}, call);
   }
 
   const status = (call?: CallOptions): Promise<ServerStatus> => get<ServerStatus>(`${root}/status`, {}, call);
@@ -253,6 +259,7 @@ export function createClient(options: ClientOptions) {
     projects,
     audit,
     predict,
+    describe,
     status,
     /** Why an endpoint is ready or not: the observed reason in one sentence, with the fix. */
     why: (endpoint: string, call?: CallOptions) => get<Why>(`${endpointUrl(endpoint)}/why`, {}, call),

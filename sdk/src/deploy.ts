@@ -119,7 +119,15 @@ export async function deploy(client: Client, input: DeployInput, options: Deploy
     ...(before === null ? {} : { endpoint: before.name }),
     ...(input.allowBreaking ? { allowBreaking: true } : {}),
   };
-  const registered = await client.versions.create(input.model, asked, { ...call, ...dryRunOf(options) });
+  let registered: Version;
+  try {
+    registered = await client.versions.create(input.model, asked, { ...call, ...dryRunOf(options) });
+  } catch (error) {
+    // A model that was made for a file which is then refused would be left behind empty.
+    const refused = error instanceof SlipwayApiError && error.status >= 400 && error.status < 500;
+    if (model === null && refused) await removeIfEmpty(client, input.model);
+    throw error;
+  }
   if (options.dryRun) return { ...base, outcome: 'planned', version: registered };
   tell({ kind: 'validating', version: registered });
   if (options.wait === false) return { ...base, outcome: 'registered', version: registered };
@@ -150,12 +158,14 @@ function dryRunOf(options: DeployOptions): { dryRun?: boolean } {
   return options.dryRun ? { dryRun: true } : {};
 }
 
+const ABSENT = new Set(['model_not_found', 'version_not_found', 'endpoint_not_found']);
+
 /** What is not there is null; every other failure is thrown. */
 async function orNull<T>(call: Promise<T>): Promise<T | null> {
   try {
     return await call;
   } catch (error) {
-    if (error instanceof SlipwayApiError && error.status === 404 && error.code !== 'project_not_found') return null;
+    if (error instanceof SlipwayApiError && ABSENT.has(error.code)) return null;
     throw error;
   }
 }
@@ -166,6 +176,15 @@ async function orExisting(call: Promise<unknown>): Promise<void> {
     await call;
   } catch (error) {
     if (!(error instanceof SlipwayApiError) || error.code !== 'already_exists') throw error;
+  }
+}
+
+async function removeIfEmpty(client: Client, name: string): Promise<void> {
+  try {
+    const model = await client.models.show(name);
+    if (model.latestVersion === null) await client.models.remove(name, { ifRevision: model.revision });
+  } catch {
+    // an empty model does no harm; the refusal is what matters
   }
 }
 

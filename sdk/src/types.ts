@@ -312,3 +312,20 @@ export type PredictResponse = {
   version: number;
   predictions: ({ id: string } & Record<string, unknown>)[];
 };
+
+/** What a gateway says of an endpoint: `GET /endpoints/{name}`. */
+export type EndpointDescription = {
+  endpoint: string;
+  environment: string;
+  model: string;
+  version: number | null;
+  ready: boolean;
+  reason: string | null;
+  url: string;
+  /** Versions that answer `name@version`. */
+  versions: number[];
+  digest: string;
+  inputs: TensorSpec[];
+  outputs: TensorSpec[];
+  example: { request: PredictRequest; curl: string };
+};

@@ -30,6 +30,12 @@ export const CLIENT_SETTINGS = {
     default: 'none',
     help: 'File that holds the API key.',
   },
+  inferenceUrl: {
+    env: 'SLIPWAY_INFERENCE_URL',
+    flag: '--inference-url',
+    default: 'as the server says',
+    help: 'Where `predict` sends its requests; with it a key that may only predict is enough.',
+  },
   project: { env: 'SLIPWAY_PROJECT', flag: '--project', default: 'default', help: 'Project that names belong to.' },
 } as const satisfies Record<string, ClientSettingRow>;
 

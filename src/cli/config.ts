@@ -71,6 +71,7 @@ function clientRows(call: VerbCall) {
   const keyFile = call.options.text('keyFile') ?? process.env[CLIENT_SETTINGS.keyFile.env];
   return [
     row('url', connection.url, connection.urlFrom),
+    row('inferenceUrl', connection.inferenceUrl ?? 'as the server says', connection.inferenceUrlFrom),
     row('apiKey', connection.apiKey === null ? 'none' : '(hidden)', connection.apiKeyFrom),
     row(
       'keyFile',

@@ -14,6 +14,7 @@ import {
 
 export type ConnectionOptions = {
   readonly url?: string | undefined;
+  readonly inferenceUrl?: string | undefined;
   readonly keyFile?: string | undefined;
   readonly project?: string | undefined;
   readonly data?: string | undefined;
@@ -24,6 +25,9 @@ export type Origin = 'flag' | 'env' | 'data folder' | 'default';
 export type Connection = {
   readonly url: string;
   readonly urlFrom: Origin;
+  /** null: the server is asked. */
+  readonly inferenceUrl: string | null;
+  readonly inferenceUrlFrom: Origin;
   readonly apiKey: string | null;
   readonly apiKeyFrom: Origin;
   readonly project: string;
@@ -39,11 +43,12 @@ const DEFAULT_URL = 'http://127.0.0.1:8082';
 export function resolveConnection(options: ConnectionOptions, env: Env): Connection {
   const dataDir = resolve(options.data ?? (env[DATA_ENV] || DATA_DEFAULT));
   const [url, urlFrom] = resolveUrl(options, env, dataDir);
+  const [inferenceUrl, inferenceUrlFrom] = resolveInferenceUrl(options, env, dataDir, urlFrom);
   const [apiKey, apiKeyFrom] = resolveKey(options, env, dataDir, urlFrom);
   const fromEnv = env[CLIENT_SETTINGS.project.env];
   const project = options.project ?? (fromEnv || 'default');
   const projectFrom = options.project !== undefined ? 'flag' : fromEnv ? 'env' : 'default';
-  return { url, urlFrom, apiKey, apiKeyFrom, project, projectFrom, dataDir };
+  return { url, urlFrom, inferenceUrl, inferenceUrlFrom, apiKey, apiKeyFrom, project, projectFrom, dataDir };
 }
 
 function resolveUrl(options: ConnectionOptions, env: Env, dataDir: string): [string, Origin] {
@@ -52,6 +57,19 @@ function resolveUrl(options: ConnectionOptions, env: Env, dataDir: string): [str
   if (fromEnv) return [checkedUrl(fromEnv, CLIENT_SETTINGS.url.env), 'env'];
   const beside = readServerFile(dataDir);
   return beside === null ? [DEFAULT_URL, 'default'] : [beside.url, 'data folder'];
+}
+
+function resolveInferenceUrl(
+  options: ConnectionOptions,
+  env: Env,
+  dataDir: string,
+  urlFrom: Origin,
+): [string | null, Origin] {
+  const { env: name, flag } = CLIENT_SETTINGS.inferenceUrl;
+  if (options.inferenceUrl !== undefined) return [checkedUrl(options.inferenceUrl, flag), 'flag'];
+  if (env[name]) return [checkedUrl(env[name], name), 'env'];
+  const beside = urlFrom === 'data folder' ? readServerFile(dataDir)?.inferenceUrl : undefined;
+  return beside ? [beside, 'data folder'] : [null, 'default'];
 }
 
 function checkedUrl(text: string, where: string): string {
@@ -92,9 +110,12 @@ export function readServerFile(dataDir: string): ServerFile | null {
   }
 }
 
-/** The client for a connection; without a key it fails with what to do about it. */
-export async function connect(connection: Connection): Promise<Client> {
-  if (connection.apiKey === null) {
+/**
+ * The client for a connection; without a key it fails with what to do about it.
+ * @param keyOptional for calls that may need none, where it is known where they go
+ */
+export async function connect(connection: Connection, keyOptional = false): Promise<Client> {
+  if (connection.apiKey === null && !(keyOptional && connection.inferenceUrl !== null)) {
     throw new CliError('auth', `No API key for ${connection.url}`, {
       code: 'key_missing',
       hint:
@@ -106,7 +127,8 @@ export async function connect(connection: Connection): Promise<Client> {
   const { createClient } = await import('../../sdk/src/client.ts');
   return createClient({
     url: connection.url,
-    apiKey: connection.apiKey,
+    ...(connection.apiKey === null ? {} : { apiKey: connection.apiKey }),
+    ...(connection.inferenceUrl === null ? {} : { inferenceUrl: connection.inferenceUrl }),
     project: connection.project,
     userAgent: `slipway-cli/${RELEASE}`,
   });

@@ -40,6 +40,10 @@ export const predict: VerbSpec = {
     { flags: '--ignore-columns', help: 'leave out columns of the file that the model does not take' },
     { flags: '-o, --output <form>', help: 'form of the answers', choices: OUTPUTS },
     { flags: '--batch <rows>', help: 'rows of a file per request; 256 unless given' },
+    {
+      flags: '--inference-url <url>',
+      help: 'where requests go; asked from the server unless given (SLIPWAY_INFERENCE_URL)',
+    },
     { flags: '--timeout <ms>', help: 'deadline of each request in milliseconds' },
   ],
   run: runPredict,
@@ -61,7 +65,7 @@ async function runPredict(call: VerbCall): Promise<void> {
     signal: call.signal,
     ...(timeout === undefined ? {} : { timeoutMs: parseCount('--timeout', timeout) }),
   };
-  const client = await call.client();
+  const client = await call.client({ keyOptional: true });
   const endpoint = call.args[0]!;
   const form =
     (options.text('output') as OutputForm | undefined) ??
@@ -130,11 +134,10 @@ async function* withFirst(first: string, rest: AsyncIterator<string>): AsyncGene
   }
 }
 
+/** From the gateway, so that a key which may only predict is enough. */
 async function signatureOf(call: VerbCall, client: Client, endpoint: string): Promise<Signature> {
-  const [name, pinned] = endpoint.split('@');
-  const known = await client.endpoints.show(name!, { signal: call.signal });
-  const version = pinned ?? known.status.servingVersion ?? known.targetVersion ?? 'latest';
-  return (await client.versions.show(known.model, version, { signal: call.signal })).signature;
+  const { inputs, outputs } = await client.describe(endpoint, { signal: call.signal });
+  return { inputs, outputs };
 }
 
 type Writer = { take(answer: PredictResponse): void; end(): void };

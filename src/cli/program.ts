@@ -151,17 +151,19 @@ async function runVerb(words: string, spec: VerbSpec, command: Command): Promise
       args: (spec.args ?? []).map((_, at) => command.processedArgs[at] as string | undefined),
       options,
       out,
-      client: () =>
+      client: (needs) =>
         connect(
           resolveConnection(
             {
               url: options.text('url'),
+              inferenceUrl: options.text('inferenceUrl'),
               keyFile: options.text('keyFile'),
               project: options.text('project'),
               data: options.text('data'),
             },
             process.env,
           ),
+          needs?.keyOptional === true,
         ),
       signal: interrupt.signal,
       dryRun: options.flag('dryRun'),

@@ -54,7 +54,7 @@ export type VerbCall = {
   readonly options: OptionReader;
   readonly out: Output;
   /** The client for the server that options, environment and data folder name. */
-  client(): Promise<Client>;
+  client(needs?: { readonly keyOptional?: boolean }): Promise<Client>;
   /** Aborted by the first Ctrl-C. */
   readonly signal: AbortSignal;
   readonly dryRun: boolean;

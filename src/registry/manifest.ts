@@ -36,6 +36,11 @@ export type ModelConfig = {
 
 export type ManifestFile = { readonly path: string; readonly digest: string; readonly sizeBytes: number };
 
+/** The order of files, the same on every database and in every locale. */
+export function byPath(a: { readonly path: string }, b: { readonly path: string }): number {
+  return a.path < b.path ? -1 : a.path > b.path ? 1 : 0;
+}
+
 export type Manifest = {
   /** `sha256:…` of the text. */
   readonly digest: string;
@@ -53,14 +58,12 @@ export function createManifest(spec: {
   readonly files: readonly ManifestFile[];
 }): Manifest {
   const config = canonicalJson(spec.config);
-  const layers = [...spec.files]
-    .sort((a, b) => (a.path < b.path ? -1 : 1))
-    .map((file) => ({
-      mediaType: LAYER_TYPES.find(([pattern]) => pattern.test(file.path))?.[1] ?? 'application/octet-stream',
-      digest: file.digest,
-      size: file.sizeBytes,
-      annotations: { 'org.opencontainers.image.title': file.path },
-    }));
+  const layers = spec.files.toSorted(byPath).map((file) => ({
+    mediaType: LAYER_TYPES.find(([pattern]) => pattern.test(file.path))?.[1] ?? 'application/octet-stream',
+    digest: file.digest,
+    size: file.sizeBytes,
+    annotations: { 'org.opencontainers.image.title': file.path },
+  }));
   const text = canonicalJson({
     schemaVersion: 2,
     mediaType: MANIFEST_TYPE,

@@ -11,7 +11,7 @@ import type { EndpointFacts } from './endpoint-facts.ts';
 import { findModelOf } from './find-model.ts';
 import { type ImportedArtifact, importArtifact } from './imports/artifact-import.ts';
 import type { RunnerLimits } from './limits.ts';
-import { createManifest, type ManifestFile } from './manifest.ts';
+import { byPath, createManifest, type ManifestFile } from './manifest.ts';
 import { assertWords } from './model.ts';
 import { nextVersion, type StoredModel, setNextVersion } from './model-store.ts';
 import { sampleRequestFor } from './sample-request.ts';
@@ -62,8 +62,9 @@ export function createVersionCreation(deps: {
     const model = await findModelOf(database.db, call, modelName);
     const before = await findByKey(database.db, call, model, input);
     if (before) return asMade(database.db, before);
-    const files = await sizesOf(database.db, call, input);
-    const imported = await importArtifact(await localFiles(artifacts, call.project.id, files));
+    const given = await sizesOf(database.db, call, input);
+    const imported = await importArtifact(await localFiles(artifacts, call.project.id, given));
+    const files = given.toSorted(byPath);
     const engine = pickEngine(engines, wanted(input.engine) ?? imported.engine ?? undefined, imported.format);
 
     const made = await database.transaction(async (tx) => {

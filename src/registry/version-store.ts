@@ -1,7 +1,7 @@
 import type { Db } from '../base/db/database.ts';
 import { aliasesOfVersions } from './alias-store.ts';
 import type { RunnerLimits } from './limits.ts';
-import type { Lineage } from './manifest.ts';
+import { byPath, type Lineage } from './manifest.ts';
 import type { Tags } from './model.ts';
 import type { Signature } from './signature.ts';
 import type { PlainBody, Validation } from './validation.ts';
@@ -37,9 +37,8 @@ async function toVersions(db: Db, rows: readonly VersionRow[]): Promise<StoredVe
       rows.map((row) => row.id),
     )
     .select(['version_id', 'path', 'digest', 'size_bytes'])
-    .orderBy('path')
     .execute();
-  const filesOf = Map.groupBy(files, (file) => file.version_id);
+  const filesOf = Map.groupBy(files.toSorted(byPath), (file) => file.version_id);
   const aliases = await aliasesOfVersions(db, [...new Set(rows.map((row) => row.model_id))]);
   return rows.map((row) => ({
     id: row.id,

@@ -4,6 +4,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { Kysely, type Transaction } from 'kysely';
 import type { Clock } from '../clock.ts';
 import { SlipwayError } from '../errors.ts';
+import type { Dialect } from './dialect.ts';
 import { assertKnownMigrations, migrate, readAppliedSqlite } from './migrate.ts';
 import { createSqliteDialect } from './sqlite-dialect.ts';
 import { fromSqliteError, sqliteCode } from './sqlite-errors.ts';
@@ -14,8 +15,6 @@ export type Db = Kysely<Tables> | Transaction<Tables>;
 
 /** A transaction under way: what a function takes that must be part of one. */
 export type Tx = Transaction<Tables>;
-
-export type Dialect = 'sqlite' | 'postgres';
 
 export type Database = {
   /** For reads outside a transaction. Inside one it throws: there the transaction's own handle is to be used. */

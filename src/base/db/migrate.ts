@@ -2,7 +2,7 @@ import type { DatabaseSync } from 'node:sqlite';
 import { sql, type Transaction } from 'kysely';
 import type { Clock } from '../clock.ts';
 import { SlipwayError } from '../errors.ts';
-import type { Dialect } from './database.ts';
+import type { Dialect } from './dialect.ts';
 import * as foundation from './migrations/0001-foundation.ts';
 import type { Tables } from './tables.ts';
 

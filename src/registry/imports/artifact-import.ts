@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { closestWord } from '../../base/closest-word.ts';
 import { type FieldError, SlipwayError } from '../../base/errors.ts';
@@ -281,11 +282,19 @@ function readGolden(about: SlipwayFile, byPath: ReadonlyMap<string, StoredFile>)
 
 /** The card with the notes on preprocessing below it, as whoever calls the model needs both. */
 function readCard(about: SlipwayFile, byPath: ReadonlyMap<string, StoredFile>): string | null {
-  const card =
-    about.card === undefined ? null : readSmall(named(byPath, about.card, '/card'), MAX_CARD_BYTES).toString();
+  const card = about.card === undefined ? null : readText(named(byPath, about.card, '/card'), MAX_CARD_BYTES);
   if (about.preprocessing === undefined) return card;
+  if (about.preprocessing.includes('\u0000')) {
+    throw faulty(SLIPWAY_FILE, [{ pointer: '/preprocessing', message: 'has a NUL character' }]);
+  }
   const notes = `## Preprocessing\n\n${about.preprocessing.trim()}\n`;
   return card === null ? notes : `${card.trimEnd()}\n\n${notes}`;
+}
+
+function readText(file: StoredFile, maxBytes: number): string {
+  const bytes = readSmall(file, maxBytes);
+  if (isUtf8(bytes) && !bytes.includes(0)) return bytes.toString();
+  throw faulty(file.path, [{ pointer: '', message: 'it is not text in UTF-8' }]);
 }
 
 function named(byPath: ReadonlyMap<string, StoredFile>, path: string, pointer: string): StoredFile {

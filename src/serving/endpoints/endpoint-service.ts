@@ -5,18 +5,16 @@ import type { Database, Db } from '../../base/db/database.ts';
 import { SlipwayError } from '../../base/errors.ts';
 import type { Call } from '../../base/http/management-server.ts';
 import { isName, NAME_RULE, uuidv7 } from '../../base/ids.ts';
-import { diffSignatures, type Signature } from '../../registry/signature.ts';
 import type { DesiredStatePublisher } from './desired-state-publisher.ts';
 import {
   assessEndpoint,
-  assessServable,
   DEFAULT_ENVIRONMENT,
   type EndpointSpec,
   type EndpointStatus,
-  type ServableVersion,
   type Target,
 } from './endpoint.ts';
 import * as store from './endpoint-store.ts';
+import { assertNotBreaking, checkPins, resolveTarget } from './endpoint-targets.ts';
 
 export type Endpoint = Omit<EndpointSpec, 'id' | 'modelId'> & {
   readonly url: string | null;
@@ -231,84 +229,4 @@ async function findModel(db: Db, call: Call, model: string): Promise<string> {
   throw new SlipwayError('model_not_found', `There is no model ${model}`, {
     hint: '`slipway models list` shows them.',
   });
-}
-
-async function resolveTarget(
-  db: Db,
-  modelId: string,
-  model: string,
-  target: Target,
-): Promise<{ target: Target; version: ServableVersion }> {
-  if ('version' in target) return { target, version: await findServable(db, modelId, model, target.version) };
-  const number = await store.findAliasVersion(db, modelId, target.alias);
-  if (number === null) {
-    throw new SlipwayError('alias_not_found', `${model} has no alias ${target.alias}`, {
-      hint: `Set it first: slipway aliases set ${model} ${target.alias} <version>`,
-    });
-  }
-  return { target, version: await findServable(db, modelId, model, number) };
-}
-
-async function findServable(db: Db, modelId: string, model: string, number: number): Promise<ServableVersion> {
-  const version = await store.findServableVersion(db, modelId, number);
-  if (!version) {
-    throw new SlipwayError('version_not_found', `There is no ${model}@${number}`, {
-      hint: `\`slipway versions list ${model}\` shows them.`,
-    });
-  }
-  const obstacle = assessServable(model, version);
-  if (obstacle) throw new SlipwayError('version_not_servable', obstacle.reason, { hint: obstacle.fix });
-  return version;
-}
-
-async function checkPins(db: Db, modelId: string, model: string, pins: readonly number[]): Promise<number[]> {
-  const unique = [...new Set(pins)].sort((a, b) => a - b);
-  for (const pin of unique) await findServable(db, modelId, model, pin);
-  return unique;
-}
-
-/** Callers that pin no version move with the target; a change that would break them needs a word of consent. */
-async function assertNotBreaking(db: Db, before: EndpointSpec, to: ServableVersion): Promise<void> {
-  if (before.targetVersion === null || before.targetVersion === to.version) return;
-  const from = await store.findServableVersion(db, before.modelId, before.targetVersion);
-  if (!from) return;
-  const diff = diffSignatures(from.signature, to.signature);
-  if (!diff.breaking) return;
-  const reasons = diff.changes.filter((one) => one.breaking).map((one) => `${one.path}: ${one.reason}`);
-  throw new SlipwayError(
-    'signature_breaking',
-    `${before.model}@${to.version} would break callers of ${before.name}: ${reasons.join('; ')}`,
-    {
-      hint: 'Repeat it with --allow-breaking (allowBreaking: true) if every caller is ready, or serve it under an endpoint of its own.',
-      extra: { diff },
-    },
-  );
-}
-
-/**
- * Refuses to move an alias to a version that an endpoint following it could not serve, or whose signature would break that
- * endpoint's callers. The registry calls it inside the transaction that moves the alias.
- */
-export async function assertAliasMovable(
-  db: Db,
-  move: { modelId: string; alias: string; version: number; allowBreaking: boolean },
-): Promise<void> {
-  for (const endpoint of await store.listEndpointsOfModel(db, move.modelId)) {
-    if (!('alias' in endpoint.target) || endpoint.target.alias !== move.alias) continue;
-    const version = await findServable(db, move.modelId, endpoint.model, move.version);
-    if (!move.allowBreaking) await assertNotBreaking(db, endpoint, version);
-  }
-}
-
-/** Whether some endpoint serves or keeps this version: it must not be deleted then. Gives the endpoints' names. */
-export async function endpointsServing(db: Db, modelId: string, version: number): Promise<string[]> {
-  const endpoints = await store.listEndpointsOfModel(db, modelId);
-  return endpoints.filter((one) => one.targetVersion === version || one.pins.includes(version)).map((one) => one.name);
-}
-
-/** The signature that callers of an endpoint rely on; null when there is no such endpoint or nothing behind it. */
-export async function signatureServedAt(db: Db, projectId: string, endpoint: string): Promise<Signature | null> {
-  const spec = await store.findEndpoint(db, projectId, endpoint);
-  if (!spec || spec.targetVersion === null) return null;
-  return (await store.findServableVersion(db, spec.modelId, spec.targetVersion))?.signature ?? null;
 }

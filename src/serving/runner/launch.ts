@@ -12,6 +12,8 @@ const RUNNER_FLAGS = [
   '--single-threaded-gc',
   // Frames are short-lived: with room for more of them, few are copied.
   '--max-semi-space-size=16',
+  // One thread for V8's background work instead of four: 5 MiB less, and fewer that compete with the gateway.
+  '--v8-pool-size=1',
   // A runner's stderr is shown to people.
   '--disable-warning=ExperimentalWarning',
 ];

@@ -9,7 +9,7 @@ import { isLoopback } from '../../base/settings.ts';
 import type { DesiredStatePublisher } from '../endpoints/desired-state-publisher.ts';
 import { OBSERVATION_FRESH_MS } from '../endpoints/endpoint.ts';
 import { assessAllEndpoints } from './server-status.ts';
-import { listFailedVersions, listKeysExpiringBefore, readDurability } from './status-store.ts';
+import { listFailedVersions, listKeysExpiringBefore } from './status-store.ts';
 
 export type Check = {
   readonly name: string;
@@ -93,7 +93,7 @@ async function checkData({ settings, database }: DoctorDeps): Promise<Check[]> {
       ? pass('writable', 'Yes')
       : fail('writable', 'The data folder cannot be written', 'Mend its owner or mode.'),
   );
-  const durability = await readDurability(database);
+  const durability = await database.durability();
   checks.push(
     durability.safe
       ? pass('durability', durability.detail)

@@ -1,5 +1,5 @@
 import { sql, type Transaction } from 'kysely';
-import type { Dialect } from '../database.ts';
+import type { Dialect } from '../dialect.ts';
 import type { Tables } from '../tables.ts';
 
 /** Forward only. Column types are those that SQLite and PostgreSQL read alike. */

@@ -1,0 +1,160 @@
+/** The forms of versions and their parts on the wire; `sdk/src/types.ts` says the same in TypeScript, and a test holds the two equal. */
+import { type TSchema, Type } from 'typebox';
+import { NAME_PATTERN } from '../base/ids.ts';
+import { LIMIT_RANGES, type RunnerLimits } from './limits.ts';
+import { MAX_CARD_LENGTH, MAX_TAG_LENGTH, MAX_TAGS, TAG_KEY_PATTERN } from './model.ts';
+import { DATATYPES, type SignatureDiff } from './signature.ts';
+import type { Version } from './version.ts';
+
+export const Nullable = <T extends TSchema>(type: T) => Type.Union([type, Type.Null()]);
+export const oneOf = <const T extends readonly string[]>(words: T) =>
+  Type.Unsafe<T[number]>({ type: 'string', enum: words });
+
+export const Name = Type.String({ pattern: NAME_PATTERN, examples: ['churn'] });
+export const Digest = Type.String({ pattern: '^sha256:[0-9a-f]{64}$' });
+export const Time = Type.String({ format: 'date-time' });
+export const Reason = Type.String({
+  maxLength: 1000,
+  pattern: '^[^\\u0000]*$',
+  description: 'Why; kept in the history.',
+});
+
+export const Tags = Type.Record(Type.String({ pattern: TAG_KEY_PATTERN }), Type.String({ maxLength: MAX_TAG_LENGTH }), {
+  maxProperties: MAX_TAGS,
+  additionalProperties: false,
+});
+export const Card = Type.String({
+  maxLength: MAX_CARD_LENGTH,
+  description: 'Markdown. Whoever shows it treats it as hostile.',
+});
+
+const TensorSpec = Type.Object({
+  name: Type.String(),
+  datatype: oneOf(DATATYPES),
+  shape: Type.Array(Type.Integer(), { description: '-1 is a free dimension; an empty shape is a scalar.' }),
+  symbols: Type.Optional(Type.Array(Nullable(Type.String()))),
+  optional: Type.Optional(Type.Boolean()),
+  features: Type.Optional(Type.Array(Type.String())),
+  labels: Type.Optional(Type.Array(Type.String())),
+});
+
+export const SignatureSchema = Type.Object({ inputs: Type.Array(TensorSpec), outputs: Type.Array(TensorSpec) });
+
+const SignatureDiffForm = Type.Object({
+  breaking: Type.Boolean(),
+  changes: Type.Array(
+    Type.Object({
+      path: Type.String({ examples: ['inputs/age/datatype'] }),
+      change: oneOf(['added', 'removed', 'changed']),
+      from: Nullable(Type.String()),
+      to: Nullable(Type.String()),
+      breaking: Type.Boolean(),
+      reason: Type.String(),
+    }),
+  ),
+});
+
+/** The same forms with the read-only types that the services give. */
+export const SignatureDiffSchema = Type.Unsafe<SignatureDiff>(SignatureDiffForm);
+
+const limit = (name: keyof RunnerLimits) =>
+  Type.Integer({ minimum: LIMIT_RANGES[name][0], maximum: LIMIT_RANGES[name][1] });
+
+export const LimitsSchema = Type.Object({
+  memoryBytes: limit('memoryBytes'),
+  loadTimeoutMs: limit('loadTimeoutMs'),
+  runTimeoutMs: limit('runTimeoutMs'),
+  threads: limit('threads'),
+  maxBatchRows: limit('maxBatchRows'),
+  queueLimit: limit('queueLimit'),
+});
+
+const Short = Type.String({ maxLength: 1000 });
+
+export const LineageSchema = Type.Object({
+  data: Type.Optional(Short),
+  codeCommit: Type.Optional(Short),
+  parentVersion: Type.Optional(Type.Integer({ minimum: 1 })),
+  trainedBy: Type.Optional(Short),
+});
+
+const ValidationSchema = Type.Object({
+  outcome: oneOf(['passed', 'failed']),
+  reason: Nullable(Type.String()),
+  hint: Nullable(Type.String()),
+  steps: Type.Array(
+    Type.Object({
+      name: oneOf(['load', 'infer', 'golden', 'batch']),
+      outcome: oneOf(['passed', 'failed', 'skipped']),
+      durationMs: Type.Number(),
+      detail: Nullable(Type.String()),
+    }),
+  ),
+  lastStep: Nullable(Type.String()),
+  exitCode: Nullable(Type.Integer()),
+  exitSignal: Nullable(Type.String()),
+  stderr: Type.String(),
+  loadMs: Nullable(Type.Number()),
+  inferMs: Nullable(Type.Number()),
+  peakMemoryBytes: Nullable(Type.Integer()),
+  warnings: Type.Array(Type.String()),
+  finishedAt: Time,
+});
+
+const Values = Type.Record(Type.String(), Type.Unknown());
+
+const PredictRequestSchema = Type.Union([
+  Type.Object({ records: Type.Array(Values) }),
+  Type.Object({ inputs: Values }),
+]);
+
+export const VersionForm = Type.Object({
+  project: Name,
+  model: Name,
+  version: Type.Integer(),
+  digest: Digest,
+  status: oneOf(['pending', 'validating', 'ready', 'failed']),
+  statusReason: Nullable(Type.String()),
+  format: Type.String(),
+  engine: Type.String(),
+  entry: Type.String(),
+  files: Type.Array(Type.Object({ path: Type.String(), digest: Digest, sizeBytes: Type.Integer() })),
+  signature: SignatureSchema,
+  sampleRequest: PredictRequestSchema,
+  canBatch: Type.Boolean(),
+  limits: LimitsSchema,
+  validation: Nullable(ValidationSchema),
+  estimatedMemoryBytes: Type.Integer(),
+  measuredMemoryBytes: Nullable(Type.Integer()),
+  lineage: LineageSchema,
+  tags: Tags,
+  card: Nullable(Type.String()),
+  aliases: Type.Array(Name),
+  revision: Type.Integer(),
+  createdAt: Time,
+  createdBy: Type.String(),
+  sameBytesAs: Type.Optional(
+    Type.Integer({ description: 'Only in the answer to creation: the newest earlier version with the same files.' }),
+  ),
+});
+
+export const VersionSchema = Type.Unsafe<Version>(VersionForm);
+
+export const MAX_FILES = 1000;
+
+export const CreateVersionBody = Type.Object({
+  files: Type.Array(Type.Object({ path: Type.String({ minLength: 1, maxLength: 512 }), digest: Digest }), {
+    minItems: 1,
+    maxItems: MAX_FILES,
+    description: 'Files by their path inside the artifact. Their bytes were uploaded before.',
+  }),
+  lineage: Type.Optional(LineageSchema),
+  tags: Type.Optional(Tags),
+  card: Type.Optional(Card),
+  engine: Type.Optional(Type.String({ maxLength: 64, examples: ['auto'] })),
+  limits: Type.Optional(Type.Partial(LimitsSchema)),
+  endpoint: Type.Optional(Name),
+  allowBreaking: Type.Optional(Type.Boolean()),
+});
+
+export const ChangeVersionBody = Type.Object({ tags: Type.Optional(Tags), card: Type.Optional(Nullable(Card)) });
