@@ -63,8 +63,9 @@ export type VersionRef = number | string;
 
 export type AuditFilter = ListOptions & {
   readonly project?: string;
-  readonly resource?: string;
+  readonly actor?: string;
   readonly action?: string;
+  readonly resource?: string;
 };
 
 export type LogOptions = CallOptions & { readonly follow?: boolean; readonly lines?: number };
@@ -203,8 +204,9 @@ export function createClient(options: ClientOptions) {
     list: (filter: AuditFilter = {}) =>
       list<AuditRecord>(`${root}/audit`, filter, {
         project: filter.project,
-        resource: filter.resource,
+        actor: filter.actor,
         action: filter.action,
+        resource: filter.resource,
       }),
     /** Recomputes the chain of hashes over the whole log. */
     verify: (call?: CallOptions) => get<AuditVerdict>(`${root}/audit/verify`, {}, call),

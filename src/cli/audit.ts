@@ -10,10 +10,20 @@ export const audit: NounSpec = {
       name: 'list',
       summary: 'Every change: who, when, what, from, to, why',
       examples: [['slipway audit list --limit 20', 'the latest 20 changes']],
-      options: LIST_OPTIONS,
+      options: [
+        ...LIST_OPTIONS,
+        { flags: '--actor <name>', help: 'only changes by this key, such as key:ci' },
+        { flags: '--action <name>', help: 'only this kind of change, such as alias.set' },
+        { flags: '--resource <name>', help: 'only changes of this, such as version/churn@2' },
+      ],
       async run(call) {
         const client = await call.client();
-        const items = await listing(call, (options) => client.audit.list(options));
+        const filter: Record<string, string> = {};
+        for (const name of ['actor', 'action', 'resource', 'project']) {
+          const value = call.options.text(name);
+          if (value !== undefined) filter[name] = value;
+        }
+        const items = await listing(call, (options) => client.audit.list({ ...options, ...filter }));
         call.out.result('audit.list', items, () =>
           table(
             [

@@ -2,6 +2,7 @@ import type { DeployEvent, Deployed, DeployInput, Lineage, Version } from '../..
 import { stringifyJson } from '../../sdk/src/json.ts';
 import { readArtifact } from './artifact-files.ts';
 import { CliError, toCliError } from './cli-error.ts';
+import { commandWord } from './command-word.ts';
 import { EXIT_CODES } from './exit-code.ts';
 import { parseCount, parseKeyValues } from './key-values.ts';
 import type { Output } from './output.ts';
@@ -140,7 +141,7 @@ export function createProgress(out: Output, sizeBytes: number): { onEvent(event:
           quietSince = performance.now();
           return upload(event.progress);
         case 'model_created':
-          return tell(`Made the model ${event.model}`, 'Registering');
+          return tell(null, `Registering the first version of ${event.model}`);
         case 'validating':
           return tell(`Registered ${nameOf(event.version)} (${formatBytes(sizeBytes)})`, 'Validating');
         case 'validated':
@@ -205,7 +206,7 @@ export function deployedText(deployed: Deployed, deps: TextDeps): string {
     const first = stringifyJson(deployed.prediction.predictions[0]);
     sections.push('', paint('bold', `First answer, ${formatMs(deployed.predictionMs)}`), `  ${cleanLine(first)}`);
   }
-  if (deployed.endpoint !== null && deps.inferenceUrl !== null) {
+  if (deployed.endpoint !== null && deps.inferenceUrl !== null && deployed.outcome !== 'registered') {
     sections.push(
       '',
       paint('bold', 'Call it'),
@@ -231,7 +232,7 @@ function headline(deployed: Deployed, { out }: TextDeps): string {
     case 'registered':
       return version.status === 'ready'
         ? `${name} is registered and valid`
-        : `${name} is registered; validation goes on`;
+        : `${name} is registered; its validation goes on, and no endpoint was made or moved`;
     case 'rejected': {
       const kept = deployed.previousVersion === null ? '' : `; version ${deployed.previousVersion} is still served`;
       return `${paint('red', `${nameOf(version)} did not pass validation`)}: ${cleanLine(version.statusReason ?? 'no reason was given')}${kept}`;
@@ -251,31 +252,34 @@ function headline(deployed: Deployed, { out }: TextDeps): string {
 }
 
 function nextCommands(deployed: Deployed, path: string): string[] {
+  const word = commandWord();
   const version = deployed.version!;
   const endpoint = deployed.endpoint?.name ?? null;
-  if (deployed.outcome === 'planned') return [`slipway deploy ${path} --name ${deployed.model}    do it`];
+  if (deployed.outcome === 'planned') return [`${word} deploy ${path} --name ${deployed.model}    do it`];
   if (deployed.outcome === 'rejected') {
     return [
-      `slipway versions show ${nameOf(version)}    everything that was seen`,
-      `slipway deploy ${path} --name ${deployed.model}    again, with a mended file`,
+      `${word} versions show ${nameOf(version)}    everything that was seen`,
+      `${word} deploy ${path} --name ${deployed.model}    again, with a mended file`,
     ];
   }
-  if (endpoint === null) {
-    return [
-      `slipway versions show ${nameOf(version)}`,
-      `slipway endpoints create ${deployed.model} --model ${deployed.model} --version ${version.version}    serve it`,
-    ];
+  if (deployed.outcome === 'registered') {
+    const serve =
+      endpoint === null
+        ? `endpoints create ${deployed.model} --model ${deployed.model} --version ${version.version}`
+        : `endpoints update ${endpoint} --version ${version.version}`;
+    return [`${word} versions show ${nameOf(version)}    how its validation went`, `${word} ${serve}    serve it`];
   }
+  if (endpoint === null) return [`${word} versions show ${nameOf(version)}`];
   const target = deployed.endpoint!.target;
-  const lines = [`slipway predict ${endpoint} --file rows.csv    a whole table`, `slipway why ${endpoint}`];
+  const lines = [`${word} predict ${endpoint} --file rows.csv    a whole table`, `${word} why ${endpoint}`];
   if (deployed.previousVersion !== null && deployed.previousVersion !== version.version) {
     const undo =
       'alias' in target
-        ? `slipway aliases set ${deployed.model} ${target.alias} ${deployed.previousVersion}`
-        : `slipway endpoints update ${endpoint} --version ${deployed.previousVersion}`;
+        ? `${word} aliases set ${deployed.model} ${target.alias} ${deployed.previousVersion}`
+        : `${word} endpoints update ${endpoint} --version ${deployed.previousVersion}`;
     lines.push(`${undo}    undo: back to version ${deployed.previousVersion}`);
   } else if (deployed.endpointCreated) {
-    lines.push(`slipway endpoints delete ${endpoint} --confirm=${endpoint}    undo: take the endpoint away`);
+    lines.push(`${word} endpoints delete ${endpoint} --confirm=${endpoint}    undo: take the endpoint away`);
   }
   return lines;
 }

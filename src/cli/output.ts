@@ -21,6 +21,8 @@ export type Output = {
   note(text: string): void;
   /** A warning to the person; shown also with --json. */
   warn(text: string): void;
+  /** Text on standard error whatever the options: what a server has to report while it runs. */
+  alert(text: string): void;
   /** Progress that is overwritten by the next: only on a terminal. null clears it. */
   progress(text: string | null): void;
   failure(error: CliError, command: string, debug: boolean): void;
@@ -78,6 +80,7 @@ export function createOutput(options: OutputOptions): Output {
       if (!options.json && !options.quiet) err(text);
     },
     warn: (text) => err(`${paintNotes('yellow', 'Warning:')} ${text}`),
+    alert: err,
     progress(text) {
       if (!animated) return;
       if (text === null) return clearProgress();

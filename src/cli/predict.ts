@@ -4,6 +4,7 @@ import { stringifyJson } from '../../sdk/src/json.ts';
 import { CliError } from './cli-error.ts';
 import { csvField } from './csv.ts';
 import { parseCount } from './key-values.ts';
+import { DOCUMENT_SCHEMA } from './output.ts';
 import { formatOf, type PredictRecord, readCsvRecords, readNdjson, requestOf } from './records.ts';
 import { cleanLine, table } from './terminal.ts';
 import type { VerbCall, VerbSpec } from './verb.ts';
@@ -151,11 +152,12 @@ function createWriter(call: VerbCall, form: OutputForm): Writer {
       if (form === 'ndjson') for (const prediction of answer.predictions) out.line(stringifyJson(prediction));
       else if (form === 'csv') {
         for (const prediction of answer.predictions) {
+          const row = flatten(prediction);
           if (columns === null) {
-            columns = Object.keys(prediction);
+            columns = Object.keys(row);
             out.line(columns.map(csvField).join(','));
           }
-          out.line(columns.map((name) => csvField(cellOf(prediction[name]))).join(','));
+          out.line(columns.map((name) => csvField(row[name])).join(','));
         }
       } else kept.push(answer);
     },
@@ -168,28 +170,40 @@ function createWriter(call: VerbCall, form: OutputForm): Writer {
         return text === '' ? undefined : out.line(text);
       }
       const last = kept.at(-1);
-      const document = {
-        schema: 'slipway.cli/1',
-        kind: 'predict',
-        data: { endpoint: last?.endpoint ?? call.args[0], version: last?.version ?? null, predictions },
-      };
-      out.line(stringifyJson(document, out.interactive ? 2 : undefined));
+      const data = { endpoint: last?.endpoint ?? call.args[0], version: last?.version ?? null, predictions };
+      out.line(stringifyJson({ schema: DOCUMENT_SCHEMA, kind: 'predict', data }, out.interactive ? 2 : undefined));
     },
   };
 }
 
-const cellOf = (value: unknown): unknown =>
-  typeof value === 'object' && value !== null ? stringifyJson(value) : value;
+/** Columns of a table: an output by class becomes one column a class, `probabilities.good`; arrays stay JSON. */
+function flatten(prediction: Record<string, unknown>): Record<string, unknown> {
+  const row: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(prediction)) {
+    if (Array.isArray(value)) row[name] = stringifyJson(value);
+    else if (typeof value === 'object' && value !== null) {
+      for (const [inner, item] of Object.entries(value)) {
+        row[`${name}.${inner}`] = typeof item === 'object' && item !== null ? stringifyJson(item) : item;
+      }
+    } else row[name] = value;
+  }
+  return row;
+}
 
 function predictionsTable(call: VerbCall, predictions: PredictResponse['predictions']): string {
-  const names = [...new Set(predictions.flatMap((prediction) => Object.keys(prediction)))].filter(
-    (name) => name !== 'id',
-  );
-  const rows = predictions.map((prediction) => names.map((name) => cleanLine(String(cellOf(prediction[name]) ?? ''))));
-  const right = names.map((name) => predictions.every((prediction) => typeof prediction[name] === 'number'));
+  const rows = predictions.map(flatten);
+  const names = [...new Set(rows.flatMap((row) => Object.keys(row)))].filter((name) => name !== 'id');
+  const right = names.map((name) => rows.every((row) => ['number', 'bigint'].includes(typeof row[name])));
   return table(
     names.map((title, at) => ({ title, right: right[at] ?? false })),
-    rows,
+    rows.map((row) => names.map((name) => cleanLine(cellText(row[name])))),
     call.out.paint,
   ).trimEnd();
+}
+
+function cellText(value: unknown): string {
+  if (value === undefined || value === null) return '';
+  // What a person can compare; the other forms keep every digit.
+  if (typeof value === 'number' && !Number.isInteger(value)) return String(Number(value.toPrecision(6)));
+  return String(value);
 }

@@ -185,7 +185,7 @@ async function runVerb(words: string, spec: VerbSpec, command: Command): Promise
     const failure = toCliError(error);
     if (interrupt.signal.aborted && failure.reason === 'interrupted') {
       out.note(
-        `Interrupted. ${spec.changes ? 'What was acknowledged before is kept; `slipway status` shows it.' : ''}`.trim(),
+        `Interrupted. ${spec.changes ? 'What was acknowledged is kept; repeat the command to go on where it stopped.' : ''}`.trim(),
       );
       return failure.exitCode;
     }

@@ -171,7 +171,7 @@ describe('starts that cannot be', () => {
   test('a second server on the same data folder is refused, and the first goes on', async () => {
     const { code, said } = await serve({ SLIPWAY_DATA: server.dataDir });
     expect(code).toBe(4);
-    expect(said).toMatch(/used by another process/i);
+    expect(said).toMatch(/in use by another Slipway process/);
     expect(await bystander()).toMatchObject({ Y: [2, 3, 4] });
   });
 

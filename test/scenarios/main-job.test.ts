@@ -1,4 +1,5 @@
 /** The main job, through the SDK, on the whole product: from a model file to a served prediction, and on to the next version. */
+import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { fileSource } from '../../sdk/src/node.ts';
@@ -62,18 +63,17 @@ test('every answer carries its prediction id, version and request id', async () 
 });
 
 test('the example request that an endpoint shows is answered', async () => {
-  const shown = (await (await fetch(`${server.inferenceUrl}/endpoints/adder`)).json()) as Record<string, unknown>;
-  const example = Object.values(shown).find(
-    (value) =>
-      typeof value === 'object' && value !== null && ('records' in value || 'inputs' in value) && !('outputs' in value),
-  );
-  expect(example).toBeDefined();
+  const shown = (await (await fetch(`${server.inferenceUrl}/endpoints/adder`)).json()) as {
+    example: { request: unknown; curl: string };
+  };
   const response = await fetch(`${server.inferenceUrl}/endpoints/adder/predict`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(example),
+    body: JSON.stringify(shown.example.request),
   });
   expect(response.status).toBe(200);
+  const typed = spawnSync('sh', ['-c', shown.example.curl], { encoding: 'utf8' });
+  expect(JSON.parse(typed.stdout)).toMatchObject({ endpoint: 'adder', version: 1 });
 });
 
 test('the Open Inference Protocol answers the same', async () => {

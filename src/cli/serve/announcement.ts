@@ -1,9 +1,13 @@
+import { resolve } from 'node:path';
 import { stringifyJson } from '../../../sdk/src/json.ts';
 import type { ServerFile } from '../client-settings.ts';
+import { commandWord } from '../command-word.ts';
 import type { Output } from '../output.ts';
 import { quoteForShell } from '../shell.ts';
 import { cleanLine, formatMs } from '../terminal.ts';
 import type { SampleOutcome } from './sample.ts';
+
+const USUAL_FOLDER = '.slipway';
 
 export type Announcement = {
   readonly out: Output;
@@ -45,9 +49,7 @@ export function announce(said: Announcement): void {
       ...sampleLines(said),
       '',
       out.paint('bold', 'Next'),
-      '  slipway deploy ./model.onnx --name churn    from your own model to an endpoint',
-      '  slipway status                              what is serving, and is it healthy',
-      '  slipway logs -f                             what happens, as it happens',
+      ...nextLines(said.dataFolder),
       '',
       `Stop with Ctrl-C. Everything is kept in ${said.dataFolder}; nothing is sent anywhere.`,
     ];
@@ -71,4 +73,18 @@ function sampleLines({ sample, server, out }: Announcement): string[] {
     `  curl -s ${url} -H 'content-type: application/json' \\`,
     `    -d ${quoteForShell(body)}`,
   ];
+}
+
+function nextLines(dataFolder: string): string[] {
+  const word = commandWord();
+  const rows: [string, string][] = [
+    [`${word} deploy ./model.onnx --name churn`, 'from your own model to an endpoint'],
+    [`${word} status`, 'what is serving, and is it healthy'],
+    [`${word} logs -f`, 'what happens, as it happens'],
+  ];
+  // Elsewhere than at its usual place, the data folder has to be named to find server and key.
+  if (dataFolder !== USUAL_FOLDER)
+    rows.unshift([`export SLIPWAY_DATA=${resolve(dataFolder)}`, 'in the other terminal, so that it finds this server']);
+  const width = Math.max(...rows.map(([command]) => command.length));
+  return rows.map(([command, effect]) => `  ${command.padEnd(width)}    ${effect}`);
 }

@@ -45,8 +45,6 @@ export type Child = {
 const START_ATTEMPTS = 3;
 const FIRST_BACKOFF_MS = 100;
 const LONGEST_BACKOFF_MS = 10_000;
-/** A child that lived this long counts as recovered. */
-const STEADY_MS = 60_000;
 
 /** Starts a program and keeps it running until told to stop. */
 export function superviseChild(deps: ChildDeps): Child {
@@ -62,7 +60,7 @@ export function superviseChild(deps: ChildDeps): Child {
   first.promise.then(() => clearTimeout(slow));
 
   function start(): void {
-    const startedAt = performance.now();
+    let readyThisTime = false;
     let fatal: ChildFatal | undefined;
     let lastWords = '';
     const child = spawn(process.execPath, [...row.flags, deps.path], {
@@ -82,6 +80,7 @@ export function superviseChild(deps: ChildDeps): Child {
       if (message.type === 'fatal') fatal = message;
       if (message.type !== 'ready') return;
       wasReady = true;
+      readyThisTime = true;
       first.resolve(message);
     });
     child.on('error', (error) => {
@@ -96,8 +95,8 @@ export function superviseChild(deps: ChildDeps): Child {
       // What it started and left behind ends with it.
       killGroup(child);
       if (stopping) return;
-      const livedMs = performance.now() - startedAt;
-      failures = livedMs > STEADY_MS ? 1 : failures + 1;
+      // One that got ready is able to start: it is wanted back at once. Waiting longer each time is for those that do not get there.
+      failures = readyThisTime ? 1 : failures + 1;
       if (!wasReady && (fatal !== undefined || code === EXIT_CODES.conflict.code)) {
         const said: ChildFatal = fatal ?? {
           type: 'fatal',

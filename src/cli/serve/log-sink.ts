@@ -9,17 +9,18 @@ export type LogSink = {
   text(process: string, text: string): void;
   /** Something the supervisor itself has seen. */
   event(level: 'info' | 'warn' | 'error', message: string): void;
+  /** From now on children end because they are told to: what they say about it goes to the file only. */
+  quieten(): void;
   close(): void;
 };
 
 /** Collects all log lines in the file, and shows warnings and errors to the person at the terminal. */
 export function createLogSink(folder: string, out: Output, leastLevel: string): LogSink {
-  const show = (text: string): void => {
-    out.note(text);
-  };
   const writer = createLogWriter(folder, (reason) =>
-    show(`The log cannot be written (${reason}); the server goes on.`),
+    out.alert(`The log cannot be written (${reason}); the server goes on.`),
   );
+
+  let quiet = false;
 
   function own(level: string, process: string, msg: string): string {
     return `${JSON.stringify({ level, time: new Date().toISOString(), process, msg })}\n`;
@@ -27,12 +28,13 @@ export function createLogSink(folder: string, out: Output, leastLevel: string): 
 
   function take(lines: string): void {
     writer.write(lines);
+    if (quiet) return;
     for (const line of lines.split('\n')) {
       // Cheap test first: nearly every line is of a lower level.
       if (!line.includes('"level":"warn"') && !line.includes('"level":"error"') && !line.includes('"level":"fatal"'))
         continue;
       const parsed = parseLogLine(line);
-      if (isAtLeast(parsed.level, 'warn')) show(formatLogLine(parsed, out.paintNotes));
+      if (isAtLeast(parsed.level, 'warn')) out.alert(out.json ? line : formatLogLine(parsed, out.paintNotes));
     }
   }
 
@@ -52,6 +54,9 @@ export function createLogSink(folder: string, out: Output, leastLevel: string): 
     },
     event(level, message) {
       if (isAtLeast(level, leastLevel)) take(own(level, 'serve', message));
+    },
+    quieten: () => {
+      quiet = true;
     },
     close: () => writer.close(),
   };

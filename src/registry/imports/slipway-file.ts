@@ -174,7 +174,13 @@ function parseYaml(bytes: Uint8Array, path: string, maxBytes: number): { value: 
   }));
   if (syntax.length > 0) throw faulty(path, syntax);
   assertPlain(document, lines, path);
-  const value = document.toJS({ maxAliasCount: MAX_ALIASES }) as unknown;
+  let value: unknown;
+  try {
+    value = document.toJS({ maxAliasCount: MAX_ALIASES });
+  } catch {
+    // Few aliases can stand for very many values when they contain each other.
+    throw faulty(path, [{ pointer: '', message: 'its aliases repeat too much' }]);
+  }
   return { value: withNumbers(value), lineOf: (pointer) => lineOfPointer(document, lines, pointer) };
 }
 

@@ -28,3 +28,9 @@ test.each([
 ])('%s', (native, clean) => {
   expect(cleanNativeMessage(native)).toBe(clean);
 });
+
+test.each(['a', '/a', 'a.', '-/', '(', '\\x', 'a::b('])('a message made to be slow to clean is not: %s …', (part) => {
+  const from = performance.now();
+  expect(cleanNativeMessage(part.repeat(2_000_000)).length).toBeLessThanOrEqual(601);
+  expect(performance.now() - from).toBeLessThan(1000);
+});

@@ -6,13 +6,15 @@ const ESCAPES = /\x1b\[[0-9;]*m/g;
 const STAMP = /\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ \[[VIWEF]:[^\]]*\] ?/g;
 const ADDRESS = /\b0x[0-9a-f]{6,}\b/gi;
 const LONGEST = 600;
+/** Looked at of a message; the patterns above take time by the square of it, and the message may come from a hostile process. */
+const LOOKED_AT = 2048;
 
 /**
  * A message of native code, fit to be shown: one line without colours, log stamps, places in C++ sources, C++ function signatures,
  * folders and addresses.
  */
 export function cleanNativeMessage(text: string): string {
-  const plain = text.replace(ESCAPES, '').replace(STAMP, '').replace(/\s+/g, ' ').trim();
+  const plain = text.slice(0, LOOKED_AT).replace(ESCAPES, '').replace(STAMP, '').replace(/\s+/g, ' ').trim();
   const clean = withoutSourcePlaces(plain)
     .replace(PATH, '$1')
     .replace(ADDRESS, '(address)')

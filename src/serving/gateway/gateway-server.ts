@@ -5,8 +5,8 @@ import type { Settings } from '../../base/settings.ts';
 import { connectionOf } from './exchange.ts';
 import { createRequestHandler, type RequestHandlerDeps } from './request-handler.ts';
 
-/** Every limit is set here, in milliseconds and bytes: Node's own are far wider or absent. */
-const LIMITS = {
+/** Every limit of the listener, in milliseconds and bytes: Node's own are far wider or absent. Tests pass shorter ones. */
+export const HTTP_LIMITS = {
   /** From the connection, or the last answer, until the header is whole. */
   headersMs: 10_000,
   /** Without a byte in either direction while a body is sent or an answer is read. */
@@ -20,7 +20,7 @@ const LIMITS = {
   checkMs: 1_000,
   /** Bodies being received at one time, as a multiple of the largest body. */
   bodiesAtOnce: 8,
-} as const;
+};
 
 /** An old process may still be ending when its successor starts. */
 const PORT_WAIT_MS = 3_000;
@@ -36,33 +36,34 @@ export type GatewayServer = {
   connections(): Promise<number>;
 };
 
-export type GatewayServerDeps = Omit<RequestHandlerDeps, 'limits' | 'stopping'>;
+export type GatewayServerDeps = Omit<RequestHandlerDeps, 'limits' | 'stopping'> & {
+  readonly limits?: Readonly<typeof HTTP_LIMITS>;
+};
 
 export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
-  const { settings, metrics } = deps;
+  const { settings, metrics, limits = HTTP_LIMITS } = deps;
   let stopping = false;
-  let openRequests = 0;
 
   const handle = createRequestHandler({
     ...deps,
     limits: {
       maxBytes: settings.maxBodyBytes,
-      budget: { maxBytes: settings.maxBodyBytes * LIMITS.bodiesAtOnce, usedBytes: 0 },
+      budget: { maxBytes: settings.maxBodyBytes * limits.bodiesAtOnce, usedBytes: 0 },
     },
     stopping: () => stopping,
   });
 
   const server: Server = createServer({
-    headersTimeout: LIMITS.headersMs,
-    requestTimeout: LIMITS.requestMs,
-    keepAliveTimeout: LIMITS.keepAliveMs,
-    connectionsCheckingInterval: LIMITS.checkMs,
-    maxHeaderSize: LIMITS.headerBytes,
+    headersTimeout: limits.headersMs,
+    requestTimeout: limits.requestMs,
+    keepAliveTimeout: limits.keepAliveMs,
+    connectionsCheckingInterval: limits.checkMs,
+    maxHeaderSize: limits.headerBytes,
     insecureHTTPParser: false,
     requireHostHeader: true,
     noDelay: true,
   });
-  server.timeout = LIMITS.idleMs;
+  server.timeout = limits.idleMs;
   server.maxConnections = settings.maxConnections;
   const sockets = new Set<Socket>();
 
@@ -81,7 +82,7 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
   server.on('timeout', (socket) => {
     const connection = connectionOf(socket);
     // Waiting for a model is not idleness: the call's own deadline ends it.
-    if (connection.calls.length > 0) socket.setTimeout(LIMITS.idleMs);
+    if (connection.calls.length > 0) socket.setTimeout(limits.idleMs);
     else if (connection.open === 1 && connection.receiving) endWith(socket, 408, 'Request Timeout');
     else socket.destroy();
   });
@@ -130,7 +131,7 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
       const untilMs = performance.now() + drainMs;
       let quietSinceMs = performance.now();
       while (performance.now() < untilMs) {
-        openRequests = 0;
+        let openRequests = 0;
         for (const socket of sockets) openRequests += connectionOf(socket).open;
         if (openRequests > 0) quietSinceMs = performance.now();
         else if (performance.now() - quietSinceMs >= QUIET_MS) break;

@@ -31,8 +31,14 @@ export type Done = (error: SlipwayError | null, body: Buffer | null) => void;
 
 /**
  * Reads a whole body. `done` is called once, unless the client goes away first: then never.
+ * @param goOn tells a client that waits for leave (Expect: 100-continue) to send its body
  */
-export function readBody(request: IncomingMessage, limits: BodyLimits, done: Done): void {
+export function readBody(
+  request: IncomingMessage,
+  limits: BodyLimits,
+  goOn: (() => void) | undefined,
+  done: Done,
+): void {
   const { headers } = request;
   const encoding = headers['content-encoding'];
   const decode =
@@ -50,6 +56,7 @@ export function readBody(request: IncomingMessage, limits: BodyLimits, done: Don
     done(tooLarge(limits), null);
     return;
   }
+  goOn?.();
   let only: Buffer | null = null;
   let parts: Buffer[] | null = null;
   let bytes = 0;

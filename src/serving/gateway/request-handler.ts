@@ -132,9 +132,7 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
     const pin = match.ref?.pin ?? null;
     choose(locate(match, principal, 'predict'), pin);
     const timeoutMs = timeoutOf(request.headers['x-request-timeout-ms'], settings.requestTimeoutMs);
-    goOn?.();
-    readBody(request, limits, (error, body) => {
-      exchange.connection.receiving = false;
+    readBody(request, limits, goOn, (error, body) => {
       try {
         if (error !== null) throw error;
         const version = choose(locate(match, principal, 'predict'), pin);

@@ -44,7 +44,8 @@ export const openInference: Protocol = {
   statuses: HTTP_STATUSES,
   writeError(error) {
     const fields = error.fields.map((field) => `${field.pointer} ${field.message}`);
-    const text = [error.message, ...(fields.length > 1 ? fields : []), ...(error.hint ? [error.hint] : [])].join('; ');
+    const others = fields.filter((field) => !error.message.includes(field));
+    const text = [error.message, ...others, ...(error.hint === undefined ? [] : [error.hint])].join('; ');
     return { contentType: 'application/json', body: JSON.stringify({ error: text }) };
   },
 };

@@ -105,15 +105,18 @@ function aligned(chunk: Uint8Array, from: number): Buffer {
   return copy;
 }
 
-/** The value of a frame that carries JSON. @throws FrameError */
-export function readJson(source: FrameSource, at: number, size: number): unknown {
+/** The object of a frame that carries JSON; what its members are is for the caller to check. @throws FrameError */
+export function readJson(source: FrameSource, at: number, size: number): object {
   const bytes = source.u32[(at >>> 2) + 3]!;
   if (bytes > size - HEADER_BYTES || bytes > MAX_JSON_BYTES) throw new FrameError('a text is longer than its frame');
+  let value: unknown;
   try {
-    return JSON.parse(source.bytes.toString('utf8', at + HEADER_BYTES, at + HEADER_BYTES + bytes));
+    value = JSON.parse(source.bytes.toString('utf8', at + HEADER_BYTES, at + HEADER_BYTES + bytes));
   } catch {
     throw new FrameError('a text is not JSON');
   }
+  if (typeof value !== 'object' || value === null) throw new FrameError('a text is no JSON object');
+  return value;
 }
 
 /**

@@ -277,7 +277,7 @@ describe('bad frames', () => {
 
 test('frames lie at multiples of 8, where typed arrays can view them', () => {
   const writer = new FrameWriter();
-  writer.json(FRAME.step, 0, 'x');
+  writer.json(FRAME.step, 0, { step: 'x' });
   writer.bare(FRAME.skipped, 1);
   const source = frameSource(writer.written());
   expect(source.bytes.length % 8).toBe(0);

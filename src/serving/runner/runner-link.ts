@@ -130,12 +130,13 @@ export function createRunnerLink(deps: RunnerLinkDeps): RunnerLink {
           throw error;
         }
         deps.onAnswer();
-        call.answer(results, source.f64[(at >>> 3) + 2]!, source.u32[(at >>> 2) + 3]!);
+        const runMs = source.f64[(at >>> 3) + 2]!;
+        call.answer(results, runMs >= 0 && runMs < 1e9 ? runMs : 0, source.u32[(at >>> 2) + 3]!);
         return;
       }
       case FRAME.fault: {
-        const call = answered(source, at);
         const { message } = readJson(source, at, size) as { message?: unknown };
+        const call = answered(source, at);
         deps.onAnswer();
         call.fail(runFailed(typeof message === 'string' ? message : ''));
         return;

@@ -329,7 +329,8 @@ describe('what is loaded', () => {
   ])('is never a byte that was altered: %s, byte %i', async (path, at) => {
     // Every byte and bit in turn: verified-files.test.ts. Here: that a process obeys it.
     const of = runnerSpec('external', folder);
-    const damaged = join(scratch(), 'blob');
+    const elsewhere = scratch();
+    const damaged = join(elsewhere, 'blob');
     const bytes = readFileSync(of.files.find((file) => file.path === path)!.blobPath);
     bytes[at < 0 ? bytes.length - 1 : at]! ^= 0x10;
     writeFileSync(damaged, bytes);
@@ -342,7 +343,7 @@ describe('what is loaded', () => {
       message: `The file ${path} of the artifact was altered`,
     });
     expect((await runner.exited).lastStep).toBe('verifying');
-    rmSync(damaged);
+    rmSync(elsewhere, { recursive: true });
   });
 
   test('is nothing when a blob is gone', async () => {

@@ -30,15 +30,19 @@ export async function assessAllEndpoints(
   }));
 }
 
+/** @param deps.project counts only what belongs to it; null counts all */
 export async function readServerStatus(deps: {
   db: Db;
+  project: string | null;
   publisher: DesiredStatePublisher;
   release: string;
   startedAt: Date;
   now: Date;
 }): Promise<ServerStatus> {
   const { db, publisher } = deps;
-  const endpoints = await assessAllEndpoints(db, publisher, deps.now);
+  const endpoints = (await assessAllEndpoints(db, publisher, deps.now)).filter(
+    (one) => deps.project === null || one.project === deps.project,
+  );
   const gateways = publisher.observed();
   return {
     release: deps.release,
@@ -52,8 +56,8 @@ export async function readServerStatus(deps: {
       observedAt,
     })),
     counts: {
-      models: await countRows(db, 'models'),
-      versions: await countRows(db, 'versions'),
+      models: await countRows(db, 'models', deps.project),
+      versions: await countRows(db, 'versions', deps.project),
       endpoints: endpoints.length,
       endpointsReady: endpoints.filter((one) => one.status.state === 'ready').length,
     },

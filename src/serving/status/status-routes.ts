@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify';
 import { Type } from 'typebox';
 import type { Clock } from '../../base/clock.ts';
 import type { Database } from '../../base/db/database.ts';
+import { callerOf } from '../../base/http/management-server.ts';
 import type { Settings } from '../../base/settings.ts';
 import type { DesiredStatePublisher } from '../endpoints/desired-state-publisher.ts';
 import { runChecks } from './doctor.ts';
@@ -59,14 +60,18 @@ export function registerStatusRoutes(instance: FastifyInstance, deps: StatusDeps
   app.get(
     '/api/v1/status',
     {
-      config: { permission: 'read' },
+      // Every client asks it where predictions go; a key of one project sees the counts of that project.
+      config: { permission: 'any-key', boundKeys: true },
       schema: {
         tags,
         summary: 'What runs, since when, and how many endpoints are ready',
         response: { 200: ServerStatusSchema },
       },
     },
-    async () => readServerStatus({ db: database.db, publisher, release, startedAt, now: clock.now() }),
+    async (request) => {
+      const { project } = callerOf(request).principal;
+      return readServerStatus({ db: database.db, project, publisher, release, startedAt, now: clock.now() });
+    },
   );
 
   app.get(
@@ -115,7 +120,14 @@ export function registerStatusRoutes(instance: FastifyInstance, deps: StatusDeps
       schema: { tags, summary: 'Metrics in the Prometheus text format', produces: ['text/plain'] },
     },
     async (_request, reply) => {
-      const status = await readServerStatus({ db: database.db, publisher, release, startedAt, now: clock.now() });
+      const status = await readServerStatus({
+        db: database.db,
+        project: null,
+        publisher,
+        release,
+        startedAt,
+        now: clock.now(),
+      });
       return reply.type('text/plain; version=0.0.4; charset=utf-8').send(renderMetrics(status, publisher));
     },
   );

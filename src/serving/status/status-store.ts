@@ -1,11 +1,13 @@
 import type { Db } from '../../base/db/database.ts';
 
-export async function countRows(db: Db, table: 'models' | 'versions'): Promise<number> {
-  const row = await db
+/** @param project counts only what belongs to it; null counts all */
+export async function countRows(db: Db, table: 'models' | 'versions', project: string | null): Promise<number> {
+  let query = db
     .selectFrom(table)
-    .select((e) => e.fn.countAll<number>().as('n'))
-    .executeTakeFirstOrThrow();
-  return Number(row.n);
+    .innerJoin('projects', 'projects.id', `${table}.project_id`)
+    .select((e) => e.fn.countAll<number>().as('n'));
+  if (project !== null) query = query.where('projects.name', '=', project);
+  return Number((await query.executeTakeFirstOrThrow()).n);
 }
 
 /** Live keys that expire before `before` (RFC 3339). */

@@ -221,7 +221,7 @@ function readFeatures(
   for (let i = 0; i < rows.length; i++) {
     for (let j = 0; j < width; j++) {
       const feature = features[j]!;
-      const value = rows[i]![feature];
+      const value = Object.hasOwn(rows[i]!, feature) ? rows[i]![feature] : undefined;
       flat[i * width + j] = value;
       if (value !== undefined) continue;
       faults.push({ pointer: `/records/${i}${pointerOf([feature])}`, message: `is missing (${spec.datatype})` });

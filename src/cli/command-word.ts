@@ -1,0 +1,9 @@
+import { relative } from 'node:path';
+import { packageRoot } from './processes.ts';
+
+/** How this command is typed here: `slipway` where it is installed, the path of `bin/slipway` in a checkout. */
+export function commandWord(): string {
+  if (!import.meta.url.endsWith('.ts')) return 'slipway';
+  const path = relative(process.cwd(), `${packageRoot()}/bin/slipway`);
+  return path.startsWith('..') ? 'slipway' : path;
+}

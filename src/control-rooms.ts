@@ -1,0 +1,74 @@
+/** Puts the rooms of the control program together: services, and the management API over them. */
+import { join } from 'node:path';
+import type { FastifyInstance } from 'fastify';
+import { registerAccessRoutes } from './base/access/access-routes.ts';
+import { createKeyService } from './base/access/key-service.ts';
+import { createProjectService } from './base/access/project-service.ts';
+import { registerAuditRoutes } from './base/audit-routes.ts';
+import type { Clock } from './base/clock.ts';
+import type { Database } from './base/db/database.ts';
+import { createManagementServer, registerProjectRoutes } from './base/http/management-server.ts';
+import type { Logger } from './base/log.ts';
+import { RELEASE } from './base/release.ts';
+import type { Settings } from './base/settings.ts';
+import { createFileStore } from './registry/artifacts/file-store.ts';
+import { limitsOfSettings } from './registry/limits.ts';
+import { createRegistry, type Registry } from './registry/registry.ts';
+import { registerArtifactRoutes, registerRegistryRoutes } from './registry/registry-routes.ts';
+import type { DesiredStatePublisher } from './serving/endpoints/desired-state-publisher.ts';
+import { endpointFacts } from './serving/endpoints/endpoint-facts.ts';
+import { registerEndpointRoutes } from './serving/endpoints/endpoint-routes.ts';
+import { createEndpointService } from './serving/endpoints/endpoint-service.ts';
+import { createValidator } from './serving/runner/validate-version.ts';
+import { registerStatusRoutes } from './serving/status/status-routes.ts';
+
+/** Engines that versions may name, the preferred one first; `src/runner.ts` has the engines themselves. */
+const ENGINES = [{ name: 'onnxruntime', formats: ['onnx'] }];
+
+export type ControlRooms = { readonly server: FastifyInstance; readonly registry: Registry };
+
+export async function composeControl(deps: {
+  readonly settings: Settings;
+  readonly database: Database;
+  readonly publisher: DesiredStatePublisher;
+  readonly log: Logger;
+  readonly clock: Clock;
+}): Promise<ControlRooms> {
+  const { settings, database, publisher, log, clock } = deps;
+  const { dataDir } = settings;
+  const onChange = (): Promise<void> => publisher.publish();
+  const keys = createKeyService({ database, clock, log, onChange });
+  const projects = createProjectService({ database, clock });
+  await projects.ensureDefault();
+  const registry = createRegistry({
+    database,
+    clock,
+    log,
+    artifacts: createFileStore({ root: join(dataDir, 'artifacts') }),
+    engines: ENGINES,
+    limits: limitsOfSettings(settings),
+    maxUploadBytes: settings.maxUploadBytes,
+    validate: createValidator({ log, scratchDir: join(dataDir, 'run'), clock }),
+    endpoints: endpointFacts,
+    onChange,
+  });
+  const endpoints = createEndpointService({ database, publisher, clock });
+
+  const { authenticate } = keys;
+  const server = await createManagementServer({
+    settings,
+    log,
+    authenticate,
+    findProject: projects.find,
+    release: RELEASE,
+  });
+  registerAccessRoutes(server, { keys, projects });
+  registerAuditRoutes(server, { database });
+  registerArtifactRoutes(server, registry);
+  registerStatusRoutes(server, { database, publisher, settings, clock, release: RELEASE });
+  registerProjectRoutes(server, (scope) => {
+    registerRegistryRoutes(scope, registry);
+    registerEndpointRoutes(scope, endpoints);
+  });
+  return { server, registry };
+}

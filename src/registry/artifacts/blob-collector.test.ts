@@ -1,0 +1,153 @@
+import { existsSync } from 'node:fs';
+import { setTimeout as pause } from 'node:timers/promises';
+import { afterEach, describe, expect, it } from 'vitest';
+import { eachDialect } from '../../../test/fixtures/databases.ts';
+import {
+  modelBytes,
+  type RegistryOptions,
+  type RegistryUnderTest,
+  startRegistry,
+} from '../../../test/fixtures/registry.ts';
+import { type Clock, systemClock } from '../../base/clock.ts';
+import { SlipwayError } from '../../base/errors.ts';
+import { digestOf } from '../manifest.ts';
+
+const DAY_MS = 24 * 3_600_000;
+const model = modelBytes('add.onnx');
+let under: RegistryUnderTest;
+afterEach(() => under.close());
+const start = async (options: RegistryOptions = {}) => {
+  under = await startRegistry(options);
+  return under;
+};
+
+function movableClock(): Clock & { advance(ms: number): void } {
+  let offset = 0;
+  return {
+    ...systemClock,
+    now: () => new Date(Date.now() + offset),
+    advance: (ms) => {
+      offset += ms;
+    },
+  };
+}
+
+/** Every file that a version names has its row and its bytes. */
+async function assertWhole({ database, artifacts, call }: RegistryUnderTest): Promise<void> {
+  for (const file of await database.db.selectFrom('version_files').selectAll().execute()) {
+    const rows = await database.db.selectFrom('blobs').where('digest', '=', file.digest).selectAll().execute();
+    expect(rows, `the row of ${file.path}`).toHaveLength(1);
+    expect(await artifacts.stat(call.project.id, file.digest), `the bytes of ${file.path}`).not.toBeNull();
+  }
+}
+
+eachDialect('collecting', (dialect) => {
+  it('removes what no version refers to, after a day, and nothing else', async () => {
+    const clock = movableClock();
+    const { registry, push, upload, artifacts, call } = await start({ database: await dialect.open(clock), clock });
+    await push('kept', { 'model.onnx': model });
+    const loose = await upload(Buffer.from('nobody wants this'));
+    const path = await artifacts.localPath(call.project.id, loose);
+    expect(await registry.collector.collect({ dryRun: false })).toMatchObject({ blobs: 0 });
+    clock.advance(DAY_MS + 1);
+    expect(await registry.collector.collect({ dryRun: true })).toMatchObject({ blobs: 1, bytes: 17 });
+    expect(existsSync(path)).toBe(true);
+    expect(await registry.collector.collect({ dryRun: false })).toMatchObject({ blobs: 1, bytes: 17 });
+    expect(existsSync(path)).toBe(false);
+    expect(await registry.collector.collect({ dryRun: false })).toMatchObject({ blobs: 0 });
+    await assertWhole(under);
+  });
+
+  it('bytes that were announced again stay for their version', async () => {
+    const clock = movableClock();
+    const { registry, call, upload } = await start({ database: await dialect.open(clock), clock });
+    const digest = await upload(model);
+    await registry.models.create(call, { name: 'churn' });
+    clock.advance(2 * DAY_MS);
+    expect((await registry.uploads.announce(call, { digest, sizeBytes: model.length })).state).toBe('complete');
+    await registry.collector.collect({ dryRun: false });
+    await registry.versions.create(call, 'churn', { files: [{ path: 'model.onnx', digest }] });
+    clock.advance(2 * DAY_MS);
+    await registry.collector.collect({ dryRun: false });
+    await assertWhole(under);
+  });
+
+  it('the bytes of a deleted version go, those it shared stay', async () => {
+    const clock = movableClock();
+    const { registry, call, push, database } = await start({ database: await dialect.open(clock), clock });
+    await push('churn', { 'model.onnx': model, 'notes.txt': Buffer.from('one') });
+    await push('churn', { 'model.onnx': model });
+    await registry.versions.remove(call, 'churn', '1');
+    clock.advance(2 * DAY_MS);
+    expect(await registry.collector.collect({ dryRun: false })).toMatchObject({ blobs: 1, bytes: 3 });
+    expect(await database.db.selectFrom('blobs').select('digest').execute()).toEqual([{ digest: digestOf(model) }]);
+    await assertWhole(under);
+  });
+});
+
+describe('collecting while others upload and register, without any grace', () => {
+  it('never leaves a version without its bytes', async () => {
+    const clock: Clock = { ...systemClock, now: () => new Date(Date.now() + 1) };
+    const { registry, call, upload } = await start({ graceMs: -1000, clock });
+    await registry.models.create(call, { name: 'churn' });
+    const files = [model, modelBytes('add-two.onnx'), modelBytes('mixed.onnx')];
+    const outcomes = { made: 0, missing: 0, removed: 0 };
+    let done = false;
+    const collecting = (async () => {
+      while (!done) {
+        outcomes.removed += (await registry.collector.collect({ dryRun: false })).blobs;
+        await pause(Math.random() * 3);
+      }
+    })();
+    const pushing = async (bytes: Buffer): Promise<void> => {
+      for (let round = 0; round < 40; round++) {
+        try {
+          const digest = await upload(bytes);
+          if (round % 3 === 0) await pause(Math.random() * 4);
+          const { version } = await registry.versions.create(call, 'churn', {
+            files: [{ path: 'model.onnx', digest }],
+          });
+          outcomes.made += 1;
+          await assertWhole(under);
+          if (round % 2 === 0) await registry.versions.remove(call, 'churn', String(version));
+        } catch (error) {
+          // Collected between its upload and its version: told, and to be repeated.
+          if (!(error instanceof SlipwayError) || !['blob_not_found', 'artifact_corrupt'].includes(error.code))
+            throw error;
+          outcomes.missing += 1;
+        }
+      }
+    };
+    await Promise.all(files.map(pushing));
+    done = true;
+    await collecting;
+    await assertWhole(under);
+    // All three must have happened, or nothing was tested.
+    expect(outcomes.made).toBeGreaterThan(10);
+    expect(outcomes.removed).toBeGreaterThan(0);
+    expect(outcomes.missing).toBeGreaterThan(0);
+  });
+
+  it('a file that no row names is removed, one of an unfinished upload is not', async () => {
+    const { registry, call, artifacts, upload, database } = await start({ graceMs: -1000 });
+    const digest = await upload(Buffer.from('stray'));
+    await database.db.deleteFrom('blobs').execute();
+    const open = await registry.uploads.announce(call, { digest: digestOf('later'), sizeBytes: 5 });
+    const staged = await artifacts.stage(call.project.id, open.id);
+    await staged.append(Buffer.from('la'));
+    await staged.close();
+    expect(await registry.collector.collect({ dryRun: false })).toEqual({ blobs: 1, bytes: 5, uploads: 0 });
+    expect(await artifacts.stat(call.project.id, digest)).toBeNull();
+    expect(await registry.uploads.get(call, open.id)).toMatchObject({ offsetBytes: 2 });
+  });
+});
+
+it('only an administrator of everything may collect, and it is audited', async () => {
+  const { registry, call, callWith, database } = await start();
+  await expect(registry.collector.collectFor(callWith({ scopes: ['deploy'] }))).rejects.toMatchObject({
+    code: 'not_permitted',
+  });
+  await registry.collector.collectFor(call);
+  const actions = await database.db.selectFrom('audit').select('action').execute();
+  expect(actions.map((row) => row.action)).toContain('artifacts.collect');
+});
