@@ -27,6 +27,7 @@ RUN set -eu; \
       case "$platform" in */linux/"$(/node/bin/node -p process.arch)") ;; *) rm -rf "$platform" ;; esac; \
     done; \
     find /out/node_modules \( -name '*.map' -o -name '*.d.ts' -o -name '*.d.mts' -o -name '*.d.cts' \) -delete; \
+    find /out/node_modules -depth -type d -empty -delete; \
     # The base's own Node serves where it is new enough; bin/node-24 looks for this one first.
     if [ "$(node -p 'Number(process.versions.node.split(".")[0]) >= 24')" != true ] || [ "$(command -v node)" = /usr/bin/node ]; then \
       mkdir -p /out/node_modules/node/bin && cp /node/bin/node /out/node_modules/node/bin/node; \

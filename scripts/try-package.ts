@@ -3,7 +3,7 @@
  * (`npm run test:package`), because it takes a minute.
  */
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -18,15 +18,28 @@ function run(command: string, args: readonly string[], cwd: string): string {
   return done.stdout;
 }
 
+/** The versions of the lock file: what is tried is the package, not whether something newer came out today. */
+function testedVersions(): Record<string, string> {
+  const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as {
+    packages: Record<string, { version?: string; dev?: boolean; link?: boolean }>;
+  };
+  const versions: Record<string, string> = {};
+  for (const [path, { version, dev, link }] of Object.entries(lock.packages)) {
+    const name = /^node_modules\/((?:@[^/]+\/)?[^/]+)$/.exec(path)?.[1];
+    if (name !== undefined && version !== undefined && !dev && !link) versions[name] = version;
+  }
+  return versions;
+}
+
 function assert(holds: boolean, what: string): void {
   if (!holds) throw new Error(`not so: ${what}`);
   console.log(`ok  ${what}`);
 }
 
 try {
-  run('npm', ['pack', '--pack-destination', folder], root);
+  run('npm', ['pack', '--silent', '--pack-destination', folder], root);
   const tarball = readdirSync(folder).find((name) => name.endsWith('.tgz'))!;
-  writeFileSync(join(folder, 'package.json'), '{"private":true}');
+  writeFileSync(join(folder, 'package.json'), JSON.stringify({ private: true, overrides: testedVersions() }));
   run('npm', ['install', '--no-audit', '--no-fund', `./${tarball}`, 'node@24'], folder);
   const slipway = join(folder, 'node_modules/.bin/slipway');
   assert(/^\d+\.\d+\.\d+\n$/.test(run(slipway, ['--version'], folder)), 'slipway --version');

@@ -143,6 +143,8 @@ export type Version = {
   revision: number;
   createdAt: string;
   createdBy: string;
+  /** Only in the answer to creation: the newest earlier version of the model with the same files. */
+  sameBytesAs?: number;
 };
 
 export type CreateVersion = {

@@ -18,7 +18,6 @@ import { sampleRequestFor } from './sample-request.ts';
 import { diffSignatures, type Signature } from './signature.ts';
 import { localFiles, type ValidationQueue } from './validation-queue.ts';
 import { type CreateVersion, type EngineFacts, pickEngine, sameFiles, type Version } from './version.ts';
-import { showVersion } from './version-service.ts';
 import * as store from './version-store.ts';
 
 export type VersionCreation = ReturnType<typeof createVersionCreation>;
@@ -229,7 +228,7 @@ function assertSameRequest(known: Pick<CreateVersion, 'files'>, input: CreateVer
 async function asMade(db: Db, version: store.StoredVersion): Promise<Version> {
   const same = await store.findSameBytes(db, version.modelId, version.version, version.files);
   return {
-    ...showVersion(version),
+    ...store.showVersion(version),
     status: 'pending',
     statusReason: null,
     canBatch: false,

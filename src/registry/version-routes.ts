@@ -10,8 +10,8 @@ import {
   CreateVersionBody,
   Name,
   Nullable,
-  SignatureDiffSchema,
-  VersionSchema,
+  SignatureDiffAnswer,
+  VersionAnswer,
 } from './version-schema.ts';
 import { MAX_WAIT_MS, type VersionService } from './version-service.ts';
 
@@ -32,7 +32,7 @@ export function registerVersionRoutes(instance: FastifyInstance, versions: Versi
         summary: 'List the versions of a model, the newest first',
         params: ByModel,
         querystring: PageQuery,
-        response: { 200: Type.Object({ items: Type.Array(VersionSchema), nextCursor: Nullable(Type.String()) }) },
+        response: { 200: Type.Object({ items: Type.Array(VersionAnswer), nextCursor: Nullable(Type.String()) }) },
       },
     },
     async (request) => {
@@ -55,7 +55,7 @@ export function registerVersionRoutes(instance: FastifyInstance, versions: Versi
         params: ByModel,
         headers: Type.Object({ 'idempotency-key': Type.Optional(Type.String({ maxLength: 200 })) }),
         body: CreateVersionBody,
-        response: { 200: VersionSchema, 201: VersionSchema },
+        response: { 200: VersionAnswer, 201: VersionAnswer },
       },
     },
     async (request, reply) => {
@@ -83,7 +83,7 @@ export function registerVersionRoutes(instance: FastifyInstance, versions: Versi
             }),
           ),
         }),
-        response: { 200: VersionSchema },
+        response: { 200: VersionAnswer },
       },
     },
     async (request, reply) => {
@@ -103,7 +103,7 @@ export function registerVersionRoutes(instance: FastifyInstance, versions: Versi
         summary: 'Change the tags or the card of a version',
         params: ByRef,
         body: ChangeVersionBody,
-        response: { 200: VersionSchema },
+        response: { 200: VersionAnswer },
       },
     },
     async (request, reply) => {
@@ -140,7 +140,7 @@ export function registerVersionRoutes(instance: FastifyInstance, versions: Versi
         summary: 'What changes in the signature for callers who move from another version to this one',
         params: ByRef,
         querystring: Type.Object({ against: Name }),
-        response: { 200: SignatureDiffSchema },
+        response: { 200: SignatureDiffAnswer },
       },
     },
     async (request) => versions.diff(callOf(request), request.params.model, request.params.ref, request.query.against),

@@ -40,7 +40,7 @@ const TensorSpec = Type.Object({
 
 export const SignatureSchema = Type.Object({ inputs: Type.Array(TensorSpec), outputs: Type.Array(TensorSpec) });
 
-const SignatureDiffForm = Type.Object({
+export const SignatureDiffSchema = Type.Object({
   breaking: Type.Boolean(),
   changes: Type.Array(
     Type.Object({
@@ -55,7 +55,7 @@ const SignatureDiffForm = Type.Object({
 });
 
 /** The same forms with the read-only types that the services give. */
-export const SignatureDiffSchema = Type.Unsafe<SignatureDiff>(SignatureDiffForm);
+export const SignatureDiffAnswer = Type.Unsafe<SignatureDiff>(SignatureDiffSchema);
 
 const limit = (name: keyof RunnerLimits) =>
   Type.Integer({ minimum: LIMIT_RANGES[name][0], maximum: LIMIT_RANGES[name][1] });
@@ -108,7 +108,7 @@ const PredictRequestSchema = Type.Union([
   Type.Object({ inputs: Values }),
 ]);
 
-export const VersionForm = Type.Object({
+export const VersionSchema = Type.Object({
   project: Name,
   model: Name,
   version: Type.Integer(),
@@ -138,7 +138,7 @@ export const VersionForm = Type.Object({
   ),
 });
 
-export const VersionSchema = Type.Unsafe<Version>(VersionForm);
+export const VersionAnswer = Type.Unsafe<Version>(VersionSchema);
 
 export const MAX_FILES = 1000;
 

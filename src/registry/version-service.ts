@@ -70,7 +70,7 @@ export function createVersionService(deps: {
     async list(call: Call, model: string, page: { before: number | null; limit: number }): Promise<Version[]> {
       assertCan(call.principal, 'read', call.project.name, model);
       const { id } = await findModelOf(database.db, call, model);
-      return (await store.listVersions(database.db, id, page)).map(showVersion);
+      return (await store.listVersions(database.db, id, page)).map(store.showVersion);
     },
 
     /** @param options `waitMs`: answers when validation ends, or after this time, at most 60 s */
@@ -79,14 +79,14 @@ export function createVersionService(deps: {
       const until = clock.monotonicMs() + Math.min(options.waitMs ?? 0, MAX_WAIT_MS);
       for (;;) {
         const leftMs = until - clock.monotonicMs();
-        if (!isUnderWay(version) || leftMs <= 0) return showVersion(version);
+        if (!isUnderWay(version) || leftMs <= 0) return store.showVersion(version);
         // Listening starts before the state is read again, so an end in between is not missed.
         const ended = queue.wait(version.id, leftMs);
         const now = await store.findVersionById(database.db, version.id);
-        if (!now || !isUnderWay(now)) return showVersion(now ?? version);
+        if (!now || !isUnderWay(now)) return store.showVersion(now ?? version);
         await ended;
         version = (await store.findVersionById(database.db, version.id)) ?? version;
-        if (queue.isClosed()) return showVersion(version);
+        if (queue.isClosed()) return store.showVersion(version);
       }
     },
 
@@ -107,11 +107,11 @@ export function createVersionService(deps: {
           card: change.card === undefined ? before.card : change.card,
           revision: before.revision + 1,
         };
-        if (call.dryRun) return showVersion({ ...after, revision: before.revision });
+        if (call.dryRun) return store.showVersion({ ...after, revision: before.revision });
         await store.updateWords(tx, after);
         const detail = { from: before.tags, to: after.tags, cardChanged: before.card !== after.card };
         await audit(tx, call, 'version.update', before, detail);
-        return showVersion(after);
+        return store.showVersion(after);
       });
     },
 
@@ -203,17 +203,4 @@ async function findVersionOf(db: Db, model: StoredModel, text: string): Promise<
 
 function isUnderWay(version: Version): boolean {
   return version.status === 'pending' || version.status === 'validating';
-}
-
-/** Without what only the registry needs. */
-export function showVersion(version: store.StoredVersion): Version {
-  const {
-    id: _id,
-    projectId: _project,
-    modelId: _model,
-    manifest: _manifest,
-    idempotencyKey: _key,
-    ...shown
-  } = version;
-  return shown;
 }

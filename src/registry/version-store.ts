@@ -16,6 +16,12 @@ export type StoredVersion = Version & {
   readonly idempotencyKey: string | null;
 };
 
+/** Without what only the registry needs. */
+export function showVersion(version: StoredVersion): Version {
+  const { id: _id, projectId: _project, modelId: _model, manifest: _text, idempotencyKey: _key, ...shown } = version;
+  return shown;
+}
+
 function selectVersions(db: Db) {
   return db
     .selectFrom('versions')

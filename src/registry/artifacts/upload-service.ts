@@ -54,21 +54,23 @@ export function createUploadService(deps: {
 
   /**
    * Whether the bytes are there. A row without its file counts as absent, so that uploading again heals it; a file without its row
-   * was published just before a crash, and as only verified bytes are published, it is taken over.
+   * was published just before a crash, and as only verified bytes are published, it is taken over. `touch` keeps the collector
+   * away for a while. All under the lock of these bytes: between looking and touching nobody removes them.
    */
-  async function isThere(upload: Omit<UploadTarget, 'id'>): Promise<boolean> {
+  async function isThere(upload: Omit<UploadTarget, 'id'>, then: 'look' | 'adopt' | 'touch'): Promise<boolean> {
     return lock(blobKey(upload.projectId, upload.digest), async () => {
       const stored = await artifacts.stat(upload.projectId, upload.digest);
       if (stored?.sizeBytes !== upload.sizeBytes) return false;
+      if (then === 'look') return true;
       const rows = await findBlobs(database.db, upload.projectId, [upload.digest]);
-      if (!rows.has(upload.digest)) await record(upload);
+      if (then === 'touch' || !rows.has(upload.digest)) await record(upload);
       return true;
     });
   }
 
   async function show(row: store.UploadRow): Promise<Upload> {
     const { id, digest, sizeBytes, expiresAt } = row;
-    const complete = await isThere(row);
+    const complete = await isThere(row, 'adopt');
     // Someone else's upload of the same bytes was faster: what this one staged is not needed.
     if (complete && !writer.isWriting(id)) await artifacts.discard(row.projectId, id);
     const offsetBytes = complete ? sizeBytes : await artifacts.stagedBytes(row.projectId, id);
@@ -100,10 +102,9 @@ export function createUploadService(deps: {
       const wanted = { projectId, digest, sizeBytes };
       const row = { ...wanted, id: uuidv7(now.getTime()), createdAt: now.toISOString(), expiresAt: expiry() };
       if (sizeBytes === 0) await publishEmpty(call, row);
-      const complete = await isThere(wanted);
+      const complete = await isThere(wanted, call.dryRun ? 'look' : 'touch');
       if (call.dryRun) return dryAnnouncement(row, complete);
       const chosen = await database.transaction(async (tx) => {
-        if (complete) await touchBlob(tx, { ...wanted, at: row.createdAt });
         const others = await store.findUploadsOf(tx, projectId, digest, row.createdAt);
         const mine = others.find((other) => other.sizeBytes === sizeBytes && !writer.isWriting(other.id));
         if (mine) {

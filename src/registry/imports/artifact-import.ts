@@ -1,14 +1,13 @@
-import { isUtf8 } from 'node:buffer';
-import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
-import { closestWord } from '../../base/closest-word.ts';
 import { type FieldError, SlipwayError } from '../../base/errors.ts';
 import type { RunnerLimits } from '../limits.ts';
 import type { Signature } from '../signature.ts';
 import type { GoldenCase, StoredFile } from '../validation.ts';
 import { assessPath } from './artifact-path.ts';
-import { assertAllowedName, detectFormat, HEAD_BYTES } from './file-format.ts';
+import { checkExternalData } from './external-data.ts';
+import { assertAllowedName, detectFormat } from './file-format.ts';
+import { shapesOf, withNames } from './named-signature.ts';
 import { readOnnxModel } from './onnx-reader.ts';
-import { assessNames, type GivenShapes, signatureOfModel } from './onnx-signature.ts';
+import { signatureOfModel } from './onnx-signature.ts';
 import type { OnnxModel } from './onnx-types.ts';
 import { type ByteSource, ProtobufFault } from './protobuf-cursor.ts';
 import {
@@ -20,6 +19,7 @@ import {
   SLIPWAY_FILE,
   type SlipwayFile,
 } from './slipway-file.ts';
+import { openSource, readSmall, readText } from './stored-source.ts';
 
 /** What the files of an artifact say. Nothing in them is run. */
 export type ImportedArtifact = {
@@ -180,94 +180,6 @@ async function readModel(path: string, source: ByteSource): Promise<OnnxModel> {
   }
 }
 
-/** Gives the paths of the weight files. A runtime that opened any other path would read files of the server. */
-function checkExternalData(model: OnnxModel, entry: StoredFile, byPath: ReadonlyMap<string, StoredFile>): Set<string> {
-  const used = new Set<string>();
-  for (const { tensor, location, offsetBytes, lengthBytes } of model.external) {
-    const path = location.replace(/^(\.\/)+/, '');
-    const shown = JSON.stringify(location.slice(0, 200));
-    const reason = assessPath(path);
-    if (reason !== null) {
-      throw new SlipwayError('model_invalid', `${entry.path} wants the weights of ${tensor} from ${shown}: ${reason}`, {
-        hint: 'Save it with a plain relative location: onnx.save(model, "model.onnx", save_as_external_data=True, location="weights.bin").',
-      });
-    }
-    const file = byPath.get(path);
-    if (!file || file === entry) {
-      const near = closestWord(path, [...byPath.keys()]);
-      throw new SlipwayError(
-        'model_invalid',
-        `${entry.path} wants its weights from ${shown}, which was not uploaded with it`,
-        {
-          hint: `Push the folder that holds both: slipway deploy ./folder --name <model>.${near ? ` There is a file ${near}.` : ''}`,
-        },
-      );
-    }
-    const end = offsetBytes + (lengthBytes ?? 0);
-    if (offsetBytes > file.sizeBytes || end > file.sizeBytes) {
-      throw new SlipwayError(
-        'model_invalid',
-        `${path} has ${file.sizeBytes} bytes, and ${entry.path} wants the weights of ${tensor} from byte ${offsetBytes} to ${end}`,
-        { hint: 'The files do not belong together, or one was cut off: export the model again and push both.' },
-      );
-    }
-    used.add(path);
-  }
-  return used;
-}
-
-function shapesOf(about: SlipwayFile): GivenShapes {
-  const shapes = (side: Readonly<Record<string, { readonly shape?: readonly number[] }>> = {}) =>
-    new Map(Object.entries(side).flatMap(([name, { shape }]) => (shape ? [[name, shape] as const] : [])));
-  return { inputs: shapes(about.signature?.inputs), outputs: shapes(about.signature?.outputs) };
-}
-
-/** Names of slipway.yaml, laid over those of the model's metadata. */
-function withNames(signature: Signature, about: SlipwayFile): Signature {
-  const faults: FieldError[] = [];
-  const inputs = about.signature?.inputs ?? {};
-  const outputs = about.signature?.outputs ?? {};
-  for (const [side, named, known] of [
-    ['inputs', inputs, signature.inputs],
-    ['outputs', outputs, signature.outputs],
-  ] as const) {
-    const names = known.map((tensor) => tensor.name);
-    for (const [name, { shape, ...rest }] of Object.entries(named)) {
-      const pointer = `/signature/${side}/${name}`;
-      const tensor = known.find((one) => one.name === name);
-      if (!tensor) {
-        const near = closestWord(name, names);
-        const known = near ? `did you mean ${near}?` : `it has ${names.slice(0, 20).join(', ')}`;
-        faults.push({ pointer, message: `the model has no such ${side.slice(0, -1)}; ${known}` });
-        continue;
-      }
-      if (shape && !matches(shape, tensor.shape)) {
-        faults.push({ pointer: `${pointer}/shape`, message: `the graph says [${tensor.shape.join(', ')}]` });
-      }
-      for (const [word, columns] of Object.entries(rest)) {
-        const reason = assessNames(columns, tensor.shape);
-        if (reason !== null) faults.push({ pointer: `${pointer}/${word}`, message: reason });
-      }
-    }
-  }
-  if (faults.length > 0) throw faulty(SLIPWAY_FILE, faults);
-  return {
-    inputs: signature.inputs.map((input) => {
-      const features = inputs[input.name]?.features;
-      return features ? { ...input, features } : input;
-    }),
-    outputs: signature.outputs.map((output) => {
-      const labels = outputs[output.name]?.labels;
-      return labels ? { ...output, labels } : output;
-    }),
-  };
-}
-
-/** A given shape may only fill in what the graph leaves open. */
-function matches(given: readonly number[], shape: readonly number[]): boolean {
-  return given.length === shape.length && given.every((size, at) => size === shape[at] && size !== 0);
-}
-
 function readSlipwayFile(byPath: ReadonlyMap<string, StoredFile>): SlipwayFile {
   const file = byPath.get(SLIPWAY_FILE);
   if (!file) return {};
@@ -291,59 +203,8 @@ function readCard(about: SlipwayFile, byPath: ReadonlyMap<string, StoredFile>): 
   return card === null ? notes : `${card.trimEnd()}\n\n${notes}`;
 }
 
-function readText(file: StoredFile, maxBytes: number): string {
-  const bytes = readSmall(file, maxBytes);
-  if (isUtf8(bytes) && !bytes.includes(0)) return bytes.toString();
-  throw faulty(file.path, [{ pointer: '', message: 'it is not text in UTF-8' }]);
-}
-
 function named(byPath: ReadonlyMap<string, StoredFile>, path: string, pointer: string): StoredFile {
   const file = byPath.get(path.replace(/^(\.\/)+/, ''));
   if (file) return file;
   throw faulty(SLIPWAY_FILE, [{ pointer, message: `names ${JSON.stringify(path)}, which is not in the artifact` }]);
-}
-
-function readSmall(file: StoredFile, maxBytes: number): Buffer {
-  if (file.sizeBytes > maxBytes) {
-    throw new SlipwayError('model_invalid', `${file.path} is larger than ${maxBytes / MIB} MiB`);
-  }
-  const source = openSource(file);
-  try {
-    const bytes = Buffer.alloc(file.sizeBytes);
-    for (let at = 0; at < bytes.length; ) {
-      const read = source.readAt(bytes.subarray(at), at);
-      if (read === 0) throw altered(file);
-      at += read;
-    }
-    return bytes;
-  } finally {
-    source.close();
-  }
-}
-
-/** Stored files are ours and never links; whoever put a link there is refused. */
-function openSource(file: StoredFile): ByteSource & { readonly head: Uint8Array; close(): void } {
-  let fd: number;
-  try {
-    fd = openSync(file.blobPath, constants.O_RDONLY | constants.O_NOFOLLOW);
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    if (code === 'ENOENT' || code === 'ELOOP') throw altered(file);
-    throw error;
-  }
-  const stat = fstatSync(fd);
-  if (!stat.isFile() || stat.size !== file.sizeBytes) {
-    closeSync(fd);
-    throw altered(file);
-  }
-  const readAt = (target: Uint8Array, position: number): number => readSync(fd, target, 0, target.length, position);
-  const head = new Uint8Array(Math.min(HEAD_BYTES, file.sizeBytes));
-  readAt(head, 0);
-  return { sizeBytes: file.sizeBytes, readAt, head, close: () => closeSync(fd) };
-}
-
-function altered(file: StoredFile): SlipwayError {
-  return new SlipwayError('artifact_corrupt', `The stored bytes of ${file.path} are gone or were altered`, {
-    hint: 'Upload the file again: that puts the right bytes back.',
-  });
 }

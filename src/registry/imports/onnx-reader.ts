@@ -1,6 +1,15 @@
 import {
+  byteCount,
+  integer,
+  MAX_METADATA,
+  message,
+  readEntry,
+  readMetadata,
+  readOpset,
+  text,
+} from './onnx-messages.ts';
+import {
   ATTRIBUTE,
-  ENTRY,
   type ExternalTensor,
   FUNCTION,
   GRAPH,
@@ -9,19 +18,16 @@ import {
   NODE,
   type OnnxModel,
   type OnnxValue,
-  OPSET,
   SPARSE_TENSOR,
   TENSOR,
   type ZipMap,
 } from './onnx-types.ts';
 import { readValueInfo } from './onnx-value-info.ts';
-import { type ByteSource, createProtobufCursor, type Field, int64, type ProtobufCursor } from './protobuf-cursor.ts';
+import { type ByteSource, createProtobufCursor, type Field, type ProtobufCursor } from './protobuf-cursor.ts';
 
 /** Graphs inside graphs (If, Loop, Scan): real models have two or three levels. */
 const MAX_GRAPH_DEPTH = 32;
 const MAX_VALUES = 4096;
-const MAX_METADATA = 256;
-const MAX_METADATA_BYTES = 1024 * 1024;
 const MAX_EXTERNAL_TENSORS = 1_000_000;
 const MAX_OP_TYPES = 4096;
 const MAX_LABELS = 100_000;
@@ -271,56 +277,4 @@ const PAYLOADS = new Set<number>([
 function attributePayload(field: Field): number {
   const length = field.end - field.start;
   return length > 1024 ? length : 0;
-}
-
-function byteCount(cursor: ProtobufCursor, value: string | undefined): number | null {
-  if (value === undefined || value === '') return null;
-  const count = /^\d{1,16}$/.test(value) ? Number(value) : Number.NaN;
-  if (!Number.isSafeInteger(count)) throw cursor.fault('an external tensor has an offset or length that is no number');
-  return count;
-}
-
-function readOpset(cursor: ProtobufCursor, field: Field): { domain: string; version: number } {
-  let domain = '';
-  let version = 0;
-  cursor.enter(message(cursor, field));
-  for (let part = cursor.next(field.end); part; part = cursor.next(field.end)) {
-    if (part.number === OPSET.domain) domain = text(cursor, part);
-    else if (part.number === OPSET.version) version = integer(cursor, part);
-    cursor.skip(part);
-  }
-  return { domain, version };
-}
-
-function readMetadata(cursor: ProtobufCursor, field: Field, into: Record<string, string>): void {
-  const [key, value] = readEntry(cursor, message(cursor, field));
-  if (Object.keys(into).length >= MAX_METADATA) throw cursor.fault(`it has more than ${MAX_METADATA} metadata entries`);
-  Object.defineProperty(into, key, { value, enumerable: true, configurable: true, writable: true });
-}
-
-function readEntry(cursor: ProtobufCursor, field: Field): [string, string] {
-  let key = '';
-  let value = '';
-  cursor.enter(field);
-  for (let part = cursor.next(field.end); part; part = cursor.next(field.end)) {
-    if (part.number === ENTRY.key) key = text(cursor, part);
-    else if (part.number === ENTRY.value) value = text(cursor, part, MAX_METADATA_BYTES);
-    cursor.skip(part);
-  }
-  return [key, value];
-}
-
-/** The field, when it is a message or text; protobuf would merge or ignore others, and no exporter writes them. */
-function message(cursor: ProtobufCursor, field: Field): Field {
-  if (field.wire !== 2) throw cursor.fault(`field ${field.number} has the wrong type`);
-  return field;
-}
-
-function text(cursor: ProtobufCursor, field: Field, maxBytes?: number): string {
-  return cursor.text(message(cursor, field), maxBytes);
-}
-
-function integer(cursor: ProtobufCursor, field: Field): number {
-  if (field.wire !== 0) throw cursor.fault(`field ${field.number} has the wrong type`);
-  return Number(int64(field.low, field.high));
 }

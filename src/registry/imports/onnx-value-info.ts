@@ -1,3 +1,4 @@
+import { message } from './onnx-messages.ts';
 import {
   DIM,
   type OnnxDim,
@@ -20,8 +21,8 @@ export function readValueInfo(cursor: ProtobufCursor, field: Field): OnnxValue {
   let type: OnnxType = { kind: 'unknown' };
   cursor.enter(field);
   for (let part = cursor.next(field.end); part; part = cursor.next(field.end)) {
-    if (part.number === VALUE_INFO.name) name = cursor.text(asMessage(cursor, part), 1024);
-    else if (part.number === VALUE_INFO.type) type = readType(cursor, asMessage(cursor, part));
+    if (part.number === VALUE_INFO.name) name = cursor.text(message(cursor, part), 1024);
+    else if (part.number === VALUE_INFO.type) type = readType(cursor, message(cursor, part));
     cursor.skip(part);
   }
   return { name, type };
@@ -32,7 +33,7 @@ function readType(cursor: ProtobufCursor, field: Field): OnnxType {
   let type: OnnxType = { kind: 'unknown' };
   cursor.enter(field);
   for (let part = cursor.next(field.end); part; part = cursor.next(field.end)) {
-    if (part.number === TYPE.tensor) type = readTensorType(cursor, asMessage(cursor, part));
+    if (part.number === TYPE.tensor) type = readTensorType(cursor, message(cursor, part));
     else if (part.number === TYPE.sequence) type = { kind: 'sequence' };
     else if (part.number === TYPE.map) type = { kind: 'map' };
     else if (part.number === TYPE.optional) type = { kind: 'optional' };
@@ -49,7 +50,7 @@ function readTensorType(cursor: ProtobufCursor, field: Field): OnnxType {
   cursor.enter(field);
   for (let part = cursor.next(field.end); part; part = cursor.next(field.end)) {
     if (part.number === TENSOR_TYPE.elemType) elemType = part.low;
-    else if (part.number === TENSOR_TYPE.shape) dims = readShape(cursor, asMessage(cursor, part));
+    else if (part.number === TENSOR_TYPE.shape) dims = readShape(cursor, message(cursor, part));
     cursor.skip(part);
   }
   return { kind: 'tensor', elemType, dims };
@@ -59,7 +60,7 @@ function readShape(cursor: ProtobufCursor, field: Field): OnnxDim[] {
   const dims: OnnxDim[] = [];
   cursor.enter(field);
   for (let part = cursor.next(field.end); part; part = cursor.next(field.end)) {
-    if (part.number === SHAPE.dim) dims.push(readDim(cursor, asMessage(cursor, part)));
+    if (part.number === SHAPE.dim) dims.push(readDim(cursor, message(cursor, part)));
     if (dims.length > MAX_RANK) throw cursor.fault(`a tensor has more than ${MAX_RANK} dimensions`);
     cursor.skip(part);
   }
@@ -71,7 +72,7 @@ function readDim(cursor: ProtobufCursor, field: Field): OnnxDim {
   let dim: OnnxDim = null;
   cursor.enter(field);
   for (let part = cursor.next(field.end); part; part = cursor.next(field.end)) {
-    if (part.number === DIM.param) dim = cursor.text(asMessage(cursor, part), 1024) || null;
+    if (part.number === DIM.param) dim = cursor.text(message(cursor, part), 1024) || null;
     else if (part.number === DIM.value) {
       const size = int64(part.low, part.high);
       if (size > MAX_DIM) throw cursor.fault('a dimension is larger than any memory');
@@ -80,9 +81,4 @@ function readDim(cursor: ProtobufCursor, field: Field): OnnxDim {
     cursor.skip(part);
   }
   return dim;
-}
-
-function asMessage(cursor: ProtobufCursor, field: Field): Field {
-  if (field.wire !== 2) throw cursor.fault(`field ${field.number} has the wrong type`);
-  return field;
 }

@@ -1,6 +1,6 @@
 /**
  * Walks the fields of a protobuf message without holding it in memory: payloads that nobody asks for are stepped over, so a 2 GB
- * model costs one window of 16 KiB. Why not a protobuf library: docs/decisions/0005-own-onnx-reader.md.
+ * model costs one window of 16 KiB. Why not a protobuf library: docs/decisions/0004-own-onnx-reader.md.
  */
 
 /** Where bytes come from: a file descriptor or an array. */

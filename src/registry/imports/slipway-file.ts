@@ -8,7 +8,7 @@ import { NAME_PATTERN } from '../../base/ids.ts';
 import { LIMIT_RANGES, type RunnerLimits } from '../limits.ts';
 import type { GoldenCase } from '../validation.ts';
 
-/** The optional file beside a model that says what its graph cannot say. Described for people in docs/guides/slipway-yaml.md. */
+/** The optional file beside a model that says what its graph cannot say. Described for people in docs/guides/model-folder.md. */
 export const SLIPWAY_FILE = 'slipway.yaml';
 
 export type SlipwayFile = {
@@ -143,7 +143,7 @@ export function faulty(path: string, fields: readonly FieldError[]): SlipwayErro
     first === undefined ? '' : `: ${[first.pointer, first.message].filter((part) => part !== '').join(' ')}${more}`;
   return new SlipwayError('model_invalid', `${path} is not valid${at}`, {
     fields: fields.slice(0, MAX_FIELD_ERRORS),
-    hint: `Correct ${path} and push again. Its keys are described in docs/guides/slipway-yaml.md.`,
+    hint: `Correct ${path} and push again. Its keys are described in docs/guides/model-folder.md.`,
   });
 }
 

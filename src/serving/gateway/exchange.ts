@@ -9,8 +9,8 @@ import type { CallHandle } from '../runner/runner.ts';
 export type Connection = {
   /** Requests without an answer yet. */
   open: number;
-  /** Whether the body of the last request is still coming. */
-  receiving: boolean;
+  /** The request that came last. */
+  latest: Exchange | null;
   /**
    * Calls in runners: cancelled when the connection goes away. An array, usually of one: a Set that lives long grows a new table
    * every few calls, and the dead old table keeps the new one, and all requests in it, alive until the next full collection.
@@ -46,7 +46,7 @@ export function connectionOf(socket: Socket): Connection {
   const holder = socket as Socket & { [CONNECTION]?: Connection };
   const known = holder[CONNECTION];
   if (known !== undefined) return known;
-  const connection: Connection = { open: 0, receiving: false, calls: [] };
+  const connection: Connection = { open: 0, latest: null, calls: [] };
   holder[CONNECTION] = connection;
   return connection;
 }
@@ -62,9 +62,8 @@ export function openExchange(
   const requestId = typeof given === 'string' && SANE_ID.test(given) ? given : predictionId;
   const connection = connectionOf(request.socket);
   connection.open += 1;
-  connection.receiving = true;
   const startedMs = performance.now();
-  return {
+  const exchange: Exchange = {
     request,
     response,
     connection,
@@ -76,6 +75,8 @@ export function openExchange(
     version: '',
     answered: false,
   };
+  connection.latest = exchange;
+  return exchange;
 }
 
 /**
@@ -127,6 +128,11 @@ export function refuse(exchange: Exchange, error: SlipwayError, last: boolean, e
   send(exchange, status, headers, body);
   if (!request.complete && hasBody(request)) discardRest(request);
   return status;
+}
+
+/** Answers without a body, and closes: for requests whose rest cannot be read. */
+export function answerBare(exchange: Exchange, status: number): void {
+  send(exchange, status, ['Content-Length', '0', 'X-Request-Id', exchange.requestId, 'Connection', 'close'], '');
 }
 
 function send(exchange: Exchange, status: number, headers: string[], body: string | Uint8Array): void {

@@ -1,8 +1,8 @@
-import { createServer, type Server } from 'node:http';
+import { createServer, type Server, STATUS_CODES } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { SlipwayError } from '../../base/errors.ts';
 import type { Settings } from '../../base/settings.ts';
-import { connectionOf } from './exchange.ts';
+import { answerBare, connectionOf } from './exchange.ts';
 import { createRequestHandler, type RequestHandlerDeps } from './request-handler.ts';
 
 /** Every limit of the listener, in milliseconds and bytes: Node's own are far wider or absent. Tests pass shorter ones. */
@@ -80,20 +80,17 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
   server.on('request', (request, response) => handle(request, response));
   server.on('checkContinue', (request, response) => handle(request, response, () => response.writeContinue()));
   server.on('timeout', (socket) => {
-    const connection = connectionOf(socket);
+    const { calls, latest } = connectionOf(socket);
     // Waiting for a model is not idleness: the call's own deadline ends it.
-    if (connection.calls.length > 0) socket.setTimeout(limits.idleMs);
-    else if (connection.open === 1 && connection.receiving) endWith(socket, 408, 'Request Timeout');
-    else socket.destroy();
+    if (calls.length > 0) socket.setTimeout(limits.idleMs);
+    else if (latest !== null && !latest.answered && !latest.request.complete) answerBare(latest, 408);
+    else socket.destroy(); // between requests, or its answer is not read
   });
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-    const { open, receiving } = connectionOf(socket as Socket);
-    const [status, text] = FAULTS[error.code ?? ''] ?? [400, 'Bad Request'];
+    const status = STATUS_OF_FAULT[error.code ?? ''] ?? 400;
     metrics.refused(status);
-    // While an earlier request waits for its answer, whatever is written would be taken for that answer.
-    const mine = open === 0 || (open === 1 && receiving);
-    if (error.code === 'ECONNRESET' || !socket.writable || !mine) socket.destroy();
-    else endWith(socket as Socket, status, text);
+    if (error.code === 'ECONNRESET' || !socket.writable) socket.destroy();
+    else endBroken(socket as Socket, status);
   });
 
   const tryListen = (): Promise<void> =>
@@ -146,15 +143,32 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
 }
 
 /** Faults of the HTTP framing, by the parser's code; others are 400. */
-const FAULTS: Readonly<Record<string, readonly [number, string]>> = {
-  HPE_HEADER_OVERFLOW: [431, 'Request Header Fields Too Large'],
-  HPE_CHUNK_EXTENSIONS_OVERFLOW: [413, 'Payload Too Large'],
-  ERR_HTTP_REQUEST_TIMEOUT: [408, 'Request Timeout'],
+const STATUS_OF_FAULT: Readonly<Record<string, number>> = {
+  HPE_HEADER_OVERFLOW: 431,
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,
+  ERR_HTTP_REQUEST_TIMEOUT: 408,
 };
 
-/** The framing is broken, so there is no request to answer in its protocol's form. */
-function endWith(socket: Socket, status: number, text: string): void {
-  socket.end(`HTTP/1.1 ${status} ${text}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+/**
+ * Ends a connection on which nothing more can be read. Earlier requests get their answers first; the request at fault gets one answer and
+ * no second.
+ */
+function endBroken(socket: Socket, status: number): void {
+  const { latest } = connectionOf(socket);
+  if (latest === null || latest.response.writableFinished) {
+    if (latest !== null && !latest.request.complete) socket.destroy();
+    else endWith(socket, status);
+  } else if (!latest.request.complete) {
+    if (latest.answered) socket.destroy();
+    else answerBare(latest, status);
+  } else {
+    latest.response.once('finish', () => endWith(socket, status));
+  }
+}
+
+/** There is no request to answer in its protocol's form. */
+function endWith(socket: Socket, status: number): void {
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
   socket.destroySoon();
 }
 

@@ -93,7 +93,7 @@ export function createServingState(
     const needed = new Set(wanted.values());
     for (const endpoint of allEndpoints()) if (endpoint.serving !== null) needed.add(endpoint.serving);
     for (const version of running) if (!needed.has(version)) retire(version);
-    wasSettled ||= generation > 0 && allEndpoints().every(isSettled);
+    wasSettled ||= generation > 0 && allEndpoints().every((endpoint) => unsettledVersion(endpoint) === undefined);
     deps.onObservable();
   };
 
@@ -133,8 +133,8 @@ export function createServingState(
       if (generation === 0) return { ready: false, reason: 'The gateway has not been told what to serve yet' };
       const endpoints = allEndpoints();
       if (!wasSettled) {
-        const first = endpoints.find((endpoint) => !isSettled(endpoint));
-        return { ready: false, reason: `Endpoint ${first?.spec.name}: ${observeEndpoint(first!).reason}` };
+        const [first] = endpoints.flatMap((endpoint) => unsettledVersion(endpoint) ?? []);
+        return { ready: false, reason: `${first?.target.name}: ${first?.observe().reason}` };
       }
       if (endpoints.length === 0 || endpoints.some((endpoint) => observeEndpoint(endpoint).ready)) {
         return { ready: true, reason: null };
@@ -148,11 +148,13 @@ export function createServingState(
   };
 }
 
-/** Whether an endpoint got as far as it will get without help: it serves, or its version was given up. */
-function isSettled(endpoint: ServedEndpoint): boolean {
-  if (endpoint.serving !== null || endpoint.desired === null) return true;
-  const { state } = endpoint.desired.observe();
-  return state === 'failed' || state === 'quarantined';
+/** Versions of an endpoint that may still become ready by themselves: neither were they ever, nor were they given up. */
+function unsettledVersion(endpoint: ServedEndpoint): ServedVersion | undefined {
+  return [...endpoint.versions.values()].find((version) => {
+    if (version.wasReady) return false;
+    const { state } = version.observe();
+    return state !== 'failed' && state !== 'quarantined';
+  });
 }
 
 /** An endpoint is ready when the version that answers it is. */

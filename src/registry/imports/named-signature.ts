@@ -1,0 +1,61 @@
+import { closestWord } from '../../base/closest-word.ts';
+import type { FieldError } from '../../base/errors.ts';
+import type { Signature } from '../signature.ts';
+import { assessNames, type GivenShapes } from './onnx-signature.ts';
+import { faulty, SLIPWAY_FILE, type SlipwayFile } from './slipway-file.ts';
+
+/** The shapes that slipway.yaml gives. */
+export function shapesOf(about: SlipwayFile): GivenShapes {
+  const shapes = (side: Readonly<Record<string, { readonly shape?: readonly number[] }>> = {}) =>
+    new Map(Object.entries(side).flatMap(([name, { shape }]) => (shape ? [[name, shape] as const] : [])));
+  return { inputs: shapes(about.signature?.inputs), outputs: shapes(about.signature?.outputs) };
+}
+
+/**
+ * Names of slipway.yaml, laid over those of the model's metadata.
+ * @throws SlipwayError `model_invalid` when they do not fit the graph
+ */
+export function withNames(signature: Signature, about: SlipwayFile): Signature {
+  const faults: FieldError[] = [];
+  const inputs = about.signature?.inputs ?? {};
+  const outputs = about.signature?.outputs ?? {};
+  for (const [side, named, known] of [
+    ['inputs', inputs, signature.inputs],
+    ['outputs', outputs, signature.outputs],
+  ] as const) {
+    const names = known.map((tensor) => tensor.name);
+    for (const [name, { shape, ...rest }] of Object.entries(named)) {
+      const pointer = `/signature/${side}/${name}`;
+      const tensor = known.find((one) => one.name === name);
+      if (!tensor) {
+        const near = closestWord(name, names);
+        const known = near ? `did you mean ${near}?` : `it has ${names.slice(0, 20).join(', ')}`;
+        faults.push({ pointer, message: `the model has no such ${side.slice(0, -1)}; ${known}` });
+        continue;
+      }
+      if (shape && !matches(shape, tensor.shape)) {
+        faults.push({ pointer: `${pointer}/shape`, message: `the graph says [${tensor.shape.join(', ')}]` });
+      }
+      for (const [word, columns] of Object.entries(rest)) {
+        const reason = assessNames(columns, tensor.shape);
+        if (reason !== null) faults.push({ pointer: `${pointer}/${word}`, message: reason });
+      }
+    }
+  }
+  if (faults.length > 0) throw faulty(SLIPWAY_FILE, faults);
+  return {
+    inputs: signature.inputs.map((input) => {
+      const features = inputs[input.name]?.features;
+      return features ? { ...input, features } : input;
+    }),
+    outputs: signature.outputs.map((output) => {
+      const labels = outputs[output.name]?.labels;
+      return labels ? { ...output, labels } : output;
+    }),
+  };
+}
+
+/** A given shape may only fill in what the graph leaves open. */
+function matches(given: readonly number[], shape: readonly number[]): boolean {
+  return given.length === shape.length && given.every((size, at) => size === shape[at] && size !== 0);
+}

@@ -1,0 +1,53 @@
+/**
+ * The SDK's types are written by hand, for readers; the server's schemas are what it validates and documents. Here the compiler holds
+ * the two equal: a field added on one side only fails `npm run types`, and this file with it.
+ */
+
+import type { Static } from 'typebox';
+import { Value } from 'typebox/value';
+import { expect, test } from 'vitest';
+import type * as sdk from '../../sdk/src/types.ts';
+import type { ApiKeySchema, NewApiKeySchema, ProjectSchema } from '../../src/base/access/access-routes.ts';
+import type { AuditRecordSchema, AuditVerdictSchema } from '../../src/base/audit-routes.ts';
+import { ProblemSchema } from '../../src/base/http/problem.ts';
+import type { AliasChangeSchema, AliasSchema } from '../../src/registry/alias-routes.ts';
+import type { UploadSchema } from '../../src/registry/artifacts/upload-routes.ts';
+import type { ModelSchema } from '../../src/registry/model-routes.ts';
+import type { SignatureDiffSchema, SignatureSchema, VersionSchema } from '../../src/registry/version-schema.ts';
+import type { EndpointSchema, TargetSchema, WhySchema } from '../../src/serving/endpoints/endpoint-routes.ts';
+import type { CheckSchema, ServerStatusSchema } from '../../src/serving/status/status-routes.ts';
+
+/** Resolves to true only when either can stand where the other is wanted, and both have the same keys. */
+type Same<A, B> = [A] extends [B]
+  ? [B] extends [A]
+    ? [keyof A] extends [keyof B]
+      ? [keyof B] extends [keyof A]
+        ? true
+        : 'keys'
+      : 'keys'
+    : 'wider'
+  : 'narrower';
+const same = <A, B>(_verdict: Same<A, B>): void => {};
+
+test('the types of the SDK are those of the schemas', () => {
+  same<sdk.Project, Static<typeof ProjectSchema>>(true);
+  same<sdk.ApiKey, Static<typeof ApiKeySchema>>(true);
+  same<sdk.NewApiKey, Static<typeof NewApiKeySchema>>(true);
+  same<sdk.AuditRecord, Static<typeof AuditRecordSchema>>(true);
+  same<sdk.AuditVerdict, Static<typeof AuditVerdictSchema>>(true);
+  same<sdk.Problem, Static<typeof ProblemSchema>>(true);
+  same<sdk.Model, Static<typeof ModelSchema>>(true);
+  same<sdk.Signature, Static<typeof SignatureSchema>>(true);
+  same<sdk.SignatureDiff, Static<typeof SignatureDiffSchema>>(true);
+  same<sdk.Version, Static<typeof VersionSchema>>(true);
+  same<sdk.Alias, Static<typeof AliasSchema>>(true);
+  same<sdk.AliasChange, Static<typeof AliasChangeSchema>>(true);
+  same<sdk.Upload, Static<typeof UploadSchema>>(true);
+  same<sdk.Target, Static<typeof TargetSchema>>(true);
+  same<sdk.Endpoint, Static<typeof EndpointSchema>>(true);
+  same<sdk.Why, Static<typeof WhySchema>>(true);
+  same<sdk.ServerStatus, Static<typeof ServerStatusSchema>>(true);
+  same<sdk.Check, Static<typeof CheckSchema>>(true);
+  // The schemas are real: one of them refuses what the type refuses.
+  expect(Value.Check(ProblemSchema, { type: 'x' })).toBe(false);
+});
