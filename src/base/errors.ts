@@ -56,7 +56,6 @@ export const ERRORS = {
   model_refused: { kind: 'invalid', title: 'The model file is refused' },
   model_invalid: { kind: 'invalid', title: 'The model file cannot be read' },
   model_unsupported: { kind: 'invalid', title: 'The model needs something that no engine here has' },
-  validation_failed: { kind: 'invalid', title: 'The version did not pass validation' },
   // load and faults
   queue_full: { kind: 'overloaded', title: 'Too many requests are waiting for this version' },
   rate_limited: { kind: 'overloaded', title: 'The limit of this key is reached' },
@@ -69,7 +68,6 @@ export const ERRORS = {
   runner_crashed: { kind: 'unavailable', title: 'The process running the model ended' },
   artifact_corrupt: { kind: 'unavailable', title: 'The stored bytes of the model were altered' },
   disk_full: { kind: 'unavailable', title: 'The disk is full' },
-  control_unavailable: { kind: 'unavailable', title: 'The control process does not answer' },
   shutting_down: { kind: 'unavailable', title: 'The server is shutting down' },
   // start-up
   port_taken: { kind: 'conflict', title: 'The port is taken' },

@@ -50,7 +50,7 @@ beforeEach(async () => {
         clock,
         log,
         artifacts: createFileStore({ root: join(folder, 'artifacts') }),
-        engines: [{ name: 'onnx', formats: ['onnx'] }],
+        engines: [{ name: 'onnxruntime', formats: ['onnx'] }],
         limits: limitsOfSettings(readSettings({}).settings),
         maxUploadBytes: 2 ** 34,
         validate: async () => passed(),

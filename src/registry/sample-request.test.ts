@@ -20,6 +20,9 @@ describe('a request that a model should answer', () => {
   it('leaves optional inputs out', () => {
     const spec: TensorSpec = { name: 'X', datatype: 'INT64', shape: [-1, 1] };
     expect(sample(spec, { ...spec, name: 'B', optional: true })).toEqual({ records: [{ X: 0 }] });
+    // An optional input that does not count rows makes a record the whole request, as the plain form reads it.
+    const whole: TensorSpec = { name: 'B', datatype: 'FP32', shape: [1], optional: true };
+    expect(sample(spec, whole)).toEqual({ inputs: { X: [[0]] } });
   });
 
   it('gives whole inputs where there are no rows', () => {

@@ -12,7 +12,8 @@ export function sampleRequestFor(signature: Signature, golden: readonly GoldenCa
   const fromGolden = golden[0] === undefined ? null : firstOf(golden[0].inputs);
   if (fromGolden) return fromGolden;
   const inputs = signature.inputs.filter((input) => input.optional !== true);
-  if (inputs.length > 0 && inputs.every(hasRows)) {
+  // Optional inputs count too: the plain form decides by the whole signature what a record is.
+  if (inputs.length > 0 && signature.inputs.every(hasRows)) {
     return { records: [Object.assign({}, ...inputs.map(recordPart))] };
   }
   return { inputs: Object.fromEntries(inputs.map((input) => [input.name, neutral(input, input.shape)])) };

@@ -36,7 +36,7 @@ eachDialect('versions', (dialect) => {
       version: 1,
       status: 'pending',
       format: 'onnx',
-      engine: 'onnx',
+      engine: 'onnxruntime',
       entry: 'model.onnx',
       sampleRequest: { records: [{ X: [1, 2, 3] }] },
       validation: null,
@@ -250,9 +250,9 @@ describe('what cannot become a version', () => {
     const files = [{ path: 'model.onnx', digest: await upload(add) }];
     await expect(registry.versions.create(call, 'gone', { files })).rejects.toMatchObject({ code: 'model_not_found' });
     await registry.models.create(call, { name: 'churn' });
-    const engine = registry.versions.create(call, 'churn', { files, engine: 'onxx' });
+    const engine = registry.versions.create(call, 'churn', { files, engine: 'onnxrutnime' });
     await expect(engine).rejects.toMatchObject({ code: 'unsupported_option' });
-    expect((await registry.versions.create(call, 'churn', { files, engine: 'auto' })).engine).toBe('onnx');
+    expect((await registry.versions.create(call, 'churn', { files, engine: 'auto' })).engine).toBe('onnxruntime');
   });
 
   it('limits come from the settings, then slipway.yaml, then the request', async () => {
@@ -313,7 +313,7 @@ describe('validation in the background', () => {
     expect(jobs[0]).toMatchObject({
       project: 'default',
       model: 'churn',
-      engine: 'onnx',
+      engine: 'onnxruntime',
       entry: 'model.onnx',
       golden: [{ outputs: { Y: [[2, 3, 4]] } }],
       sampleRequest: { records: [{ X: [1, 2, 3] }] },

@@ -33,6 +33,8 @@ export type StartOptions = {
   readonly dataDir?: string;
   readonly env?: Readonly<Record<string, string>>;
   readonly args?: readonly string[];
+  /** Whether it deploys the sample model, as `npm start` does. */
+  readonly sample?: boolean;
 };
 
 const START_TIMEOUT_MS = 30_000;
@@ -42,19 +44,23 @@ export async function startServer(options: StartOptions = {}): Promise<RunningSe
   const serverFile = join(dataDir, 'run/server.json');
   rmSync(serverFile, { force: true });
   let output = '';
-  const child: ChildProcess = spawn(join(ROOT, 'bin/slipway'), ['serve', '--no-sample', ...(options.args ?? [])], {
-    cwd: ROOT,
-    env: {
-      PATH: process.env['PATH'],
-      HOME: process.env['HOME'],
-      SLIPWAY_DATA: dataDir,
-      SLIPWAY_HTTP_PORT: '0',
-      SLIPWAY_CONTROL_PORT: '0',
-      SLIPWAY_DRAIN: '300ms',
-      ...options.env,
+  const child: ChildProcess = spawn(
+    join(ROOT, 'bin/slipway'),
+    ['serve', ...(options.sample ? [] : ['--no-sample']), ...(options.args ?? [])],
+    {
+      cwd: ROOT,
+      env: {
+        PATH: process.env['PATH'],
+        HOME: process.env['HOME'],
+        SLIPWAY_DATA: dataDir,
+        SLIPWAY_HTTP_PORT: '0',
+        SLIPWAY_CONTROL_PORT: '0',
+        SLIPWAY_DRAIN: '300ms',
+        ...options.env,
+      },
+      stdio: ['ignore', 'pipe', 'pipe'],
     },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+  );
   const collect = (chunk: Buffer): void => {
     output += chunk.toString();
   };
@@ -70,6 +76,7 @@ export async function startServer(options: StartOptions = {}): Promise<RunningSe
     await pause(20);
   }
   const file = JSON.parse(readFileSync(serverFile, 'utf8')) as { url: string; inferenceUrl: string };
+  if (options.sample) await eventually('the announcement', () => /curl /.test(output));
   const adminKey = readFileSync(join(dataDir, 'admin.key'), 'utf8').trim();
   const server: RunningServer = {
     dataDir,

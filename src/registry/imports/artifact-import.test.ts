@@ -248,7 +248,7 @@ describe('slipway.yaml', () => {
     const yaml = `
 name: churn
 description: Who leaves
-engine: onnx
+engine: onnxruntime
 signature:
   inputs:
     X: { features: [age, income, visits] }
@@ -273,7 +273,7 @@ card: card.md
     ]);
     expect(read.limits).toEqual({ memoryBytes: 268435456, threads: 2 });
     expect(read.card).toBe('# Churn\n\n## Preprocessing\n\nScale income to thousands.\n');
-    expect(read).toMatchObject({ description: 'Who leaves', engine: 'onnx' });
+    expect(read).toMatchObject({ description: 'Who leaves', engine: 'onnxruntime' });
   });
 
   it('labels name the classes of an output', async () => {

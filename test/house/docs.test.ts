@@ -1,0 +1,74 @@
+/** Docs cannot fall behind: what exists is documented, what is documented exists, and links lead somewhere. */
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { expect, test } from 'vitest';
+import { ERRORS } from '../../src/base/errors.ts';
+import { SETTINGS } from '../../src/base/settings.ts';
+import { isNoun, VERBS } from '../../src/cli/verbs.ts';
+
+const root = resolve(import.meta.dirname, '../..');
+const read = (path: string): string => readFileSync(join(root, path), 'utf8');
+const tracked = spawnSync('git', ['ls-files', '-co', '--exclude-standard', '*.md'], { cwd: root, encoding: 'utf8' })
+  .stdout.split('\n')
+  .filter(Boolean);
+
+test('the generated reference is the one that the tables give now', () => {
+  const run = spawnSync(process.execPath, ['scripts/generate-reference.ts', '--check'], {
+    cwd: root,
+    encoding: 'utf8',
+  });
+  expect(run.status, `${run.stdout}${run.stderr}`).toBe(0);
+}, 60_000);
+
+test('every setting is documented, and no setting that does not exist', () => {
+  const page = read('docs/reference/settings.md');
+  const known = Object.values(SETTINGS).map((row) => row.env);
+  for (const env of known) expect(page).toContain(`\`${env}\``);
+  const named = tracked.flatMap((path) => [...read(path).matchAll(/\bSLIPWAY_[A-Z_]+\b/g)].map((match) => match[0]));
+  const clients = ['SLIPWAY_URL', 'SLIPWAY_API_KEY', 'SLIPWAY_KEY_FILE', 'SLIPWAY_PROJECT', 'SLIPWAY_INFERENCE_URL'];
+  const ofTests = /^SLIPWAY_(TEST_[A-Z_]+|KILLS|SEED)$/;
+  const unknown = [...new Set(named)].filter((name) => ![...known, ...clients].includes(name) && !ofTests.test(name));
+  expect(unknown).toEqual([]);
+});
+
+test('every error code is documented, used, and no other is documented', () => {
+  const documented = [...read('docs/reference/errors.md').matchAll(/^### `(\w+)`/gm)].map((match) => match[1]);
+  expect(documented.sort()).toEqual(Object.keys(ERRORS).sort());
+  const sources = spawnSync('git', ['grep', '-ohE', "'[a-z_]+'", '--', 'src', ':!src/base/errors.ts', ':!*.test.ts'], {
+    cwd: root,
+    encoding: 'utf8',
+  });
+  const used = new Set(sources.stdout.split('\n').map((word) => word.slice(1, -1)));
+  expect(Object.keys(ERRORS).filter((code) => !used.has(code))).toEqual([]);
+});
+
+test('every CLI verb is documented', async () => {
+  const page = read('docs/reference/cli.md');
+  for (const row of VERBS.filter((one) => !one.hidden)) {
+    const spec = await row.load();
+    const names = isNoun(spec) ? spec.verbs.map((verb) => `slipway ${row.name} ${verb.name}`) : [`slipway ${row.name}`];
+    for (const name of names) expect(page).toContain(name);
+  }
+});
+
+test('every link between pages leads to a file', () => {
+  expect(tracked.length).toBeGreaterThan(10);
+  const broken = tracked.flatMap((page) =>
+    [...read(page).matchAll(/\]\((?!https?:|#|mailto:)([^)#\s]+)[^)]*\)/g)]
+      .map((match) => match[1] ?? '')
+      .filter((link) => !existsSync(join(root, dirname(page), link)))
+      .map((link) => `${page} -> ${link}`),
+  );
+  expect(broken).toEqual([]);
+});
+
+test('files that pages name exist', () => {
+  const missing = ['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'SECURITY.md'].flatMap((page) =>
+    [...read(page).matchAll(/`((?:src|test|docs|sdk|bin|bench|examples|scripts)\/[\w./-]+)`/g)]
+      .map((match) => match[1] ?? '')
+      .filter((path) => !/[*<]/.test(path) && !existsSync(join(root, path)))
+      .map((path) => `${page}: ${path}`),
+  );
+  expect(missing).toEqual([]);
+});
