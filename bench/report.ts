@@ -27,7 +27,8 @@ function caseTable(one: CaseResult): string {
     const text = parts
       .map(([name, { user, system }]) => `${name} ${user.toFixed(1)} + ${system.toFixed(1)}`)
       .join(', ');
-    return [`- ${m.contender}: ${text}`];
+    const total = parts.reduce((sum, [, { user, system }]) => sum + user + system, 0);
+    return [`- ${m.contender}: ${total.toFixed(1)} (${text})`];
   });
   return [
     `**${one.form}, ${one.rows === 1 ? 'one row' : `${one.rows} rows`}, ${one.connections} connection${one.connections === 1 ? '' : 's'}** (median, min–max over rounds)`,
@@ -36,7 +37,7 @@ function caseTable(one: CaseResult): string {
     '|---|---|---|---|---|---|---|',
     ...rows,
     '',
-    'CPU of one request, µs user + system:',
+    'CPU of one request in µs (user + system of each process):',
     '',
     ...cpu,
   ].join('\n');

@@ -67,7 +67,9 @@ async function main(): Promise<void> {
       for (const cores of [null, options['server-core']]) starts.push(await measureStart(cores, 5));
     }
     const swap = parts.includes('swap') ? await swapUnderLoad(folder) : null;
-    const result: BenchResult = { at: new Date().toISOString(), machine, settings: options, cases, starts, swap };
+    // Without the output path, which would name somebody's folders in a committed file.
+    const { out: _out, help: _help, ...settings } = options;
+    const result: BenchResult = { at: new Date().toISOString(), machine, settings, cases, starts, swap };
     mkdirSync(dirname(options.out), { recursive: true });
     writeFileSync(options.out, `${JSON.stringify(result, null, 1)}\n`);
     console.log(reportOf(result));

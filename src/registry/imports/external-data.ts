@@ -15,7 +15,7 @@ export function checkExternalData(
   byPath: ReadonlyMap<string, StoredFile>,
 ): Set<string> {
   const used = new Set<string>();
-  for (const { tensor, location, offsetBytes, lengthBytes } of model.external) {
+  for (const { tensor, location, endBytes } of model.external) {
     const path = location.replace(/^(\.\/)+/, '');
     const shown = JSON.stringify(location.slice(0, 200));
     const reason = assessPath(path);
@@ -35,11 +35,10 @@ export function checkExternalData(
         },
       );
     }
-    const end = offsetBytes + (lengthBytes ?? 0);
-    if (offsetBytes > file.sizeBytes || end > file.sizeBytes) {
+    if (endBytes > file.sizeBytes) {
       throw new SlipwayError(
         'model_invalid',
-        `${path} has ${file.sizeBytes} bytes, and ${entry.path} wants the weights of ${tensor} from byte ${offsetBytes} to ${end}`,
+        `${path} has ${file.sizeBytes} bytes, and ${entry.path} wants the weights of ${tensor} up to byte ${endBytes}`,
         { hint: 'The files do not belong together, or one was cut off: export the model again and push both.' },
       );
     }

@@ -171,7 +171,7 @@ function isPickle(head: Uint8Array): boolean {
     ].includes(head[2]!);
   }
   // zlib, as joblib compresses by default, around a pickle.
-  return head[0] === 0x78 && (head[1] === 0x9c || head[1] === 0x01 || head[1] === 0xda) && !isText(head);
+  return head[0] === 0x78 && [0x01, 0x5e, 0x9c, 0xda].includes(head[1]!) && !isText(head);
 }
 
 function isNumpyWithObjects(head: Uint8Array): boolean {

@@ -2,8 +2,9 @@
 import { ENTRY, OPSET } from './onnx-types.ts';
 import { type Field, int64, type ProtobufCursor } from './protobuf-cursor.ts';
 
-export const MAX_METADATA = 256;
-const MAX_METADATA_BYTES = 1024 * 1024;
+const MAX_METADATA = 256;
+const MAX_METADATA_BYTES = 256 * 1024;
+const MAX_METADATA_TOTAL = 4 * 1024 * 1024;
 
 export function byteCount(cursor: ProtobufCursor, value: string | undefined): number | null {
   if (value === undefined || value === '') return null;
@@ -24,10 +25,12 @@ export function readOpset(cursor: ProtobufCursor, field: Field): { domain: strin
   return { domain, version };
 }
 
-export function readMetadata(cursor: ProtobufCursor, field: Field, into: Record<string, string>): void {
-  const [key, value] = readEntry(cursor, message(cursor, field));
-  if (Object.keys(into).length >= MAX_METADATA) throw cursor.fault(`it has more than ${MAX_METADATA} metadata entries`);
-  Object.defineProperty(into, key, { value, enumerable: true, configurable: true, writable: true });
+/** Keeps an entry of the metadata. What is too large, or one too many, is left out: nothing depends on all of it. */
+export function readMetadata(cursor: ProtobufCursor, field: Field, into: Map<string, string>): void {
+  if (field.end - field.start > MAX_METADATA_BYTES || into.size >= MAX_METADATA) return;
+  const total = [...into].reduce((sum, [key, value]) => sum + key.length + value.length, 0);
+  if (total + field.end - field.start > MAX_METADATA_TOTAL) return;
+  into.set(...readEntry(cursor, message(cursor, field)));
 }
 
 export function readEntry(cursor: ProtobufCursor, field: Field): [string, string] {

@@ -150,6 +150,38 @@ describe('bytes that are no model', () => {
     expect(await fault(model(graph))).toMatch(/nested more than 32 deep/);
   });
 
+  it.each([
+    ['attributes', bytes(1, Array.from({ length: 5000 }, () => bytes(5, [])).flat()), /more than 4096 attributes/],
+    [
+      'kinds of operators',
+      Array.from({ length: 5000 }, (_, i) => bytes(1, text(4, `op${i}`))).flat(),
+      /too many kinds/,
+    ],
+    [
+      'weight files',
+      Array.from({ length: 5000 }, (_, i) => bytes(5, bytes(13, [...text(1, 'location'), ...text(2, `w${i}`)]))).flat(),
+      /too many files/,
+    ],
+    [
+      'kilobytes of operator names',
+      Array.from({ length: 300 }, (_, i) => bytes(1, text(4, `${i}${'x'.repeat(60_000)}`))).flat(),
+      /more names and labels/,
+    ],
+  ])('too many %s', async (_what, graph, message) => {
+    expect(await fault(model([...graph, ...interfaceOf]))).toMatch(message);
+  });
+
+  it('metadata that is too much is left out', async () => {
+    const entry = (key: string, value: string) => bytes(14, [...text(1, key), ...text(2, value)]);
+    const many = Array.from({ length: 400 }, (_, i) => entry(`k${i}`, 'v')).flat();
+    const { metadata } = await read(
+      model(interfaceOf, [...entry('large', 'x'.repeat(300_000)), ...entry('__proto__', 'p'), ...many]),
+    );
+    expect(metadata.size).toBe(256);
+    expect(metadata.has('large')).toBe(false);
+    expect(metadata.get('__proto__')).toBe('p');
+  });
+
   it('more inputs than anyone could send', async () => {
     const many = Array.from({ length: 5000 }, (_, i) => floatInfo(11, `x${i}`)).flat();
     expect(await fault(model(many))).toMatch(/more than 4096 inputs and outputs/);

@@ -1,16 +1,7 @@
-import {
-  byteCount,
-  integer,
-  MAX_METADATA,
-  message,
-  readEntry,
-  readMetadata,
-  readOpset,
-  text,
-} from './onnx-messages.ts';
+import { byteCount, integer, message, readEntry, readMetadata, readOpset, text } from './onnx-messages.ts';
 import {
   ATTRIBUTE,
-  type ExternalTensor,
+  type ExternalFile,
   FUNCTION,
   GRAPH,
   ML_DOMAIN,
@@ -28,7 +19,10 @@ import { type ByteSource, createProtobufCursor, type Field, type ProtobufCursor 
 /** Graphs inside graphs (If, Loop, Scan): real models have two or three levels. */
 const MAX_GRAPH_DEPTH = 32;
 const MAX_VALUES = 4096;
-const MAX_EXTERNAL_TENSORS = 1_000_000;
+const MAX_EXTERNAL_FILES = 4096;
+const MAX_ATTRIBUTES = 4096;
+/** Characters of all names and labels that are remembered; what a hostile file can cost in memory. */
+const MAX_KEPT = 16 * 1024 * 1024;
 const MAX_OP_TYPES = 4096;
 const MAX_LABELS = 100_000;
 /** How long the walk may hold the event loop before others get their turn. */
@@ -42,7 +36,8 @@ const TURN_MS = 10;
 export async function readOnnxModel(source: ByteSource): Promise<OnnxModel> {
   const cursor = createProtobufCursor(source);
   const opsets: { domain: string; version: number }[] = [];
-  const metadata: Record<string, string> = {};
+  const metadata = new Map<string, string>();
+  const pace = createPace();
   const functions: Field[] = [];
   let irVersion = 0;
   let producer = '';
@@ -59,14 +54,15 @@ export async function readOnnxModel(source: ByteSource): Promise<OnnxModel> {
       if (graph) throw cursor.fault('it has two graphs');
       graph = message(cursor, field);
     }
-    if (opsets.length > MAX_METADATA || functions.length > MAX_OP_TYPES) throw cursor.fault('it has too many parts');
+    if (opsets.length + functions.length > MAX_OP_TYPES) throw cursor.fault('it has too many parts');
     cursor.skip(field);
+    if (pace.isDue()) await pace.turn();
   }
   if (!graph) throw cursor.fault('it has no graph');
   if (irVersion === 0 && opsets.length === 0) throw cursor.fault('it names neither an IR version nor an operator set');
 
-  const { inputs, outputs } = readInterface(cursor, graph);
-  const walk = createWalk(cursor, inputs, outputs);
+  const { inputs, outputs } = await readInterface(cursor, graph, pace);
+  const walk = createWalk({ cursor, inputs, outputs, pace });
   await walk.graph(graph, 0);
   for (const field of functions) await walk.nodesOf(field, FUNCTION.node);
   return {
@@ -80,7 +76,11 @@ export async function readOnnxModel(source: ByteSource): Promise<OnnxModel> {
   };
 }
 
-function readInterface(cursor: ProtobufCursor, graph: Field): { inputs: OnnxValue[]; outputs: OnnxValue[] } {
+async function readInterface(
+  cursor: ProtobufCursor,
+  graph: Field,
+  pace: Pace,
+): Promise<{ inputs: OnnxValue[]; outputs: OnnxValue[] }> {
   const inputs: OnnxValue[] = [];
   const outputs: OnnxValue[] = [];
   cursor.enter(graph);
@@ -90,6 +90,7 @@ function readInterface(cursor: ProtobufCursor, graph: Field): { inputs: OnnxValu
     if (inputs.length + outputs.length > MAX_VALUES)
       throw cursor.fault(`it has more than ${MAX_VALUES} inputs and outputs`);
     cursor.skip(field);
+    if (pace.isDue()) await pace.turn();
   }
   for (const [what, values] of [
     ['input', inputs],
@@ -105,22 +106,47 @@ function readInterface(cursor: ProtobufCursor, graph: Field): { inputs: OnnxValu
   return { inputs, outputs };
 }
 
-function createWalk(cursor: ProtobufCursor, inputs: readonly OnnxValue[], outputs: readonly OnnxValue[]) {
+/** Asked at every field: whether it is time to give the event loop its turn, and how. */
+type Pace = { isDue(): boolean; turn(): Promise<void> };
+
+function createPace(): Pace {
+  let asked = 0;
+  let turnStarted = performance.now();
+  return {
+    isDue: () => (++asked & 0xff) === 0 && performance.now() - turnStarted >= TURN_MS,
+    turn: () =>
+      new Promise((resume) =>
+        setImmediate(() => {
+          turnStarted = performance.now();
+          resume();
+        }),
+      ),
+  };
+}
+
+type WalkDeps = {
+  readonly cursor: ProtobufCursor;
+  readonly inputs: readonly OnnxValue[];
+  readonly outputs: readonly OnnxValue[];
+  readonly pace: Pace;
+};
+
+function createWalk({ cursor, inputs, outputs, pace }: WalkDeps) {
   const inputNames = new Set(inputs.map((input) => input.name));
   const sequences = new Set(outputs.filter((output) => output.type.kind === 'sequence').map((output) => output.name));
   const defaulted = new Set<string>();
-  const external: ExternalTensor[] = [];
+  const external = new Map<string, ExternalFile>();
   const ops = new Map<string, number>();
   const zipMaps: ZipMap[] = [];
   const consumed = new Set<string>();
   let nodeCount = 0;
   let initializerBytes = 0;
-  let turnStarted = performance.now();
+  let kept = 0;
 
-  const pause = async (): Promise<void> => {
-    if (performance.now() - turnStarted < TURN_MS) return;
-    await new Promise((resume) => setImmediate(resume));
-    turnStarted = performance.now();
+  const keep = (text: string): string => {
+    kept += text.length + 16;
+    if (kept > MAX_KEPT) throw cursor.fault('it has more names and labels than any real model');
+    return text;
   };
 
   async function graph(field: Field, depth: number): Promise<void> {
@@ -129,14 +155,14 @@ function createWalk(cursor: ProtobufCursor, inputs: readonly OnnxValue[], output
     for (let part = cursor.next(field.end); part; part = cursor.next(field.end)) {
       if (part.number === GRAPH.node) await node(message(cursor, part), depth);
       else if (part.number === GRAPH.initializer) {
-        const name = tensor(message(cursor, part));
+        const name = await tensor(message(cursor, part));
         if (depth === 0 && inputNames.has(name)) defaulted.add(name);
       } else if (part.number === GRAPH.sparseInitializer) {
-        const name = sparseTensor(message(cursor, part));
+        const name = await sparseTensor(message(cursor, part));
         if (depth === 0 && inputNames.has(name)) defaulted.add(name);
       }
       cursor.skip(part);
-      await pause();
+      if (pace.isDue()) await pace.turn();
     }
   }
 
@@ -145,7 +171,7 @@ function createWalk(cursor: ProtobufCursor, inputs: readonly OnnxValue[], output
     for (let part = cursor.next(field.end); part; part = cursor.next(field.end)) {
       if (part.number === nodeNumber) await node(message(cursor, part), 1);
       cursor.skip(part);
-      await pause();
+      if (pace.isDue()) await pace.turn();
     }
   }
 
@@ -160,51 +186,54 @@ function createWalk(cursor: ProtobufCursor, inputs: readonly OnnxValue[], output
     for (let part = cursor.next(field.end); part; part = cursor.next(field.end)) {
       if (part.number === NODE.opType) opType = text(cursor, part);
       else if (part.number === NODE.domain) domain = text(cursor, part);
-      else if (part.number === NODE.attribute) attributes.push(message(cursor, part));
-      else if (part.number === NODE.input) {
+      else if (part.number === NODE.attribute) {
+        if (attributes.length >= MAX_ATTRIBUTES)
+          throw cursor.fault(`a node has more than ${MAX_ATTRIBUTES} attributes`);
+        attributes.push(message(cursor, part));
+      } else if (part.number === NODE.input) {
         const name = text(cursor, part);
         input ||= name;
         if (depth === 0 && sequences.has(name)) consumed.add(name);
       } else if (part.number === NODE.output) output ||= text(cursor, part);
       cursor.skip(part);
+      if (pace.isDue()) await pace.turn();
     }
     const key = `${domain === '' ? 'ai.onnx' : domain}/${opType}`;
-    if (ops.size >= MAX_OP_TYPES && !ops.has(key)) throw cursor.fault('it uses too many kinds of operators');
-    ops.set(key, (ops.get(key) ?? 0) + 1);
+    const count = ops.get(key);
+    if (count === undefined && ops.size >= MAX_OP_TYPES) throw cursor.fault('it uses too many kinds of operators');
+    ops.set(count === undefined ? keep(key) : key, (count ?? 0) + 1);
     const labels: string[] | null =
       depth === 0 && opType === 'ZipMap' && domain === ML_DOMAIN && sequences.has(output) ? [] : null;
     for (const part of attributes) await attribute(part, depth, labels);
-    if (labels) zipMaps.push({ input, output, labels });
+    if (labels) zipMaps.push({ input: keep(input), output: keep(output), labels });
     cursor.skip(field);
   }
 
   /** Sub-graphs and tensors inside attributes; class labels when asked for. */
   async function attribute(field: Field, depth: number, labels: string[] | null): Promise<void> {
     cursor.enter(field);
-    let seen = 0;
     const before = initializerBytes;
     for (let part = cursor.next(field.end); part; part = cursor.next(field.end)) {
       const { number } = part;
       if (number === ATTRIBUTE.graph || number === ATTRIBUTE.graphs) await graph(message(cursor, part), depth + 1);
-      else if (number === ATTRIBUTE.tensor || number === ATTRIBUTE.tensors) tensor(message(cursor, part));
+      else if (number === ATTRIBUTE.tensor || number === ATTRIBUTE.tensors) await tensor(message(cursor, part));
       else if (number === ATTRIBUTE.sparseTensor || number === ATTRIBUTE.sparseTensors)
-        sparseTensor(message(cursor, part));
+        await sparseTensor(message(cursor, part));
       else if (labels && number === ATTRIBUTE.ints) {
         for (const label of cursor.int64s(part)) addLabel(labels, String(label));
       } else if (labels && number === ATTRIBUTE.strings) addLabel(labels, text(cursor, part));
       cursor.skip(part);
-      // A forest keeps millions of numbers in one attribute.
-      if ((++seen & 0xfff) === 0) await pause();
+      if (pace.isDue()) await pace.turn(); // a forest keeps millions of numbers in one attribute
     }
     if (initializerBytes === before) initializerBytes += attributePayload(field);
   }
 
   function addLabel(labels: string[], label: string): void {
     if (labels.length >= MAX_LABELS) throw cursor.fault(`it has more than ${MAX_LABELS} class labels`);
-    labels.push(label);
+    labels.push(keep(label));
   }
 
-  function tensor(field: Field): string {
+  async function tensor(field: Field): Promise<string> {
     let name = '';
     let payload = 0;
     const entries = new Map<string, string>();
@@ -219,18 +248,19 @@ function createWalk(cursor: ProtobufCursor, inputs: readonly OnnxValue[], output
         entries.set(key, value);
       }
       cursor.skip(part);
+      if (pace.isDue()) await pace.turn();
     }
     if (isExternal || entries.size > 0) addExternal(name, entries);
     initializerBytes += payload;
     return name;
   }
 
-  function sparseTensor(field: Field): string {
+  async function sparseTensor(field: Field): Promise<string> {
     let name = '';
     cursor.enter(field);
     for (let part = cursor.next(field.end); part; part = cursor.next(field.end)) {
-      if (part.number === SPARSE_TENSOR.values) name = tensor(message(cursor, part));
-      else if (part.number === SPARSE_TENSOR.indices) tensor(message(cursor, part));
+      if (part.number === SPARSE_TENSOR.values) name = await tensor(message(cursor, part));
+      else if (part.number === SPARSE_TENSOR.indices) await tensor(message(cursor, part));
       cursor.skip(part);
     }
     return name;
@@ -240,13 +270,12 @@ function createWalk(cursor: ProtobufCursor, inputs: readonly OnnxValue[], output
     const location = entries.get('location');
     if (location === undefined)
       throw cursor.fault(`the tensor ${JSON.stringify(name)} is stored elsewhere, but it does not say where`);
-    if (external.length >= MAX_EXTERNAL_TENSORS) throw cursor.fault('it has too many external tensors');
-    external.push({
-      tensor: name,
-      location,
-      offsetBytes: byteCount(cursor, entries.get('offset')) ?? 0,
-      lengthBytes: byteCount(cursor, entries.get('length')),
-    });
+    const offsetBytes = byteCount(cursor, entries.get('offset')) ?? 0;
+    const endBytes = offsetBytes + (byteCount(cursor, entries.get('length')) ?? 0);
+    const known = external.get(location);
+    if (known && known.endBytes >= endBytes) return;
+    if (!known && external.size >= MAX_EXTERNAL_FILES) throw cursor.fault('its weights lie in too many files');
+    external.set(location, { location: known ? location : keep(location), endBytes, tensor: name.slice(0, 200) });
   }
 
   return {
@@ -254,7 +283,7 @@ function createWalk(cursor: ProtobufCursor, inputs: readonly OnnxValue[], output
     nodesOf,
     result: () => ({
       defaulted,
-      external,
+      external: [...external.values()],
       ops,
       nodeCount,
       initializerBytes,

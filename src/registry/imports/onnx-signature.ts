@@ -126,10 +126,11 @@ function namesIn(
   shape: readonly number[],
   warnings: string[],
 ): readonly string[] | null {
-  if (!Object.hasOwn(metadata, key)) return null;
+  const text = metadata.get(key);
+  if (text === undefined) return null;
   let names: unknown;
   try {
-    names = JSON.parse(metadata[key]!);
+    names = JSON.parse(text);
   } catch {
     names = null;
   }

@@ -14,26 +14,26 @@ export type OnnxValue = { readonly name: string; readonly type: OnnxType };
 /** A ZipMap node of ai.onnx.ml whose sequence of maps is an output of the model and nothing else. */
 export type ZipMap = { readonly input: string; readonly output: string; readonly labels: readonly string[] };
 
-/** A tensor whose bytes lie in another file. */
-export type ExternalTensor = {
-  readonly tensor: string;
+/** A file beside the model that holds tensors. */
+export type ExternalFile = {
   readonly location: string;
-  readonly offsetBytes: number;
-  /** null: up to the end of the file. */
-  readonly lengthBytes: number | null;
+  /** How far into the file the tensors reach, as far as they say. */
+  readonly endBytes: number;
+  /** The tensor that reaches farthest. */
+  readonly tensor: string;
 };
 
 export type OnnxModel = {
   readonly irVersion: number;
   readonly producer: string;
   readonly opsets: readonly { readonly domain: string; readonly version: number }[];
-  readonly metadata: Readonly<Record<string, string>>;
+  readonly metadata: ReadonlyMap<string, string>;
   readonly inputs: readonly OnnxValue[];
   readonly outputs: readonly OnnxValue[];
   /** Inputs that have a default in the graph, and so may be left out. */
   readonly defaulted: ReadonlySet<string>;
   readonly zipMaps: readonly ZipMap[];
-  readonly external: readonly ExternalTensor[];
+  readonly external: readonly ExternalFile[];
   readonly nodeCount: number;
   /** Nodes by `domain/op`, the default domain as `ai.onnx`; those in sub-graphs and functions count. */
   readonly ops: ReadonlyMap<string, number>;

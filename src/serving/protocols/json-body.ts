@@ -1,5 +1,6 @@
 import { SlipwayError } from '../../base/errors.ts';
 import { parseJson } from '../../base/http/json.ts';
+import { cutNumberArrays } from '../tensors/number-arrays.ts';
 import type { WireCall } from './protocol.ts';
 
 /** Arrays inside arrays that a body may have. Tensors have at most a handful of dimensions. */
@@ -17,14 +18,43 @@ let lastGood = 'application/json';
  * @throws SlipwayError `unsupported_media`, `invalid_json`
  */
 export function readJsonBody(call: WireCall): unknown {
-  const type = call.headers['content-type'];
-  if (type !== undefined && type !== lastGood) {
-    if (typeof type !== 'string' || !JSON_TYPES.test(type)) {
-      throw new SlipwayError('unsupported_media', `The body has the type ${JSON.stringify(type)}`, {
-        hint: 'Send JSON with Content-Type: application/json.',
-      });
-    }
-    lastGood = type;
-  }
+  assertJson(call);
   return parseJson(call.body, { maxDepth: MAX_DEPTH });
+}
+
+export type TensorBody = {
+  readonly value: unknown;
+  /** The numbers that `value` of a key "data" stands for, see `cutNumberArrays`; null when it stands for itself. */
+  readonly numbersOf: (data: unknown) => Float64Array | null;
+};
+
+const NO_NUMBERS = (): null => null;
+
+/**
+ * As `readJsonBody`, for bodies whose tensors are under keys called "data".
+ * @throws SlipwayError `unsupported_media`, `invalid_json`
+ */
+export function readTensorBody(call: WireCall): TensorBody {
+  assertJson(call);
+  const { buffer, byteOffset, byteLength } = call.body;
+  const cut = cutNumberArrays(Buffer.from(buffer as ArrayBuffer, byteOffset, byteLength));
+  if (cut !== null) {
+    try {
+      return { value: parseJson(cut.bytes, { maxDepth: MAX_DEPTH }), numbersOf: cut.arrayAt };
+    } catch {
+      // the whole body is parsed again, so that the error names places in what was sent
+    }
+  }
+  return { value: parseJson(call.body, { maxDepth: MAX_DEPTH }), numbersOf: NO_NUMBERS };
+}
+
+function assertJson(call: WireCall): void {
+  const type = call.headers['content-type'];
+  if (type === undefined || type === lastGood) return;
+  if (typeof type !== 'string' || !JSON_TYPES.test(type)) {
+    throw new SlipwayError('unsupported_media', `The body has the type ${JSON.stringify(type)}`, {
+      hint: 'Send JSON with Content-Type: application/json.',
+    });
+  }
+  lastGood = type;
 }

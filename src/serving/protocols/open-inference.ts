@@ -9,7 +9,7 @@ import { assessShape, assessSizes, type InputTarget, invalidInput, rowsOf, shape
 import { elementsToJson, kindOf, readElements } from '../tensors/json-elements.ts';
 import { elementCount } from '../tensors/shape.ts';
 import type { Tensor } from '../tensors/tensor.ts';
-import { readJsonBody } from './json-body.ts';
+import { readTensorBody, type TensorBody } from './json-body.ts';
 import { assessParameters } from './open-inference-parameters.ts';
 import {
   type Answered,
@@ -81,7 +81,7 @@ function parseInfer(call: WireCall, target: InputTarget): InferRequest {
       hint: 'Send the tensors as JSON, without Inference-Header-Content-Length.',
     });
   }
-  const body = readJsonBody(call);
+  const { value: body, numbersOf } = readTensorBody(call);
   const faults: FieldError[] = [];
   if (!isObject(body)) throw invalidInput(target, [{ pointer: '', message: 'must be an object with "inputs"' }]);
   for (const key in body) {
@@ -93,7 +93,7 @@ function parseInfer(call: WireCall, target: InputTarget): InferRequest {
   const { id, parameters } = body;
   if (id !== undefined && typeof id !== 'string') faults.push({ pointer: '/id', message: 'must be a string' });
   if (parameters !== undefined) assessParameters(parameters, '/parameters', 'request', faults);
-  const inputs = parseInputs(body['inputs'], target, faults);
+  const inputs = parseInputs(body['inputs'], target, numbersOf, faults);
   const outputs = body['outputs'] === undefined ? null : parseOutputs(body['outputs'], target, faults);
   const written = outputs ?? target.signature.outputs.map((spec) => spec.name);
   const half = target.signature.outputs.find((spec) => isHalf(spec.datatype) && written.includes(spec.name));
@@ -102,7 +102,12 @@ function parseInfer(call: WireCall, target: InputTarget): InferRequest {
   return { id: (id as string | undefined) ?? null, inputs, rows: rowsOf(inputs), outputs };
 }
 
-function parseInputs(given: unknown, target: InputTarget, faults: FieldError[]): Tensor[] {
+function parseInputs(
+  given: unknown,
+  target: InputTarget,
+  numbersOf: TensorBody['numbersOf'],
+  faults: FieldError[],
+): Tensor[] {
   const specs = target.signature.inputs;
   if (!Array.isArray(given)) {
     faults.push({
@@ -115,7 +120,7 @@ function parseInputs(given: unknown, target: InputTarget, faults: FieldError[]):
   const places: number[] = [];
   const seen = new Set<string>();
   for (let i = 0; i < given.length && faults.length < MAX_FIELD_ERRORS; i++) {
-    const tensor = parseInput(given[i], `/inputs/${i}`, specs, seen, faults);
+    const tensor = parseInput(given[i], `/inputs/${i}`, specs, seen, numbersOf, faults);
     if (tensor === null) continue;
     tensors.push(tensor);
     places.push(i);
@@ -133,6 +138,7 @@ function parseInput(
   at: string,
   specs: readonly TensorSpec[],
   seen: Set<string>,
+  numbersOf: TensorBody['numbersOf'],
   faults: FieldError[],
 ): Tensor | null {
   if (!isObject(given)) {
@@ -172,7 +178,7 @@ function parseInput(
   const count = parseShape(shape, `${at}/shape`, spec, faults);
   if (data === undefined) faults.push({ pointer: `${at}/data`, message: 'is missing' });
   if (faults.length > before || count === null) return null;
-  const elements = readElements(spec.datatype, shape as number[], count, data, `${at}/data`, faults);
+  const elements = readElements(spec.datatype, shape as number[], count, numbersOf(data) ?? data, `${at}/data`, faults);
   return elements === null
     ? null
     : { name: spec.name, datatype: spec.datatype, shape: shape as number[], data: elements };

@@ -22,7 +22,8 @@ const NON_FINITE: Readonly<Record<string, number>> = {
 
 /**
  * Reads `data` as the elements of a tensor.
- * @param data the elements in row-major order as one flat array, or nested exactly as the shape says; a scalar may stand alone
+ * @param data the elements in row-major order as one flat array, or nested exactly as the shape says; a scalar may stand alone. Numbers
+ * that were read already may come as Float64Array
  * @param count the product of `shape`, at least 1
  * @param faults takes what is wrong, with pointers below `pointer`
  * @returns null when there was a fault
@@ -35,11 +36,12 @@ export function readElements(
   pointer: string,
   faults: FieldError[],
 ): NumericData | string[] | null {
-  if (datatype === 'FP32' && Array.isArray(data) && data.length === count) {
-    const fast = readFlatFloats(data, count);
+  const isFlat = data instanceof Float64Array;
+  if (datatype === 'FP32' && (isFlat || Array.isArray(data)) && data.length === count) {
+    const fast = isFlat ? narrow(data, count) : readFlatFloats(data, count);
     if (fast !== null) return fast;
   }
-  const items = Array.isArray(data) ? data : shape.length === 0 ? [data] : null;
+  const items: Items | null = isFlat || Array.isArray(data) ? data : shape.length === 0 ? [data] : null;
   if (items === null) {
     faults.push({ pointer, message: 'must be an array' });
     return null;
@@ -69,8 +71,21 @@ function readFlatFloats(data: readonly unknown[], count: number): Float32Array |
   return target;
 }
 
+/** The same where the numbers are known to be numbers. */
+function narrow(data: Float64Array, count: number): Float32Array | null {
+  const target = new Float32Array(count);
+  for (let i = 0; i < count; i++) {
+    const value = data[i]!;
+    if (value >= FP32_LIMIT || value <= -FP32_LIMIT) return null;
+    target[i] = value;
+  }
+  return target;
+}
+
+type Items = readonly unknown[] | Float64Array;
+
 function readNested(
-  items: readonly unknown[],
+  items: Items,
   shape: readonly number[],
   axis: number,
   at: number,
@@ -98,7 +113,7 @@ function readNested(
 }
 
 function readRun(
-  items: readonly unknown[],
+  items: Items,
   at: number,
   target: NumericData | string[],
   store: Store,
