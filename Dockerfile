@@ -5,8 +5,8 @@
 ARG BASE=docker.io/library/node:24-bookworm-slim
 
 FROM ${BASE} AS build
-# npm reads this from its environment.
-ARG NPM_CONFIG_REGISTRY=https://registry.npmjs.org/
+# Another registry than npm's own, when given; npm reads it from its environment.
+ARG NPM_CONFIG_REGISTRY
 RUN command -v npm >/dev/null || { apt-get update && apt-get install -y --no-install-recommends ca-certificates nodejs npm; }
 WORKDIR /src
 COPY package.json package-lock.json .npmrc ./

@@ -68,6 +68,7 @@ export const ERRORS = {
   runner_crashed: { kind: 'unavailable', title: 'The process running the model ended' },
   artifact_corrupt: { kind: 'unavailable', title: 'The stored bytes of the model were altered' },
   disk_full: { kind: 'unavailable', title: 'The disk is full' },
+  data_unwritable: { kind: 'unavailable', title: 'The data folder cannot be written' },
   shutting_down: { kind: 'unavailable', title: 'The server is shutting down' },
   // start-up
   port_taken: { kind: 'conflict', title: 'The port is taken' },
@@ -127,6 +128,19 @@ export function toSlipwayError(thrown: unknown): SlipwayError {
   if (code === 'ENOSPC' || code === 'EDQUOT') {
     return new SlipwayError('disk_full', 'There is no space left in the data folder', {
       hint: 'Free some space or move SLIPWAY_DATA to a larger disk, then repeat the request.',
+      cause: thrown,
+    });
+  }
+  if (code === 'EROFS' || code === 'EACCES' || code === 'EPERM') {
+    return new SlipwayError('data_unwritable', 'The data folder does not let the server write', {
+      hint: 'Mend its owner, mode or mount; the server goes on by itself. `slipway doctor` looks at it.',
+      cause: thrown,
+    });
+  }
+  if (code === 'EMFILE' || code === 'ENFILE') {
+    return new SlipwayError('data_unwritable', 'The server may not open any more files', {
+      hint: 'Raise the limit of open files (ulimit -n) and start it again, or send less at once.',
+      retryAfterS: 1,
       cause: thrown,
     });
   }

@@ -45,7 +45,7 @@ export type Launch = {
 
 /**
  * Starts a runner process: standard input and output closed, standard error piped, a socket pair at descriptor 3, the diary at 4, and
- * nothing in its environment.
+ * nothing of ours in its environment.
  */
 export function launchRunner({ folder, diaryFd, memoryBytes }: Launch): ChildProcess {
   const command = [process.execPath, ...RUNNER_FLAGS, PROGRAM];
@@ -54,5 +54,15 @@ export function launchRunner({ folder, diaryFd, memoryBytes }: Launch): ChildPro
     process.platform === 'win32'
       ? [command[0]!, command.slice(1)]
       : ['/bin/sh', ['-c', SCRIPT, 'slipway-runner', limitKib, ...command]];
-  return spawn(program, args, { cwd: folder, env: {}, stdio: ['ignore', 'ignore', 'pipe', 'pipe', diaryFd] });
+  return spawn(program, args, {
+    cwd: folder,
+    env: runnerEnvironment(),
+    stdio: ['ignore', 'ignore', 'pipe', 'pipe', diaryFd],
+  });
+}
+
+/** Only where compiled sources are kept: without it each runner loads the TypeScript compiler, 15 MB of memory and some 50 ms. */
+function runnerEnvironment(): Record<string, string> {
+  const { NODE_COMPILE_CACHE } = process.env;
+  return NODE_COMPILE_CACHE === undefined ? {} : { NODE_COMPILE_CACHE };
 }
