@@ -17,8 +17,7 @@ import { observeGauges } from './serving/gateway/gauges.ts';
 import { createInferenceAccess } from './serving/gateway/inference-access.ts';
 import { createGatewayMetrics } from './serving/gateway/metrics.ts';
 import { createServingState } from './serving/gateway/serving-state.ts';
-import { openInference } from './serving/protocols/open-inference.ts';
-import { plain } from './serving/protocols/plain.ts';
+import { PROTOCOLS } from './serving/protocols/protocols.ts';
 
 /** Folders of runners; they end with this process. */
 const SCRATCH = resolve('runners');
@@ -40,8 +39,7 @@ void runProgram('gateway', async (settings, lifecycle) => {
       link?.observedChanged();
     },
   });
-  // The plain form comes last: it answers for paths of no protocol.
-  const server = createGatewayServer({ settings, state, access, metrics, log, protocols: [openInference, plain] });
+  const server = createGatewayServer({ settings, state, access, metrics, log, protocols: PROTOCOLS });
 
   const take = (desired: DesiredState): void => {
     access.replaceKeys(desired.keys);

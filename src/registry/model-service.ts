@@ -1,5 +1,6 @@
 import type { Call } from '../base/access/call.ts';
 import { assertCan, can, canSome, notPermitted } from '../base/access/permission.ts';
+import { readPermittedPage } from '../base/access/permitted-page.ts';
 import { appendAudit } from '../base/audit.ts';
 import type { Clock } from '../base/clock.ts';
 import { type Database, isUniqueViolation } from '../base/db/database.ts';
@@ -49,14 +50,12 @@ export function createModelService(deps: { database: Database; clock: Clock; end
     async list(call: Call, page: { after: string | null; limit: number }): Promise<Model[]> {
       const { principal, project } = call;
       if (!canSome(principal, 'read', project.name)) throw notPermitted(principal, 'read');
-      const seen: Model[] = [];
-      let { after } = page;
-      for (;;) {
-        const batch = await store.listModels(database.db, project.id, { after, limit: page.limit });
-        seen.push(...batch.filter((model) => can(principal, 'read', project.name, model.name)).map(show));
-        if (batch.length < page.limit || seen.length >= page.limit) return seen.slice(0, page.limit);
-        after = batch.at(-1)!.name;
-      }
+      const models = await readPermittedPage(
+        page,
+        (next) => store.listModels(database.db, project.id, next),
+        (model) => can(principal, 'read', project.name, model.name),
+      );
+      return models.map(show);
     },
 
     async get(call: Call, name: string): Promise<Model> {

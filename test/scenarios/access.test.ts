@@ -57,6 +57,9 @@ describe('keys', () => {
     await eventually('the new key predicts', async () => (await as(key).predict('adder', row)).version === 1);
     await expect(as(key).models.show('adder')).rejects.toMatchObject({ status: 403, code: 'not_permitted' });
     await expect(as(key).aliases.set('adder', 'champion', 1)).rejects.toMatchObject({ status: 403 });
+    const reader = await server.client.keys.create({ name: 'reader', scopes: ['read:another'] });
+    expect((await as(reader.key).models.list({}).page()).items).toEqual([]);
+    expect((await as(reader.key).endpoints.list({}).page()).items).toEqual([]);
     const other = await server.client.keys.create({ name: 'other', scopes: ['predict:another'] });
     await eventually('the key is known to the gateway and refused', async () => {
       const error = await as(other.key)

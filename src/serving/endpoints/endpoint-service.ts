@@ -1,4 +1,5 @@
-import { assertCan } from '../../base/access/permission.ts';
+import { assertCan, can } from '../../base/access/permission.ts';
+import { readPermittedPage } from '../../base/access/permitted-page.ts';
 import { appendAudit } from '../../base/audit.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { Database, Db } from '../../base/db/database.ts';
@@ -64,8 +65,14 @@ export function createEndpointService(deps: { database: Database; publisher: Des
   };
 
   return {
+    /** One page by name; a key for some models sees their endpoints only. */
     async list(call: Call, page: { after: string | null; limit: number }): Promise<Endpoint[]> {
-      const specs = await store.listEndpoints(database.db, call.project.id, page);
+      const { principal, project } = call;
+      const specs = await readPermittedPage(
+        page,
+        (next) => store.listEndpoints(database.db, project.id, next),
+        (spec) => can(principal, 'read', project.name, spec.model),
+      );
       return specs.map(show);
     },
 

@@ -4,6 +4,7 @@ import type { SlipwayError } from '../../base/errors.ts';
 import { uuidv7 } from '../../base/ids.ts';
 import { type Protocol, statusOf, type WireAnswer } from '../protocols/protocol.ts';
 import type { CallHandle } from '../runner/runner.ts';
+import type { Meter } from './metrics.ts';
 
 /** What the gateway knows of a connection. */
 export type Connection = {
@@ -15,8 +16,11 @@ export type Connection = {
    * Calls in runners: cancelled when the connection goes away. An array, usually of one: a Set that lives long grows a new table
    * every few calls, and the dead old table keeps the new one, and all requests in it, alive until the next full collection.
    */
-  readonly calls: CallHandle[];
+  readonly calls: OpenCall[];
 };
+
+/** A call in a runner. */
+export type OpenCall = { readonly handle: CallHandle; readonly meter: Meter; readonly startedMs: number };
 
 /** One request and its one answer. */
 export type Exchange = {

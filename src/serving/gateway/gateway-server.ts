@@ -3,6 +3,8 @@ import type { AddressInfo, Socket } from 'node:net';
 import { SlipwayError } from '../../base/errors.ts';
 import type { Settings } from '../../base/settings.ts';
 import { answerBare, connectionOf } from './exchange.ts';
+import { createLargeBodies } from './large-bodies.ts';
+import { cancelCalls } from './prediction.ts';
 import { createRequestHandler, type RequestHandlerDeps } from './request-handler.ts';
 
 /** Every limit of the listener, in milliseconds and bytes: Node's own are far wider or absent. Tests pass shorter ones. */
@@ -36,7 +38,7 @@ export type GatewayServer = {
   connections(): Promise<number>;
 };
 
-export type GatewayServerDeps = Omit<RequestHandlerDeps, 'limits' | 'stopping'> & {
+export type GatewayServerDeps = Omit<RequestHandlerDeps, 'limits' | 'stopping' | 'largeBodies'> & {
   readonly limits?: Readonly<typeof HTTP_LIMITS>;
 };
 
@@ -44,6 +46,7 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
   const { settings, metrics, limits = HTTP_LIMITS } = deps;
   let stopping = false;
 
+  const largeBodies = createLargeBodies(deps);
   const handle = createRequestHandler({
     ...deps,
     limits: {
@@ -51,6 +54,7 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
       budget: { maxBytes: settings.maxBodyBytes * limits.bodiesAtOnce, usedBytes: 0 },
     },
     stopping: () => stopping,
+    largeBodies,
   });
 
   const server: Server = createServer({
@@ -71,10 +75,7 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
     sockets.add(socket);
     socket.on('close', () => {
       sockets.delete(socket);
-      const { calls } = connectionOf(socket);
-      // The client is gone: what it asked for and was not begun never will be.
-      for (const call of calls) call.cancel();
-      calls.length = 0;
+      cancelCalls(connectionOf(socket));
     });
   });
   server.on('request', (request, response) => handle(request, response));
@@ -137,6 +138,7 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       server.closeAllConnections();
       await closed;
+      largeBodies.close();
     },
     connections: () => new Promise((resolve) => server.getConnections((_error, count) => resolve(count ?? 0))),
   };

@@ -162,3 +162,51 @@ describe('clients that do not behave', () => {
     }
   }, 40_000);
 });
+
+describe('F8: large bodies', () => {
+  const rows = (count: number): string =>
+    `{"inputs":[{"name":"X","datatype":"FP32","shape":[${count},3],"data":[${new Array(count * 3).fill('0.12345678901234567').join(',')}]}]}`;
+
+  it('nobody waits while one of 40 MiB is parsed; its answer is right', async () => {
+    const body = rows(700_000);
+    expect(body.length).toBeGreaterThan(40 * 1024 * 1024);
+    const large = fetch(`${gateway.url}/v2/models/add/infer`, json(body)).then(async (response) => ({
+      status: response.status,
+      text: await response.text(),
+    }));
+    let slowest = 0;
+    let asked = 0;
+    let done = false;
+    void large.then(() => {
+      done = true;
+    });
+    while (!done && asked < 500) {
+      const startedMs = performance.now();
+      expect((await ask('deep', 1)).status).toBe(200);
+      slowest = Math.max(slowest, performance.now() - startedMs);
+      asked++;
+      await wait(5);
+    }
+    const { status, text } = await large;
+    expect(status).toBe(200);
+    expect(
+      text.startsWith(
+        '{"model_name":"add","model_version":"1","outputs":[{"name":"Y","datatype":"FP32","shape":[700000,3],"data":[1.123456',
+      ),
+    ).toBe(true);
+    expect(asked).toBeGreaterThan(20);
+    // Reading, writing and sending it to the runner still hold the loop for a while; parsing it took over a second.
+    expect(slowest).toBeLessThan(900);
+  }, 60_000);
+
+  it('faults in it are told as in a small one', async () => {
+    const body = rows(30_000).replace('0.12345678901234567]', '"x"]');
+    const response = await fetch(`${gateway.url}/v2/models/add/infer`, json(body));
+    expect([response.status, await response.json()]).toEqual([
+      400,
+      { error: expect.stringContaining('/inputs/0/data/89999 must be a number') },
+    ]);
+    const plain = await fetch(`${gateway.url}/endpoints/add/predict`, json(body));
+    expect(await plain.json()).toMatchObject({ code: 'invalid_input', errors: [{ pointer: '/inputs' }] });
+  });
+});

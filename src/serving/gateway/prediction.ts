@@ -2,7 +2,7 @@ import { SlipwayError, toSlipwayError } from '../../base/errors.ts';
 import type { InferRequest } from '../protocols/protocol.ts';
 import type { CallTimings } from '../runner/runner.ts';
 import type { Tensor } from '../tensors/tensor.ts';
-import type { Exchange } from './exchange.ts';
+import type { Connection, Exchange, OpenCall } from './exchange.ts';
 import type { Meter } from './metrics.ts';
 import type { Match } from './route-table.ts';
 import type { ServedVersion } from './served-version.ts';
@@ -10,7 +10,7 @@ import type { ServedVersion } from './served-version.ts';
 /** Longest deadline that a caller may name. */
 const LONGEST_TIMEOUT_MS = 3_600_000;
 
-/** The way from a whole body to an answer. Deps are the gateway's own; nothing is made per request that need not be. */
+/** The way from a parsed request to an answer. Deps are the gateway's own; nothing is made per request that need not be. */
 export type PredictionDeps = {
   readonly answer: (exchange: Exchange, content: ReturnType<NonNullable<Match['post']>['write']>) => void;
   /** Gives the status. */
@@ -18,7 +18,7 @@ export type PredictionDeps = {
 };
 
 /**
- * Parses, computes and answers one prediction.
+ * Computes and answers one prediction.
  * @param timeoutMs the whole time the caller gives, from the first byte of the request
  */
 export function predict(
@@ -27,49 +27,48 @@ export function predict(
   match: Match,
   version: ServedVersion,
   meter: Meter,
-  body: Buffer,
+  inferRequest: InferRequest,
   timeoutMs: number,
 ): void {
-  const { connection } = exchange;
-  const route = match.post!;
-  const finish = (status: number, batchRows: number): void => {
-    meter.count(status, performance.now() - exchange.startedMs, batchRows);
-  };
-  let inferRequest: InferRequest;
-  try {
-    inferRequest = route.parse({ body, headers: exchange.request.headers }, version.target);
-  } catch (error) {
-    finish(deps.refuse(exchange, toSlipwayError(error)), 0);
-    return;
-  }
-  const leftMs = timeoutMs - (performance.now() - exchange.startedMs);
-  if (leftMs <= 0) {
-    finish(deps.refuse(exchange, tooLate(timeoutMs)), 0);
-    return;
-  }
+  const { connection, startedMs } = exchange;
+  const leftMs = timeoutMs - (performance.now() - startedMs);
+  if (leftMs <= 0) throw tooLate(timeoutMs);
   const done = (error: SlipwayError | null, outputs: readonly Tensor[] | null, timings: CallTimings): void => {
     connection.calls.splice(connection.calls.indexOf(call), 1);
     meter.inFlight -= 1;
-    if (error !== null) {
-      finish(deps.refuse(exchange, error), timings.batchRows);
-      return;
+    let status = 200;
+    if (error !== null) status = deps.refuse(exchange, error);
+    else {
+      try {
+        const answered = {
+          endpoint: match.ref!.name,
+          version: version.spec.version,
+          predictionId: exchange.predictionId,
+          signature: version.spec.signature,
+        };
+        deps.answer(exchange, match.post!.write(inferRequest, outputs!, answered));
+      } catch (thrown) {
+        status = deps.refuse(exchange, toSlipwayError(thrown));
+      }
     }
-    try {
-      const answered = {
-        endpoint: match.ref!.name,
-        version: version.spec.version,
-        predictionId: exchange.predictionId,
-        signature: version.spec.signature,
-      };
-      deps.answer(exchange, route.write(inferRequest, outputs!, answered));
-      finish(200, timings.batchRows);
-    } catch (thrown) {
-      finish(deps.refuse(exchange, toSlipwayError(thrown)), timings.batchRows);
-    }
+    meter.count(status, performance.now() - startedMs, timings.batchRows);
   };
   meter.inFlight += 1;
-  const call = version.supervisor!.infer(inferRequest.inputs, inferRequest.rows, { timeoutMs: leftMs }, done);
+  const handle = version.supervisor!.infer(inferRequest.inputs, inferRequest.rows, { timeoutMs: leftMs }, done);
+  const call: OpenCall = { handle, meter, startedMs };
   connection.calls.push(call);
+}
+
+/** What web servers' logs call a client that closed before its answer; nobody is sent it. */
+const CLIENT_CLOSED = 499;
+
+/** Gives up the calls of a connection that is gone: those that were not started never will be. */
+export function cancelCalls({ calls }: Connection): void {
+  for (const { handle, meter, startedMs } of calls.splice(0)) {
+    handle.cancel();
+    meter.inFlight -= 1;
+    meter.count(CLIENT_CLOSED, performance.now() - startedMs, 0);
+  }
 }
 
 function tooLate(timeoutMs: number): SlipwayError {

@@ -6,10 +6,11 @@ import { allowedHostsOf, isAllowedHost, isAllowedOrigin } from '../../base/http/
 import type { Logger } from '../../base/log.ts';
 import type { Settings } from '../../base/settings.ts';
 import { pickVersion } from '../endpoints/routing.ts';
-import type { Protocol } from '../protocols/protocol.ts';
+import type { InferRequest, Protocol } from '../protocols/protocol.ts';
 import { writeJson } from '../tensors/json-text.ts';
 import { answer, type Exchange, openExchange, refuse } from './exchange.ts';
 import { type InferenceAccess, mayUse } from './inference-access.ts';
+import { LARGE_BODY_BYTES, type LargeBodies, type Parsed } from './large-bodies.ts';
 import type { GatewayMetrics, Meter } from './metrics.ts';
 import { predict, timeoutOf } from './prediction.ts';
 import { type BodyLimits, readBody } from './request-body.ts';
@@ -26,6 +27,7 @@ export type RequestHandlerDeps = {
   readonly protocols: readonly Protocol[];
   readonly log: Logger;
   readonly limits: BodyLimits;
+  readonly largeBodies: LargeBodies;
   /** Whether the server is ending: answers then close their connections. */
   readonly stopping: () => boolean;
 };
@@ -36,6 +38,15 @@ export type RequestHandlerDeps = {
  * @param goOn tells a client that asked first (Expect: 100-continue) to send its body
  */
 export type RequestHandler = (request: IncomingMessage, response: ServerResponse, goOn?: () => void) => void;
+
+/** A prediction that passed every check that needs no body. */
+type Asked = {
+  readonly exchange: Exchange;
+  readonly match: Match;
+  readonly principal: Principal | null;
+  readonly pin: number | null;
+  readonly timeoutMs: number;
+};
 
 /** Hosts and origins that passed are few and repeat: one look instead of a parse. */
 const REMEMBERED_HOSTS = 64;
@@ -133,15 +144,64 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
     choose(locate(match, principal, 'predict'), pin);
     const timeoutMs = timeoutOf(request.headers['x-request-timeout-ms'], settings.requestTimeoutMs);
     readBody(request, limits, goOn, (error, body) => {
-      try {
-        if (error !== null) throw error;
-        const version = choose(locate(match, principal, 'predict'), pin);
-        exchange.version = `${version.spec.version}`;
-        predict(prediction, exchange, match, version, meterOf(match, version), body!, timeoutMs);
-      } catch (thrown) {
-        metrics.refused(refuseWith(exchange, toSlipwayError(thrown)));
-      }
+      if (error !== null) metrics.refused(refuseWith(exchange, error));
+      else answerPrediction({ exchange, match, principal, pin, timeoutMs }, body!);
     });
+  };
+
+  const answerPrediction = (asked: Asked, body: Buffer): void => {
+    const { exchange, match } = asked;
+    let meter: Meter | null = null;
+    try {
+      const version = chooseFor(asked);
+      meter = meterOf(match, version);
+      const call = { body, headers: exchange.request.headers };
+      if (body.length < LARGE_BODY_BYTES) {
+        const inferRequest = match.post!.parse(call, version.target);
+        predict(prediction, exchange, match, version, meter, inferRequest, asked.timeoutMs);
+      } else {
+        const parsed: Parsed = (error, inferRequest, again) =>
+          continueLarge(asked, version, error, inferRequest, again);
+        deps.largeBodies.parse(match.post!.path, call, version.target, parsed);
+      }
+    } catch (thrown) {
+      refuseCounted(exchange, meter, toSlipwayError(thrown));
+    }
+  };
+
+  /** Some time passed: the client may be gone, and the version, which then ends, may have been replaced. */
+  const continueLarge = (
+    asked: Asked,
+    parsedFor: ServedVersion,
+    error: SlipwayError | null,
+    inferRequest: InferRequest | null,
+    body: Buffer,
+  ): void => {
+    const { exchange, match, timeoutMs } = asked;
+    if (exchange.request.socket.destroyed) return;
+    let meter: Meter | null = null;
+    try {
+      const version = chooseFor(asked);
+      meter = meterOf(match, version);
+      if (version !== parsedFor && body.length > 0) answerPrediction(asked, body);
+      else if (error !== null) throw error;
+      else predict(prediction, exchange, match, version, meter, inferRequest!, timeoutMs);
+    } catch (thrown) {
+      refuseCounted(exchange, meter, toSlipwayError(thrown));
+    }
+  };
+
+  const chooseFor = ({ exchange, match, principal, pin }: Asked): ServedVersion => {
+    const version = choose(locate(match, principal, 'predict'), pin);
+    exchange.version = `${version.spec.version}`;
+    return version;
+  };
+
+  /** @param meter null when no version was picked */
+  const refuseCounted = (exchange: Exchange, meter: Meter | null, error: SlipwayError): void => {
+    const status = refuseWith(exchange, error);
+    if (meter === null) metrics.refused(status);
+    else meter.count(status, performance.now() - exchange.startedMs, 0);
   };
 
   const handleRead = (exchange: Exchange, match: Match): void => {

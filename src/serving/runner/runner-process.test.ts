@@ -153,7 +153,8 @@ describe('a runner', () => {
     expect(values(good)).toEqual([2, 2, 2]);
   });
 
-  test('has an empty environment, no core dumps, and a folder with the artifact only', async () => {
+  test("has nothing of its parent's environment, no core dumps, and a folder with the artifact only", async () => {
+    process.env['SLIPWAY_PLANTED_SECRET'] = 'planted';
     const runner = start('external');
     await runner.loaded;
     if (process.platform !== 'linux') return;
@@ -161,8 +162,9 @@ describe('a runner', () => {
     expect(
       of('environ')
         .split('\0')
-        .filter((entry) => entry !== '' && !entry.startsWith('PWD=')),
+        .filter((entry) => entry !== '' && !/^(PWD|NODE_COMPILE_CACHE)=/.test(entry)),
     ).toEqual([]);
+    delete process.env['SLIPWAY_PLANTED_SECRET'];
     expect(of('limits')).toMatch(/Max core file size +0 +0/);
     expect(of('limits')).toMatch(/Max data size +1744830464 +1744830464/);
     expect(readdirSync(`/proc/${runner.pid}/cwd`).sort()).toEqual(['model.onnx', 'weights.bin']);

@@ -1,0 +1,26 @@
+/** The thread in which large bodies are parsed, see large-bodies.ts. */
+import { parentPort } from 'node:worker_threads';
+import { toSlipwayError } from '../../base/errors.ts';
+import { PROTOCOLS } from '../protocols/protocols.ts';
+import type { ParseJob, ParseOutcome } from './large-bodies.ts';
+
+parentPort!.on('message', (job: ParseJob) => {
+  const { body } = job;
+  const outcome = parse(job);
+  const tensors = outcome.request?.inputs.flatMap(({ data }) => ('buffer' in data ? [data.buffer as ArrayBuffer] : []));
+  parentPort!.postMessage(outcome, [body.buffer as ArrayBuffer, ...(tensors ?? [])]);
+});
+
+function parse({ id, path, body, headers, target }: ParseJob): ParseOutcome {
+  try {
+    const route = PROTOCOLS.flatMap((protocol) => protocol.routes).find(
+      (one) => one.kind === 'infer' && one.path === path,
+    );
+    if (route?.kind !== 'infer') throw new Error(`no prediction route ${path}`);
+    return { id, body, request: route.parse({ body, headers }, target), error: null };
+  } catch (thrown) {
+    // Classes do not cross between threads, and neither does what an unexpected error drags along.
+    const { code, message, hint, fields } = toSlipwayError(thrown);
+    return { id, body, request: null, error: { code, message, hint, fields } };
+  }
+}
