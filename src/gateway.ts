@@ -4,6 +4,7 @@
  */
 import { rm } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { systemClock as clock } from './base/clock.ts';
 import { uuidv7 } from './base/ids.ts';
 import { createLogger } from './base/log.ts';
@@ -21,6 +22,9 @@ import { PROTOCOLS } from './serving/protocols/protocols.ts';
 
 /** Folders of runners; they end with this process. */
 const SCRATCH = resolve('runners');
+
+/** How long runners may take to end after the drain. */
+const RUNNERS_END_MS = 1_500;
 
 void runProgram('gateway', async (settings, lifecycle) => {
   assertSafeBind(settings);
@@ -78,7 +82,8 @@ void runProgram('gateway', async (settings, lifecycle) => {
     log.info('stopping');
     await server.stop(settings.drainMs);
     link?.close();
-    await state.close();
+    // What outlived the drain is given up; runners end with this process.
+    await Promise.race([state.close(), setTimeout(RUNNERS_END_MS)]);
   });
   lifecycle.ready(url);
   log.info({ url }, 'serving');

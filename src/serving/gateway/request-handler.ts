@@ -122,8 +122,9 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
   const choose = (endpoint: ServedEndpoint, pin: number | null): ServedVersion => {
     const { version, reason } = pickVersion(endpoint, pin);
     if (reason === 'not-loaded') throw notLoaded(endpoint, pin!);
-    if (version === null || !version.wasReady || version.supervisor === null)
-      throw notReady(endpoint, settings.retryAfterS);
+    if (version === null || !version.wasReady) {
+      throw notReady(endpoint, pin === null ? null : version, settings.retryAfterS);
+    }
     return version;
   };
 

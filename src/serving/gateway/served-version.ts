@@ -2,10 +2,11 @@ import { join } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import { toSlipwayError } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
-import type { DesiredVersion, ObservedVersion } from '../endpoints/desired-state.ts';
+import type { DesiredVersion, ObservedVersion, VersionState } from '../endpoints/desired-state.ts';
 import { type RunnerSupervisor, superviseRunner } from '../runner/runner-supervisor.ts';
 import type { InputTarget } from '../tensors/input-check.ts';
 import { readPlainBody } from '../tensors/plain-codec.ts';
+import type { StartTurns } from './start-turns.ts';
 
 /** A version that the gateway keeps loaded, and what the hot path wants to know of it ready made. */
 export type ServedVersion = {
@@ -15,8 +16,8 @@ export type ServedVersion = {
   /** Everything that, when it changes, needs another runner. */
   readonly identity: string;
   readonly target: InputTarget;
-  /** Null when it cannot even be started; `failure` says why. */
-  readonly supervisor: RunnerSupervisor | null;
+  /** Null before its turn to load came, and when it cannot even be started. */
+  supervisor: RunnerSupervisor | null;
   /** Whether it ever answered its sample request: from then on it may take calls, also while its runner is started again. */
   wasReady: boolean;
   observe(): Omit<ObservedVersion, 'project' | 'model' | 'version'>;
@@ -29,6 +30,7 @@ export type ServedVersionDeps = {
   readonly retryAfterS: number;
   readonly log: Logger;
   readonly clock: Clock;
+  readonly turns: StartTurns;
   readonly onChange: () => void;
 };
 
@@ -41,60 +43,64 @@ export function identityOf(spec: DesiredVersion): string {
   return JSON.stringify([spec.digest, spec.engine, spec.entry, spec.blobFolder, spec.canBatch, spec.limits]);
 }
 
+/** Starts a version as soon as it is its turn. */
 export function startVersion(spec: DesiredVersion, deps: ServedVersionDeps): ServedVersion {
+  const { log, clock, retryAfterS } = deps;
   const key = versionKey(spec);
   const { signature, canBatch } = spec;
   const target: InputTarget = { name: `${spec.model}@${spec.version}`, signature, canBatch };
-  const startedAt = deps.clock.now();
-  let supervisor: RunnerSupervisor | null = null;
-  let failure: string | null = null;
-  try {
-    const warmUp = readPlainBody(target, spec.sampleRequest);
-    supervisor = superviseRunner(
-      {
-        name: key,
-        engine: spec.engine,
-        entry: spec.entry,
-        files: spec.files.map((file) => ({ ...file, blobPath: blobPath(deps.dataDir, spec.blobFolder, file.digest) })),
-        signature,
-        canBatch,
-        limits: spec.limits,
-        scratchDir: deps.scratchDir,
-        warmUp,
-      },
-      {
-        log: deps.log,
-        clock: deps.clock,
-        retryAfterS: deps.retryAfterS,
-        onChange: (status) => {
-          if (status.state === 'ready') version.wasReady = true;
-          deps.onChange();
+  const since = clock.now().toISOString();
+  let before: { state: VersionState; reason: string } = { state: 'loading', reason: 'It waits for its turn to load.' };
+
+  const begin = (): void => {
+    try {
+      version.supervisor = superviseRunner(
+        {
+          name: key,
+          engine: spec.engine,
+          entry: spec.entry,
+          files: spec.files.map((file) => ({
+            ...file,
+            blobPath: blobPath(deps.dataDir, spec.blobFolder, file.digest),
+          })),
+          signature,
+          canBatch,
+          limits: spec.limits,
+          scratchDir: deps.scratchDir,
+          warmUp: readPlainBody(target, spec.sampleRequest),
         },
-      },
-    );
-  } catch (error) {
-    failure = `It cannot be started: ${toSlipwayError(error).message}.`;
-    deps.log.error({ version: key, err: error }, 'a version cannot be started');
-  }
+        { log, clock, retryAfterS, onChange: ({ state }) => change(state) },
+      );
+    } catch (error) {
+      before = { state: 'failed', reason: `It cannot be started: ${toSlipwayError(error).message}.` };
+      log.error({ version: key, err: error }, 'a version cannot be started');
+      queueMicrotask(() => change('failed')); // whoever started it does not have it yet
+    }
+  };
+  const change = (state: VersionState): void => {
+    if (state === 'ready') version.wasReady = true;
+    if (state !== 'loading' && state !== 'warming') turn.end();
+    deps.onChange();
+  };
+
   const version: ServedVersion = {
     spec,
     key,
     identity: identityOf(spec),
     target,
-    supervisor,
+    supervisor: null,
     wasReady: false,
     observe() {
-      if (supervisor === null) {
-        const since = startedAt.toISOString();
-        return { state: 'failed', reason: failure, since, memoryBytes: null, restarts: 0, waiting: 0 };
-      }
-      const status = supervisor.status();
+      if (version.supervisor === null) return { ...before, since, memoryBytes: null, restarts: 0, waiting: 0 };
+      const status = version.supervisor.status();
       return { ...status, since: status.since.toISOString() };
     },
     async close() {
-      await supervisor?.close();
+      turn.end();
+      await version.supervisor?.close();
     },
   };
+  const turn = deps.turns.take(begin);
   return version;
 }
 

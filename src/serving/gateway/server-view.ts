@@ -50,7 +50,7 @@ export function viewEndpoint(endpoint: ServedEndpoint, pin: number | null): Endp
   const picked = pickVersion(endpoint, pin);
   if (picked.reason === 'not-loaded') throw notLoaded(endpoint, pin!);
   const version = picked.version ?? endpoint.desired;
-  if (version === null) throw notReady(endpoint);
+  if (version === null) throw notReady(endpoint, null, 1);
   const { ready, reason } = pin === null ? observeEndpoint(endpoint) : observePinned(version);
   return {
     name: spec.name,
@@ -79,15 +79,16 @@ export function notLoaded({ spec, versions }: ServedEndpoint, pin: number): Slip
   });
 }
 
-/** @param retryAfterS named where a later attempt may work */
-export function notReady(endpoint: ServedEndpoint, retryAfterS = 1): SlipwayError {
-  const { reason } = observeEndpoint(endpoint);
-  return new SlipwayError(
-    'not_ready',
-    `The endpoint ${endpoint.spec.name} is not ready: ${reason ?? 'it is starting.'}`,
-    {
-      retryAfterS,
-      hint: `\`slipway why ${endpoint.spec.name}\` says what to do.`,
-    },
-  );
+/**
+ * @param pinned the version that was asked for, where one was
+ * @param retryAfterS named where a later attempt may work
+ */
+export function notReady(endpoint: ServedEndpoint, pinned: ServedVersion | null, retryAfterS: number): SlipwayError {
+  const { name } = endpoint.spec;
+  const { reason } = pinned === null ? observeEndpoint(endpoint) : pinned.observe();
+  const what = pinned === null ? name : `${name}@${pinned.spec.version}`;
+  return new SlipwayError('not_ready', `The endpoint ${what} is not ready: ${reason ?? 'it is starting.'}`, {
+    retryAfterS,
+    hint: `\`slipway why ${name}\` says what to do.`,
+  });
 }

@@ -1,6 +1,8 @@
+import { availableParallelism } from 'node:os';
 import type { DesiredEndpoint, DesiredState, ObservedEndpoint, ObservedVersion } from '../endpoints/desired-state.ts';
 import type { Routable } from '../endpoints/routing.ts';
 import { identityOf, type ServedVersion, type ServedVersionDeps, startVersion, versionKey } from './served-version.ts';
+import { createStartTurns } from './start-turns.ts';
 
 export type ServedEndpoint = Routable<ServedVersion> & {
   readonly spec: DesiredEndpoint;
@@ -22,14 +24,18 @@ export type ServingState = {
   close(): Promise<void>;
 };
 
+/** Versions that load at one time: loading is work for a core, and each has its own limit of time. */
+const LOADS_AT_ONCE = Math.max(2, availableParallelism());
+
+export type ServingStateDeps = Omit<ServedVersionDeps, 'onChange' | 'turns'> & { readonly onObservable: () => void };
+
 /**
  * Makes what runs equal to what is desired. An endpoint goes on with its last ready version until its desired one has answered a
  * real request; only then is it switched, between two calls, and the old version drains its calls and ends.
  */
-export function createServingState(
-  deps: Omit<ServedVersionDeps, 'onChange'> & { readonly onObservable: () => void },
-): ServingState {
+export function createServingState(deps: ServingStateDeps): ServingState {
   const { log } = deps;
+  const turns = createStartTurns(LOADS_AT_ONCE);
   /** By identity's key: the versions that the state asks for. */
   let wanted = new Map<string, ServedVersion>();
   const running = new Set<ServedVersion>();
@@ -39,7 +45,7 @@ export function createServingState(
   let wasSettled = false;
 
   const start = (spec: DesiredState['versions'][number]): ServedVersion => {
-    const version = startVersion(spec, { ...deps, onChange: settle });
+    const version = startVersion(spec, { ...deps, turns, onChange: settle });
     running.add(version);
     return version;
   };

@@ -125,6 +125,19 @@ describe('without any control', () => {
   });
 });
 
+describe('many versions', () => {
+  it('R-18: 30 endpoints load a few at a time; one that is broken says so and the rest serve', async () => {
+    const models = Array.from({ length: 30 }, (_, i) => `m${i}`);
+    const versions = models.map((model, i) => add({ model, file: i === 7 ? 'truncated.onnx' : 'add.onnx' }));
+    const gateway = later(await serve({ versions }, { ready: false }), end);
+    const waiting = await predict(gateway, '/endpoints/m29/predict');
+    expect([waiting.status, await waiting.text()]).toEqual([503, expect.stringContaining('waits for its turn')]);
+    await waitReady(gateway, '/v2/health/ready', 60_000);
+    for (const model of models)
+      expect(await versionOf(gateway, `/endpoints/${model}/predict`)).toBe(model === 'm7' ? '503' : '1');
+  }, 90_000);
+});
+
 describe('with control', () => {
   it('says hello, what it observes, and what it counts', async () => {
     const { control, gateway } = await withControl(ONE);

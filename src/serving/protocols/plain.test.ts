@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { SlipwayError } from '../../base/errors.ts';
 import type { Signature } from '../../registry/signature.ts';
 import { writeJson } from '../tensors/json-text.ts';
-import { nestedValues } from '../tensors/plain-codec.ts';
+import { nestedValues } from '../tensors/plain-predictions.ts';
 import { plain } from './plain.ts';
 import type { EndpointView, InferRoute, ReadRoute, ServerView } from './protocol.ts';
 import { protocolConformance } from './protocol-conformance.ts';

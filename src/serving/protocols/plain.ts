@@ -3,7 +3,8 @@ import type { FieldError, SlipwayError } from '../../base/errors.ts';
 import { ERRORS } from '../../base/errors.ts';
 import type { InputTarget } from '../tensors/input-check.ts';
 import { writeJson } from '../tensors/json-text.ts';
-import { readPlainBody, tensorsToPredictions } from '../tensors/plain-codec.ts';
+import { readPlainBody } from '../tensors/plain-codec.ts';
+import { tensorsToPredictions } from '../tensors/plain-predictions.ts';
 import type { Tensor } from '../tensors/tensor.ts';
 import { readJsonBody } from './json-body.ts';
 import {

@@ -1,13 +1,13 @@
 /**
- * The plain form, the one people type by hand: `{"records":[{feature: value, …}]}` or `{"inputs":{name: value, …}}`, and its answers.
- * Also what versions keep as sample request and golden cases are written in.
+ * The plain form, the one people type by hand: `{"records":[{feature: value, …}]}` or `{"inputs":{name: value, …}}`. Also what
+ * versions keep as sample request and golden cases are written in. Its answers are made in plain-predictions.ts.
  */
 import { closestWord } from '../../base/closest-word.ts';
 import { type FieldError, MAX_FIELD_ERRORS } from '../../base/errors.ts';
 import { pointerOf } from '../../base/http/json.ts';
 import type { Signature, TensorSpec } from '../../registry/signature.ts';
 import { assessShape, assessSizes, type InputTarget, invalidInput, rowsOf, shapeText } from './input-check.ts';
-import { elementValues, kindOf, readElements } from './json-elements.ts';
+import { kindOf, readElements } from './json-elements.ts';
 import { elementCount } from './shape.ts';
 import type { Tensor } from './tensor.ts';
 
@@ -273,60 +273,6 @@ function refuseUnknown(
       message: `is not ${what} of this model${near === null ? all : `; did you mean ${near}?`}`,
     });
   }
-}
-
-// ---- answers
-
-/**
- * Outputs as predictions: one a row when inputs and outputs are row-wise, otherwise a single one that holds whole outputs.
- * Rows of [N] and [N,1] are bare values; rows with labels are objects by class.
- * @param outputs in the signature's order, or some of them
- */
-export function tensorsToPredictions(
-  signature: Signature,
-  outputs: readonly Tensor[],
-  rows: number,
-): Record<string, unknown>[] {
-  const specs = outputs.map((output) => signature.outputs.find((spec) => spec.name === output.name)!);
-  const rowWise =
-    isRowWise(signature.inputs) && isRowWise(specs) && outputs.every((output) => output.shape[0] === rows);
-  if (!rowWise) return [Object.fromEntries(outputs.map((output) => [output.name, nestedValues(output)]))];
-  const predictions: Record<string, unknown>[] = Array.from({ length: rows }, () => ({}));
-  for (let o = 0; o < outputs.length; o++) {
-    const output = outputs[o]!;
-    const values = elementValues(output);
-    const width = values.length / rows;
-    const isScalar = output.shape.length === 1 || (output.shape.length === 2 && width === 1);
-    const labels = specs[o]!.labels;
-    for (let row = 0; row < rows; row++) {
-      const at = row * width;
-      predictions[row]![output.name] =
-        labels !== undefined && labels.length === width
-          ? byLabel(labels, values, at)
-          : isScalar
-            ? values[at]
-            : nest(values, output.shape, 1, at);
-    }
-  }
-  return predictions;
-}
-
-/** A tensor as nested arrays; a scalar as its bare value. */
-export function nestedValues(tensor: Tensor): unknown {
-  const values = elementValues(tensor);
-  return tensor.shape.length === 0 ? values[0] : nest(values, tensor.shape, 0, 0);
-}
-
-function byLabel(labels: readonly string[], values: readonly unknown[], at: number): Record<string, unknown> {
-  // A class may be called __proto__: an object made from entries has it as an ordinary key.
-  return Object.fromEntries(labels.map((label, i) => [label, values[at + i]]));
-}
-
-function nest(values: readonly unknown[], shape: readonly number[], axis: number, at: number): unknown[] {
-  if (axis === shape.length - 1) return values.slice(at, at + shape[axis]!);
-  let width = 1;
-  for (let i = axis + 1; i < shape.length; i++) width *= shape[i]!;
-  return Array.from({ length: shape[axis]! }, (_, i) => nest(values, shape, axis + 1, at + i * width));
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {
