@@ -1,7 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
-import { canSome, notPermitted, type Principal, type Verb } from '../access/permission.ts';
+import { can, notPermitted, type Principal, type Verb } from '../access/permission.ts';
 import { SlipwayError } from '../errors.ts';
 import { uuidv7 } from '../ids.ts';
 import type { Logger } from '../log.ts';
@@ -208,8 +208,8 @@ function assertOutsideProjects(principal: Principal, permission: Permission, bou
       },
     );
   }
-  if (!canSome(principal, permission as Verb, principal.project ?? ''))
-    throw notPermitted(principal, permission as Verb);
+  // A scope for one model covers nothing that is about all of them.
+  if (!can(principal, permission as Verb, principal.project ?? '')) throw notPermitted(principal, permission as Verb);
 }
 
 /** `Authorization: Bearer <key>`, or `X-API-Key: <key>` for tools that cannot set the former. */

@@ -10,7 +10,7 @@ import { createLineReader } from './control-line.ts';
 import { CONTROL_SOCKET, type ControlSocket, listenControlSocket } from './control-socket.ts';
 import type { DesiredState } from './desired-state.ts';
 
-const log = createLogger('test', 'error');
+const log = createLogger('test', 'error', { write: () => undefined });
 const before = process.cwd();
 let folder: string;
 let socket: ControlSocket;

@@ -102,11 +102,18 @@ eachDialect('the endpoint service', ({ open }) => {
     expect(await service.update(call, 'adder', { target: { version: 3 }, allowBreaking: true })).toMatchObject({
       targetVersion: 3,
     });
+    await expect(service.remove(callWith({ ifMatch: 7 }), 'adder')).rejects.toMatchObject({
+      code: 'revision_conflict',
+    });
     const reader = callWith({ scopes: ['read'] });
     await expect(service.remove(reader, 'adder')).rejects.toMatchObject({ code: 'not_permitted' });
     const ofOthers = callWith({ scopes: ['read:another'] });
     expect(await service.list(ofOthers, { after: null, limit: 10 })).toEqual([]);
-    await expect(service.get(ofOthers, 'adder')).rejects.toMatchObject({ code: 'not_permitted' });
+    const [there, absent] = await Promise.all(
+      ['adder', 'absent'].map((name) => service.get(ofOthers, name).catch((error: Error) => error)),
+    );
+    expect(there).toMatchObject({ code: 'not_permitted' });
+    expect(absent).toEqual(there); // not even whether there is one
   });
 
   test('a version that is not validated yet, or failed, is not served', async () => {

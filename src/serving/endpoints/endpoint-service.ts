@@ -1,11 +1,12 @@
-import { assertCan, can } from '../../base/access/permission.ts';
+import type { Call } from '../../base/access/call.ts';
+import { assertCan, can, notPermitted, type Verb } from '../../base/access/permission.ts';
 import { readPermittedPage } from '../../base/access/permitted-page.ts';
 import { appendAudit } from '../../base/audit.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { Database, Db } from '../../base/db/database.ts';
 import { SlipwayError } from '../../base/errors.ts';
-import type { Call } from '../../base/http/management-server.ts';
-import { isName, NAME_RULE, uuidv7 } from '../../base/ids.ts';
+import { uuidv7 } from '../../base/ids.ts';
+import { assertName, assertRevision } from '../../registry/model.ts';
 import type { DesiredStatePublisher } from './desired-state-publisher.ts';
 import {
   assessEndpoint,
@@ -56,8 +57,11 @@ export function createEndpointService(deps: { database: Database; publisher: Des
     };
   };
 
-  const find = async (db: Db, call: Call, name: string): Promise<EndpointSpec> => {
-    const spec = await store.findEndpoint(db, call.project.id, name);
+  /** A key for some models is told nothing of the others' endpoints, not even whether there is one by this name. */
+  const find = async (db: Db, call: Call, name: string, verb: Verb): Promise<EndpointSpec> => {
+    const { principal, project } = call;
+    const spec = await store.findEndpoint(db, project.id, name);
+    if (!can(principal, verb, project.name, spec?.model)) throw notPermitted(principal, verb);
     if (spec) return spec;
     throw new SlipwayError('endpoint_not_found', `There is no endpoint ${name}`, {
       hint: '`slipway endpoints list` shows them; `slipway deploy` makes one.',
@@ -77,16 +81,15 @@ export function createEndpointService(deps: { database: Database; publisher: Des
     },
 
     async get(call: Call, name: string): Promise<Endpoint> {
-      const spec = await find(database.db, call, name);
-      assertCan(call.principal, 'read', call.project.name, spec.model);
+      const spec = await find(database.db, call, name, 'read');
       return show(spec);
     },
 
     async create(call: Call, input: CreateEndpoint): Promise<Endpoint> {
       assertCan(call.principal, 'deploy', call.project.name, input.model);
-      assertName(input.name, '/name');
+      assertName(input.name, '/name', 'an endpoint');
       const environment = input.environment ?? DEFAULT_ENVIRONMENT;
-      assertName(environment, '/environment');
+      assertName(environment, '/environment', 'an environment');
       const spec = await database.transaction(async (tx) => {
         const modelId = await findModel(tx, call, input.model);
         if (await store.findEndpoint(tx, call.project.id, input.name)) {
@@ -132,18 +135,9 @@ export function createEndpointService(deps: { database: Database; publisher: Des
     /** Moves an endpoint to another version, or changes its pins or environment. Callers of the old version are not cut off. */
     async update(call: Call, name: string, change: ChangeEndpoint): Promise<Endpoint> {
       const after = await database.transaction(async (tx) => {
-        const before = await find(tx, call, name);
-        assertCan(call.principal, 'deploy', call.project.name, before.model);
-        if (call.ifMatch !== null && call.ifMatch !== before.revision) {
-          throw new SlipwayError(
-            'revision_conflict',
-            `${name} is at revision ${before.revision}, not ${call.ifMatch}`,
-            {
-              hint: `Read it again (slipway endpoints show ${name}) and repeat the change if it still makes sense.`,
-            },
-          );
-        }
-        if (change.environment !== undefined) assertName(change.environment, '/environment');
+        const before = await find(tx, call, name, 'deploy');
+        assertRevision(name, before.revision, call.ifMatch);
+        if (change.environment !== undefined) assertName(change.environment, '/environment', 'an environment');
         const { target, version } = await resolveTarget(
           tx,
           before.modelId,
@@ -183,8 +177,8 @@ export function createEndpointService(deps: { database: Database; publisher: Des
 
     async remove(call: Call, name: string): Promise<void> {
       await database.transaction(async (tx) => {
-        const spec = await find(tx, call, name);
-        assertCan(call.principal, 'deploy', call.project.name, spec.model);
+        const spec = await find(tx, call, name, 'deploy');
+        assertRevision(name, spec.revision, call.ifMatch);
         if (call.dryRun) return;
         await store.deleteEndpoint(tx, spec.id);
         await appendAudit(
@@ -221,13 +215,6 @@ export function createEndpointService(deps: { database: Database; publisher: Des
 
 function changeable(spec: EndpointSpec) {
   return { target: spec.target, version: spec.targetVersion, environment: spec.environment, pins: spec.pins };
-}
-
-function assertName(text: string, pointer: string): void {
-  if (isName(text)) return;
-  throw new SlipwayError('invalid_name', `${JSON.stringify(text)} is not a name: ${NAME_RULE}`, {
-    fields: [{ pointer, message: NAME_RULE }],
-  });
 }
 
 async function findModel(db: Db, call: Call, model: string): Promise<string> {

@@ -58,9 +58,16 @@ describe('the status of an endpoint', () => {
       'unknown',
       'last reported 20 s ago',
     ],
+    // Another endpoint changed: that this one is served is observed all the same.
     [
-      'the gateway has an older state',
+      'the gateway is behind, and it is served as wanted',
       [gateway({ state: 'ready', serving: 2 }, { generation: 4 })],
+      'ready',
+      null,
+    ],
+    [
+      'the gateway is behind and serves another version',
+      [gateway({ state: 'ready', serving: 1 }, { generation: 4 })],
       'starting',
       'taking over',
     ],

@@ -67,7 +67,7 @@ export function assessServable(model: string, version: ServableVersion): { reaso
 /**
  * The status of an endpoint from what gateways report; the worst of them counts. It is observed, never remembered: without a
  * fresh report the state is `unknown`.
- * @param generation the generation of the state in which the endpoint got its present form
+ * @param generation of the state that control wants; a gateway may be behind it for another endpoint's sake
  */
 export function assessEndpoint(
   spec: EndpointSpec,
@@ -121,12 +121,12 @@ function assessAtGateway(spec: EndpointSpec, generation: number, gateway: Observ
       fix: 'Predictions may well be served; see `slipway logs` for why it is silent.',
     };
   }
+  const target = versions.find((one) => one.version === spec.targetVersion);
+  if (endpoint?.ready && endpoint.servingVersion === spec.targetVersion && target?.state === 'ready') {
+    return { ...seen, state: 'ready', reason: null, fix: null };
+  }
   if (gateway.generation < generation || endpoint === undefined) {
     return { ...seen, state: 'starting', reason: 'The gateway is taking over the last change', fix: 'Wait a moment.' };
-  }
-  const target = versions.find((one) => one.version === spec.targetVersion);
-  if (endpoint.ready && endpoint.servingVersion === spec.targetVersion && target?.state === 'ready') {
-    return { ...seen, state: 'ready', reason: null, fix: null };
   }
   return { ...seen, ...explain(spec, endpoint, target) };
 }
