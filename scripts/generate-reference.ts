@@ -4,8 +4,10 @@
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ERRORS, type ErrorKind } from '../src/base/errors.ts';
-import { SETTINGS, SETTINGS_FILE } from '../src/base/settings.ts';
+import { SETTINGS_FILE } from '../src/base/data-folder.ts';
+import { ERROR_HELP } from '../src/base/error-help.ts';
+import { ERRORS, type ErrorCode, type ErrorKind } from '../src/base/errors.ts';
+import { SETTINGS } from '../src/base/settings.ts';
 import { CLIENT_SETTINGS } from '../src/cli/client-settings.ts';
 import { EXIT_CODES } from '../src/cli/exit-code.ts';
 import { isCommon, optionsOf, usageOf } from '../src/cli/help.ts';
@@ -86,7 +88,7 @@ function errorsPage(): string {
   const sections = (Object.keys(KINDS) as ErrorKind[]).map((kind) => {
     const rows = Object.entries(ERRORS).filter(([, row]) => row.kind === kind);
     return `## ${kind}: ${KINDS[kind].toLowerCase()}\n\n${rows
-      .map(([name, row]) => `### \`${name}\`\n\n${row.title}.`)
+      .map(([name, row]) => `### \`${name}\`\n\n${row.title}. ${ERROR_HELP[name as ErrorCode]}`)
       .join('\n\n')}`;
   });
   return `# Errors

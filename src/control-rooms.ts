@@ -6,6 +6,7 @@ import { createKeyService } from './base/access/key-service.ts';
 import { createProjectService } from './base/access/project-service.ts';
 import { registerAuditRoutes } from './base/audit-routes.ts';
 import type { Clock } from './base/clock.ts';
+import { RUN_FOLDER } from './base/data-folder.ts';
 import type { Database } from './base/db/database.ts';
 import { createManagementServer, registerProjectRoutes } from './base/http/management-server.ts';
 import type { Logger } from './base/log.ts';
@@ -19,11 +20,9 @@ import type { DesiredStatePublisher } from './serving/endpoints/desired-state-pu
 import { endpointFacts } from './serving/endpoints/endpoint-facts.ts';
 import { registerEndpointRoutes } from './serving/endpoints/endpoint-routes.ts';
 import { createEndpointService } from './serving/endpoints/endpoint-service.ts';
+import { ENGINES } from './serving/engines/engine-facts.ts';
 import { createValidator } from './serving/runner/validate-version.ts';
 import { registerStatusRoutes } from './serving/status/status-routes.ts';
-
-/** Engines that versions may name, the preferred one first; `src/runner.ts` has the engines themselves. */
-const ENGINES = [{ name: 'onnxruntime', formats: ['onnx'] }];
 
 export type ControlRooms = { readonly server: FastifyInstance; readonly registry: Registry };
 
@@ -48,7 +47,7 @@ export async function composeControl(deps: {
     engines: ENGINES,
     limits: limitsOfSettings(settings),
     maxUploadBytes: settings.maxUploadBytes,
-    validate: createValidator({ log, scratchDir: join(dataDir, 'run'), clock }),
+    validate: createValidator({ log, scratchDir: join(dataDir, RUN_FOLDER), clock }),
     endpoints: endpointFacts,
     onChange,
   });
@@ -68,7 +67,7 @@ export async function composeControl(deps: {
   registerStatusRoutes(server, { database, publisher, settings, clock, release: RELEASE });
   registerProjectRoutes(server, (scope) => {
     registerRegistryRoutes(scope, registry);
-    registerEndpointRoutes(scope, endpoints);
+    registerEndpointRoutes(scope, { endpoints, host: settings.host });
   });
   return { server, registry };
 }

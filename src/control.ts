@@ -5,33 +5,38 @@
 import { join } from 'node:path';
 import { ensureAdminKey } from './base/access/admin-key.ts';
 import { systemClock as clock } from './base/clock.ts';
+import { DATABASE_FILE } from './base/data-folder.ts';
 import { openSqlite } from './base/db/database.ts';
-import { listen } from './base/http/listen.ts';
+import { listenUntilFree } from './base/http/listen.ts';
 import { createLogger } from './base/log.ts';
 import { runProgram } from './base/program.ts';
 import { RELEASE } from './base/release.ts';
 import { assertSafeBind } from './base/settings.ts';
 import { composeControl } from './control-rooms.ts';
+import { limitsOfSettings } from './registry/limits.ts';
 import { listenControlSocket } from './serving/endpoints/control-socket.ts';
 import { createDesiredStatePublisher } from './serving/endpoints/desired-state-publisher.ts';
 
 void runProgram('control', async (settings, { ready, onStop }) => {
   assertSafeBind(settings);
   const log = createLogger('control', settings.logLevel);
-  const database = await openSqlite({ path: join(settings.dataDir, 'slipway.db'), clock });
+  const database = await openSqlite({ path: join(settings.dataDir, DATABASE_FILE), clock });
   onStop(() => database.close());
   const adminKey = await ensureAdminKey({ database, clock, dataDir: settings.dataDir });
 
   const socket = await listenControlSocket({ log });
   onStop(() => socket.close());
-  const publisher = createDesiredStatePublisher({ database, socket, log });
+  const publisher = createDesiredStatePublisher({ database, socket, log, limits: limitsOfSettings(settings) });
   const { server, registry } = await composeControl({ settings, database, publisher, log, clock });
-  const url = await listen(server, { host: settings.host, port: settings.controlPort });
+  const { host, controlPort: port } = settings;
+  const url = await listenUntilFree(server.server, { host, port, portSetting: 'SLIPWAY_CONTROL_PORT' }, (at) =>
+    server.listen(at),
+  );
   onStop(() => server.close());
 
   await publisher.publish();
   await registry.start();
   onStop(async () => registry.stop());
   log.info({ url, release: RELEASE }, 'control is ready');
-  ready(url, adminKey.key === null ? {} : { adminKey: adminKey.key });
+  ready(url, adminKey.key);
 });

@@ -1,10 +1,15 @@
 /** The runner program: one child process per loaded version. Started by `serving/runner/runner-process.ts`, never by hand. */
+import type { Engine } from './serving/engines/engine.ts';
+import type { EngineName } from './serving/engines/engine-facts.ts';
 import { onnxRuntimeEngine } from './serving/engines/onnxruntime.ts';
 import { runnerMain } from './serving/runner/runner-main.ts';
+
+/** Every engine of engine-facts.ts. */
+const engines: Readonly<Record<EngineName, Engine>> = { onnxruntime: onnxRuntimeEngine };
 
 process.on('uncaughtException', (error) => {
   process.stderr.write(`${error.name}: ${error.message}\n`);
   process.exit(70);
 });
 
-runnerMain({ engines: [onnxRuntimeEngine], socketFd: 3, diaryFd: 4 });
+runnerMain({ engines: Object.values(engines), socketFd: 3, diaryFd: 4 });

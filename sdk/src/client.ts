@@ -1,5 +1,12 @@
 import { SlipwayApiError } from './api-error.ts';
-import { type Deployed, type DeployInput, type DeployOptions, deploy } from './deploy.ts';
+import {
+  type Deployed,
+  type DeployInput,
+  type DeployOptions,
+  deploy,
+  type ServingOptions,
+  untilServing,
+} from './deploy.ts';
 import { createListing, type Listing } from './listing.ts';
 import { type CallOptions, createTransport, type Fetch, type Query } from './transport.ts';
 import type {
@@ -10,6 +17,7 @@ import type {
   AuditVerdict,
   ChangeEndpoint,
   Check,
+  Collected,
   CreateEndpoint,
   CreateKey,
   CreateVersion,
@@ -31,7 +39,7 @@ import type {
 import { type FileSource, type UploadedFile, type UploadOptions, uploadFile } from './upload.ts';
 
 export type { ApiErrorDetails } from './api-error.ts';
-export type { DeployEvent, Deployed, DeployInput, DeployOptions } from './deploy.ts';
+export type { DeployEvent, Deployed, DeployInput, DeployOptions, ServingOptions } from './deploy.ts';
 export { parseJson, stringifyJson } from './json.ts';
 export type { Listing } from './listing.ts';
 export type { CallOptions } from './transport.ts';
@@ -77,7 +85,7 @@ export type Client = ReturnType<typeof createClient>;
 const segment = encodeURIComponent;
 
 /**
- * A client of one Slipway server and project. Every verb is one of the CLI's. All throw SlipwayApiError; calls that may be
+ * A client of one Slipway server and project. The CLI is built on it. All throw SlipwayApiError; calls that may be
  * repeated without harm are, after a pause, when the connection breaks or the server is busy.
  */
 export function createClient(options: ClientOptions) {
@@ -181,6 +189,9 @@ export function createClient(options: ClientOptions) {
     update: (name: string, input: ChangeEndpoint, call?: GuardedOptions) =>
       change<Endpoint>('PATCH', endpointUrl(name), input, call),
     remove: (name: string, call?: GuardedOptions) => change<void>('DELETE', endpointUrl(name), undefined, call),
+    /** Waits until the endpoint answers with the version, fails, or the time is up; gives the endpoint as last seen. */
+    untilServing: (endpoint: Endpoint, version: number, call?: ServingOptions) =>
+      untilServing(client, endpoint, version, call),
   };
 
   const keys = {
@@ -280,8 +291,8 @@ export function createClient(options: ClientOptions) {
         headers: { accept: 'application/x-ndjson' },
         ...limitsOf(call),
       }),
-    /** Removes stored bytes that nothing refers to. */
-    collectArtifacts: (call?: ChangeOptions) => change<unknown>('POST', `${root}/artifacts/collect`, {}, call),
+    /** Removes stored bytes that nothing refers to; with `dryRun` it says what would go. */
+    collectArtifacts: (call?: ChangeOptions) => change<Collected>('POST', `${root}/artifacts/collect`, {}, call),
     uploads: {
       show: (id: string, call?: CallOptions) => get<Upload>(`${base}/uploads/${segment(id)}`, {}, call),
       cancel: (id: string, call?: CallOptions) =>

@@ -69,6 +69,8 @@ export type Deployed = {
   /** One real call with the version's sample request. */
   readonly prediction: PredictResponse | null;
   readonly predictionMs: number | null;
+  /** Why a served version was not tried, as when the key may not predict; else null. */
+  readonly predictionSkipped: string | null;
 };
 
 const DEFAULT_WAIT_MS = 5 * 60_000;
@@ -103,6 +105,7 @@ export async function deploy(client: Client, input: DeployInput, options: Deploy
     diff: null,
     prediction: null,
     predictionMs: null,
+    predictionSkipped: null,
   };
   if (model === null) {
     await orExisting(client.models.create({ name: input.model }, { ...call, ...dryRunOf(options) }));
@@ -145,13 +148,24 @@ export async function deploy(client: Client, input: DeployInput, options: Deploy
   }
   const target = await point(client, input, endpointName, before, version.version, call);
   tell({ kind: 'switching', endpoint: target });
-  const endpoint = await serving(client, target, version.version, waitMs, tell, call);
+  const endpoint = await untilServing(client, target, version.version, {
+    ...call,
+    waitMs,
+    onWaiting: (reason) => tell({ kind: 'waiting', endpoint: target.name, reason }),
+  });
   if (endpoint.status.servingVersion !== version.version || endpoint.status.state !== 'ready') {
     return { ...known, outcome: 'not_ready', endpoint };
   }
   const started = performance.now();
-  const prediction = await client.predict(endpoint.name, version.sampleRequest, call);
-  return { ...known, outcome: 'served', endpoint, prediction, predictionMs: performance.now() - started };
+  try {
+    const prediction = await client.predict(endpoint.name, version.sampleRequest, call);
+    return { ...known, outcome: 'served', endpoint, prediction, predictionMs: performance.now() - started };
+  } catch (error) {
+    // A key of a build pipeline may deploy but not predict; the endpoint serves all the same, as was observed above.
+    const refused = error instanceof SlipwayApiError && (error.status === 401 || error.status === 403);
+    if (!refused) throw error;
+    return { ...known, outcome: 'served', endpoint, predictionSkipped: error.message };
+  }
 }
 
 function dryRunOf(options: DeployOptions): { dryRun?: boolean } {
@@ -235,15 +249,22 @@ async function point(
   return client.endpoints.update(name, { target, ...environment, ...reason, ...breaking }, call);
 }
 
-async function serving(
+export type ServingOptions = CallOptions & {
+  /** Default 5 minutes. */
+  readonly waitMs?: number;
+  /** Told each new reason why it does not serve yet. */
+  readonly onWaiting?: (reason: string) => void;
+};
+
+/** Waits until an endpoint answers with a version, fails, or the time is up; gives the endpoint as last seen. */
+export async function untilServing(
   client: Client,
   endpoint: Endpoint,
   version: number,
-  waitMs: number,
-  tell: (event: DeployEvent) => void,
-  call: CallOptions,
+  options: ServingOptions = {},
 ): Promise<Endpoint> {
-  const until = performance.now() + waitMs;
+  const call: CallOptions = options.signal === undefined ? {} : { signal: options.signal };
+  const until = performance.now() + (options.waitMs ?? DEFAULT_WAIT_MS);
   let seen = endpoint;
   let told = '';
   for (let tried = 0; ; tried++) {
@@ -252,7 +273,7 @@ async function serving(
     if (state === 'failed' || performance.now() >= until) return seen;
     if (reason !== null && reason !== told) {
       told = reason;
-      tell({ kind: 'waiting', endpoint: seen.name, reason });
+      options.onWaiting?.(reason);
     }
     await pause(Math.min(1000, 50 * 1.3 ** tried), call.signal);
     seen = await client.endpoints.show(seen.name, call);

@@ -292,6 +292,9 @@ export type ServerStatus = {
 
 export type Check = { name: string; outcome: 'pass' | 'warn' | 'fail'; detail: string; fix: string | null };
 
+/** What a collection of unused artifacts removed. */
+export type Collected = { blobs: number; bytes: number; uploads: number };
+
 /** RFC 9457 problem document. */
 export type Problem = {
   type: string;

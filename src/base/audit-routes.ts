@@ -5,13 +5,13 @@ import { listAudit, verifyAudit } from './audit.ts';
 import type { Database } from './db/database.ts';
 import { SlipwayError } from './errors.ts';
 import { decodeCursor, PageQuery, pageOf } from './http/paging.ts';
+import { Nullable, Time } from './http/schema-parts.ts';
 
-const Nullable = <T extends Parameters<typeof Type.Union>[0][number]>(type: T) => Type.Union([type, Type.Null()]);
 const Filter = Type.Optional(Type.String({ maxLength: 200 }));
 
 export const AuditRecordSchema = Type.Object({
   seq: Type.Integer(),
-  at: Type.String({ format: 'date-time' }),
+  at: Time,
   project: Nullable(Type.String()),
   actor: Type.String(),
   action: Type.String(),

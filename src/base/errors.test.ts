@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { ERRORS, SlipwayError, toSlipwayError } from './errors.ts';
+import { ERROR_HELP } from './error-help.ts';
+import { ERRORS, type ErrorCode, SlipwayError, toSlipwayError } from './errors.ts';
 
 const KINDS = [
   'invalid',
@@ -19,6 +20,12 @@ describe('the table of errors', () => {
     expect(KINDS).toContain(kind);
     expect(title).toMatch(/^[A-Z]/);
     expect(title).not.toMatch(/[.!]$/);
+  });
+
+  test.each(Object.entries(ERROR_HELP))('%s has a help that says more than its title', (code, help) => {
+    expect(help).toMatch(/^[A-Z`].*[.]$/s);
+    expect(help.length).toBeGreaterThan(20);
+    expect(help).not.toContain(ERRORS[code as ErrorCode].title);
   });
 
   test('has no title twice', () => {

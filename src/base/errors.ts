@@ -1,6 +1,6 @@
 /**
  * Every error that leaves Slipway has a code from this table. A code never changes its meaning; what failed here and now
- * is in the message, what to do next in the hint. `docs/reference/errors.md` is generated from it.
+ * is in the message, what to do next in the hint. `docs/reference/errors.md` is generated from it and from `error-help.ts`.
  */
 
 /** The nine kinds. Each protocol maps kinds, never codes, to its own statuses. */
@@ -50,6 +50,7 @@ export const ERRORS = {
   in_use: { kind: 'conflict', title: 'It is in use' },
   revision_conflict: { kind: 'conflict', title: 'It was changed by someone else in the meantime' },
   offset_conflict: { kind: 'conflict', title: 'The upload continues at another offset' },
+  key_revoked: { kind: 'conflict', title: 'The API key is revoked already' },
   signature_breaking: { kind: 'conflict', title: "The new signature would break the endpoint's callers" },
   version_not_servable: { kind: 'conflict', title: 'The version cannot be served' },
   // the model file

@@ -62,3 +62,10 @@ export const NAME_RULE =
 export function isName(text: string): boolean {
   return NAME.test(text);
 }
+
+const REQUEST_ID = /^[A-Za-z0-9._:+/=-]{1,128}$/;
+
+/** Whether a caller's own request id is taken over: it stands in headers, answers and logs as it came. */
+export function isRequestId(given: unknown): given is string {
+  return typeof given === 'string' && REQUEST_ID.test(given);
+}

@@ -2,13 +2,23 @@ import { SlipwayError, toSlipwayError } from './errors.ts';
 import { readSettings, type Settings } from './settings.ts';
 
 /** What a program tells the process that started it, over its IPC channel. */
-export type ProgramMessage =
-  | { readonly type: 'ready'; readonly url: string; readonly [extra: string]: unknown }
-  | { readonly type: 'fatal'; readonly code: string; readonly message: string; readonly hint: string | null };
+export type ProgramMessage = ProgramReady | ProgramFatal;
+export type ProgramReady = {
+  readonly type: 'ready';
+  readonly url: string;
+  /** The text of the first key, when it was made now. */
+  readonly adminKey: string | null;
+};
+export type ProgramFatal = {
+  readonly type: 'fatal';
+  readonly code: string;
+  readonly message: string;
+  readonly hint: string | null;
+};
 
 export type Lifecycle = {
   /** Tells the supervisor that the program answers at `url`. */
-  ready(url: string, extra?: Record<string, unknown>): void;
+  ready(url: string, adminKey?: string | null): void;
   /** Runs when the program is to end: on SIGTERM, or when its supervisor is gone. Called once; the process exits after it. */
   onStop(stop: () => Promise<void>): void;
 };
@@ -48,7 +58,7 @@ export async function runProgram(
   try {
     const { settings } = readSettings(process.env);
     await start(settings, {
-      ready: (url, extra) => tell({ ...extra, type: 'ready', url }),
+      ready: (url, adminKey = null) => tell({ type: 'ready', url, adminKey }),
       onStop: (one) => stops.push(one),
     });
   } catch (error) {

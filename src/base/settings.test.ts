@@ -2,8 +2,16 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { SETTINGS_FILE } from './data-folder.ts';
 import type { SlipwayError } from './errors.ts';
-import { assertSafeBind, isLoopback, readSettings, SETTINGS, SETTINGS_FILE, type SettingName } from './settings.ts';
+import {
+  assertSafeBind,
+  isLoopback,
+  readSettings,
+  SETTINGS,
+  type SettingName,
+  warnOfUnknownVariables,
+} from './settings.ts';
 
 let dataDir: string;
 beforeEach(() => {
@@ -104,6 +112,31 @@ describe('faults', () => {
     expect(faults['/maxBodyBytes']).toContain('a size with its unit');
     expect(faults['/drainMs']).toContain('a duration with its unit');
     expect(faults['/logLevel']).toContain('one of debug, info, warn, error');
+  });
+
+  test('a mistyped name in the file is named with its line and what was probably meant', () => {
+    file('# ports\nhtpPort: 1\nzzz: 2\nqueueLimit: lots\n');
+    expect(faultsOf(() => read())).toEqual({
+      '/htpPort': 'htpPort in line 2 of settings.yaml is no setting; did you mean httpPort?',
+      '/zzz': 'zzz in line 3 of settings.yaml is no setting',
+      '/queueLimit': expect.stringMatching(
+        /^queueLimit in line 4 of settings\.yaml is "lots"; it must be a whole number/,
+      ),
+    });
+  });
+
+  test('a mistyped variable is told; those with a meaning elsewhere and those of tests are not', () => {
+    const env = {
+      SLIPWAY_HTPP_PORT: '1',
+      SLIPWAY_ZZZ: '',
+      SLIPWAY_URL: 'x',
+      SLIPWAY_TEST_SEED: '1',
+      SLIPWAY_HOST: 'y',
+    };
+    expect(warnOfUnknownVariables({ ...env, PATH: '/bin' }, ['SLIPWAY_URL'])).toEqual([
+      'SLIPWAY_HTPP_PORT is no setting and is ignored; did you mean SLIPWAY_HTTP_PORT?',
+      'SLIPWAY_ZZZ is no setting and is ignored',
+    ]);
   });
 
   test.each(['-1', '1.5', '1e3', '0x10', ' ', 'NaN', '65536', ''])('a port is not %j', (text) => {

@@ -1,7 +1,10 @@
-import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { parse as parseYaml } from 'yaml';
-import { SlipwayError } from './errors.ts';
+import { closestWord } from './closest-word.ts';
+import { SETTINGS_FILE } from './data-folder.ts';
+import { type FieldError, SlipwayError } from './errors.ts';
+import { pointerOf } from './json.ts';
+import { readSettingsFile } from './settings-file.ts';
+import { duration, integer, list, MIB, oneOf, size, text } from './settings-values.ts';
 
 /**
  * Every setting of a Slipway process: one row each. Read once at start, frozen, passed down. What people change while the
@@ -15,48 +18,6 @@ export type SettingRow<T> = {
   readonly help: string;
   readonly secret?: boolean;
 };
-
-const MIB = 1024 * 1024;
-const UNITS: Record<string, number> = { b: 1, kib: 1024, mib: MIB, gib: 1024 * MIB };
-const TIME_UNITS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
-
-const text = (value: string): string => value;
-
-function integer(min: number, max: number): (value: string) => number {
-  return (value) => {
-    const n = Number(value);
-    if (!/^-?\d+$/.test(value.trim()) || n < min || n > max) throw new Error(`a whole number from ${min} to ${max}`);
-    return n;
-  };
-}
-
-function oneOf<const T extends string>(...allowed: T[]): (value: string) => T {
-  return (value) => {
-    if (!allowed.includes(value as T)) throw new Error(`one of ${allowed.join(', ')}`);
-    return value as T;
-  };
-}
-
-/** Sizes carry their unit: `64MiB`, `512KiB`, `2GiB`, `100b`. */
-function size(value: string): number {
-  const match = /^(\d+(?:\.\d+)?)\s*(b|kib|mib|gib)$/i.exec(value.trim());
-  if (!match) throw new Error('a size with its unit, such as 64MiB');
-  return Math.round(Number(match[1]) * UNITS[match[2]!.toLowerCase()]!);
-}
-
-/** Durations carry their unit: `500ms`, `30s`, `5m`, `1h`. Gives milliseconds. */
-function duration(value: string): number {
-  const match = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h)$/.exec(value.trim());
-  if (!match) throw new Error('a duration with its unit, such as 30s');
-  return Math.round(Number(match[1]) * TIME_UNITS[match[2]!]!);
-}
-
-function list(value: string): readonly string[] {
-  return value
-    .split(',')
-    .map((item) => item.trim())
-    .filter((item) => item !== '');
-}
 
 function row<T>(env: string, flag: string, fallback: T, parse: (text: string) => T, help: string, secret = false) {
   return { env, flag, default: fallback, parse, help, secret } satisfies SettingRow<T>;
@@ -174,7 +135,7 @@ export const SETTINGS = {
     '--runner-threads',
     1,
     integer(1, 256),
-    'Threads one run of a model may use, unless the version says otherwise.',
+    'Threads one run of a model may use.',
   ),
   drainMs: row('SLIPWAY_DRAIN', '--drain', 5_000, duration, 'How long a stopping gateway answers what is under way.'),
   retryAfterS: row(
@@ -191,9 +152,6 @@ export type Settings = { readonly [K in SettingName]: (typeof SETTINGS)[K]['defa
 export type Origin = 'default' | 'file' | 'env' | 'flag';
 export type ReadSettings = { readonly settings: Settings; readonly origins: Readonly<Record<SettingName, Origin>> };
 
-/** The optional settings file inside the data folder: a flat map from setting name to value. */
-export const SETTINGS_FILE = 'settings.yaml';
-
 const NAMES = Object.keys(SETTINGS) as SettingName[];
 
 /**
@@ -206,7 +164,7 @@ export function readSettings(
 ): ReadSettings {
   const values: Record<string, unknown> = {};
   const origins = {} as Record<SettingName, Origin>;
-  const faults: { pointer: string; message: string }[] = [];
+  const faults: FieldError[] = [];
   const take = (name: SettingName, from: Origin, given: string, where: string): void => {
     try {
       values[name] = SETTINGS[name].parse(given);
@@ -222,12 +180,17 @@ export function readSettings(
   }
   const given = (name: SettingName): string | undefined => flags[name] ?? (env[SETTINGS[name].env] || undefined);
   const dataDir = resolve(given('dataDir') ?? SETTINGS.dataDir.default);
-  for (const [key, value] of Object.entries(readSettingsFile(join(dataDir, SETTINGS_FILE), faults))) {
-    if (!NAMES.includes(key as SettingName) || key === 'dataDir') {
-      faults.push({ pointer: `/${key}`, message: `${SETTINGS_FILE} names a setting that does not exist` });
+  for (const { key, value, line } of readSettingsFile(join(dataDir, SETTINGS_FILE), faults)) {
+    const where = `line ${line} of ${SETTINGS_FILE}`;
+    if (key === 'dataDir') {
+      faults.push({ pointer: '/dataDir', message: `dataDir in ${where} cannot be set there: the file lies in it` });
+    } else if (!NAMES.includes(key as SettingName)) {
+      const near = closestWord(key, NAMES);
+      const meant = near === null ? '' : `; did you mean ${near}?`;
+      faults.push({ pointer: pointerOf([key]), message: `${key} in ${where} is no setting${meant}` });
     } else {
       const asText = Array.isArray(value) ? value.join(',') : String(value);
-      take(key as SettingName, 'file', asText, `${key} in ${SETTINGS_FILE}`);
+      take(key as SettingName, 'file', asText, `${key} in ${where}`);
     }
   }
   for (const name of NAMES) {
@@ -246,22 +209,27 @@ export function readSettings(
   return { settings: Object.freeze(values) as Settings, origins };
 }
 
-function readSettingsFile(path: string, faults: { pointer: string; message: string }[]): Record<string, unknown> {
-  let source: string;
-  try {
-    source = readFileSync(path, 'utf8');
-  } catch {
-    return {}; // no file, or no data folder yet
-  }
-  try {
-    const parsed: unknown = parseYaml(source);
-    if (parsed === null) return {};
-    if (typeof parsed === 'object' && !Array.isArray(parsed)) return parsed as Record<string, unknown>;
-    faults.push({ pointer: '', message: `${SETTINGS_FILE} must be a map from setting names to values` });
-  } catch (error) {
-    faults.push({ pointer: '', message: `${SETTINGS_FILE} cannot be read: ${(error as Error).message}` });
-  }
-  return {};
+const OURS = 'SLIPWAY_';
+/** Tests of the product itself have variables of their own. */
+const OF_TESTS = 'SLIPWAY_TEST_';
+
+/**
+ * Warnings about variables that look like settings and are none, each with what was probably meant: a mistyped one would otherwise be
+ * ignored without a word.
+ * @param others variables with a meaning elsewhere, such as those of the command line
+ */
+export function warnOfUnknownVariables(
+  env: Readonly<Record<string, string | undefined>>,
+  others: readonly string[] = [],
+): string[] {
+  const known = [...NAMES.map((name) => SETTINGS[name].env), ...others].map((name) => name.slice(OURS.length));
+  return Object.keys(env)
+    .filter((name) => name.startsWith(OURS) && !name.startsWith(OF_TESTS) && !known.includes(name.slice(OURS.length)))
+    .sort()
+    .map((name) => {
+      const near = closestWord(name.slice(OURS.length), known);
+      return `${name} is no setting and is ignored${near === null ? '' : `; did you mean ${OURS}${near}?`}`;
+    });
 }
 
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|::1|\[::1\])$/;

@@ -1,5 +1,8 @@
+import { breaks } from './breaking.ts';
+import { commandText } from './command-text.ts';
 import { parseCount } from './key-values.ts';
 import { LIST_OPTIONS, listing } from './list-options.ts';
+import { checkName } from './name-check.ts';
 import { cleanLine, formatAge, table } from './terminal.ts';
 import type { NounSpec } from './verb.ts';
 
@@ -20,7 +23,7 @@ export const aliases: NounSpec = {
         const items = await listing(call, (options) => client.aliases.list(call.args[0]!, options));
         call.out.result('aliases.list', items, () =>
           items.length === 0
-            ? `No alias yet. Set one with: slipway aliases set ${call.args[0]} champion 1\n`
+            ? `No alias yet. Set one with: ${commandText(call.options, `aliases set ${call.args[0]} champion 1`)}\n`
             : table(
                 [{ title: 'alias' }, { title: 'version', right: true }, { title: 'set' }],
                 items.map((alias) => [alias.name, String(alias.version), formatAge(alias.updatedAt)]),
@@ -44,6 +47,8 @@ export const aliases: NounSpec = {
       changes: true,
       async run(call) {
         const [model, name, text] = call.args as [string, string, string];
+        checkName('model', model);
+        checkName('alias', name);
         const version = parseCount('version', text);
         const client = await call.client();
         const page = await client.aliases.list(model, { signal: call.signal }).all();
@@ -57,16 +62,21 @@ export const aliases: NounSpec = {
           ...(revision === undefined ? {} : { ifRevision: parseCount('--if-revision', revision) }),
           ...(call.options.flag('allowBreaking') ? { allowBreaking: true } : {}),
         });
+        const breaking =
+          !call.dryRun &&
+          from !== null &&
+          from !== version &&
+          (await breaks(client, model, version, from, call.signal));
         call.out.result('aliases.set', { ...alias, from, dryRun: call.dryRun }, () => {
           const moved = `${model}@${name}: version ${from ?? 'none'} → ${version}`;
           if (call.dryRun) return `Would set ${moved}. Nothing was changed.`;
           const undo =
             from === null
-              ? `slipway aliases delete ${model} ${name}`
+              ? `aliases delete ${model} ${name}`
               : from === version
                 ? null
-                : `slipway aliases set ${model} ${name} ${from}`;
-          return `${moved}${undo === null ? '' : `\nUndo: ${undo}`}`;
+                : `aliases set ${model} ${name} ${from}${breaking ? ' --allow-breaking' : ''}`;
+          return `${moved}${undo === null ? '' : `\nUndo: ${commandText(call.options, undo)}`}`;
         });
       },
     },
@@ -96,7 +106,7 @@ export const aliases: NounSpec = {
           () =>
             call.dryRun
               ? `Would take away ${model}@${name}. Nothing was changed.`
-              : `Took away ${model}@${name}${before === undefined ? '' : `\nUndo: slipway aliases set ${model} ${name} ${before.version}`}`,
+              : `Took away ${model}@${name}${before === undefined ? '' : `\nUndo: ${commandText(call.options, `aliases set ${model} ${name} ${before.version}`)}`}`,
         );
       },
     },

@@ -3,6 +3,7 @@ import { basename, dirname, join, normalize, resolve } from 'node:path';
 import type { FileSource } from '../../sdk/src/client.ts';
 import { fileSource, folderFiles } from '../../sdk/src/node.ts';
 import { CliError } from './cli-error.ts';
+import { suggestName } from './name-check.ts';
 
 export type ArtifactInput = {
   readonly files: readonly FileSource[];
@@ -79,13 +80,4 @@ function stemOf(path: string): string {
   const stem = basename(path).replace(/\.[a-z0-9]+$/i, '');
   // "model.onnx" says nothing: its folder usually does.
   return /^(model|best|final|output)$/i.test(stem) ? basename(dirname(path)) : stem;
-}
-
-/** A name by the server's rules from any file name. */
-function suggestName(text: string): string {
-  return text
-    .toLowerCase()
-    .replace(/[^a-z0-9._-]+/g, '-')
-    .replace(/^[^a-z0-9]+|[^a-z0-9]+$/g, '')
-    .slice(0, 63);
 }

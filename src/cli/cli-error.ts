@@ -33,6 +33,10 @@ export class CliError extends Error {
   }
 }
 
+/** What mends most failures to reach a server. */
+export const START_ADVICE =
+  'Start the server with `slipway serve` (in a checkout also `npm start`). If it runs elsewhere, name its data folder with --data, or its address with --url.';
+
 const BY_KIND: Record<ErrorKind, ExitReason> = {
   invalid: 'validation',
   unauthorized: 'auth',
@@ -60,7 +64,7 @@ export function toCliError(thrown: unknown): CliError {
     syscall?: unknown;
     path?: unknown;
   };
-  const details = {
+  const details: CliErrorDetails & { code: string; hint?: string } = {
     code: typeof error?.code === 'string' ? error.code : 'unexpected',
     ...(typeof error?.hint === 'string' ? { hint: error.hint } : {}),
     ...(Array.isArray(error?.fields) ? { fields: error.fields } : {}),
@@ -69,6 +73,7 @@ export function toCliError(thrown: unknown): CliError {
   };
   const message = typeof error?.message === 'string' ? error.message : String(thrown);
   if (error?.name === 'SlipwayApiError') {
+    if (details.code === 'unreachable') details.hint = START_ADVICE;
     return new CliError(exitReasonOf(Number(error.status), details.code), message, details);
   }
   if (error?.name === 'SlipwayError') {

@@ -22,10 +22,10 @@ afterAll(() => rmSync(folder, { recursive: true }));
 type Run = { code: number | null; stdout: string; stderr: string };
 
 /** Runs the real command in an empty folder, with nothing of ours in its environment. */
-function slipway(args: readonly string[], env: Record<string, string> = {}, input = ''): Run {
+function slipway(args: readonly string[], env: Record<string, string> = {}, input = '', inside = '.'): Run {
   const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('SLIPWAY_')));
   const run = spawnSync(SLIPWAY, args, {
-    cwd: folder,
+    cwd: join(folder, inside),
     env: { ...clean, ...env } as NodeJS.ProcessEnv,
     input,
     encoding: 'utf8',
@@ -69,7 +69,7 @@ test.each(shown)('$line -h shows examples before usage and options', ({ words: p
 test.each(shown)('$line knows --json, and --dry-run if it changes something', ({ spec, line }) => {
   const flags = optionsOf(spec).map((option) => option.flags);
   expect(flags.some((flag) => flag.startsWith('--json'))).toBe(true);
-  const changing = /create|update|delete|set$|push|deploy|rotate|revoke/.test(line);
+  const changing = /create|update|delete|set$|push|deploy|rotate|revoke|collect/.test(line);
   expect(flags.includes('--dry-run')).toBe(changing);
   expect(spec.severe === true).toBe(/^(models|versions|endpoints|projects) delete$/.test(line));
   // Other users of a machine see command lines.
@@ -103,9 +103,76 @@ test('without a word it shows what there is, and fails as a wrong command line',
   expect(stderr).toContain('slipway deploy ./model.onnx --name churn');
 });
 
+test('where no server is found that is said first, with how to start one', () => {
+  const { code, stdout, stderr } = slipway(['status']);
+  expect({ code, stdout }).toEqual({ code: EXIT_CODES.unavailable.code, stdout: '' });
+  expect(stderr).toMatch(/^Error: No server was found/);
+  expect(stderr).toContain('slipway serve');
+});
+
+test('the data folder of a folder above is found', () => {
+  mkdirSync(join(folder, 'above/.slipway/run'), { recursive: true });
+  mkdirSync(join(folder, 'above/deep/down'), { recursive: true });
+  writeFileSync(join(folder, 'above/.slipway/admin.key'), 'k\n');
+  writeFileSync(join(folder, 'above/.slipway/run/server.json'), JSON.stringify({ url: 'http://127.0.0.1:1' }));
+  const run = slipway(['status'], {}, '', 'above/deep/down');
+  expect(run.code).toBe(EXIT_CODES.unavailable.code);
+  expect(run.stderr).toContain('http://127.0.0.1:1 cannot be reached');
+  expect(run.stderr).toContain('npm start');
+  rmSync(join(folder, 'above'), { recursive: true });
+});
+
+test('--json makes a document of a failure before a verb ran, of the release and of help too', () => {
+  const documents: [string[], number][] = [
+    [['audit', '--json'], 2],
+    [['predict', 'x', '--json'], 2],
+    [['predict', 'x', '--nope', '--json'], 2],
+    [
+      [
+        'predict',
+        'x',
+        '--json',
+        '{bad',
+        '--json',
+        '--url',
+        'http://127.0.0.1:1',
+        '--inference-url',
+        'http://127.0.0.1:1',
+      ],
+      6,
+    ],
+    [['nonsense', '--json'], 2],
+  ];
+  for (const [args, exit] of documents) {
+    const { code, stdout, stderr } = slipway(args);
+    expect({ args, code, stdout }).toEqual({ args, code: exit, stdout: '' });
+    expect(JSON.parse(stderr)).toMatchObject({ kind: 'error', error: { exitCode: exit } });
+  }
+  expect(JSON.parse(slipway(['--version', '--json']).stdout)).toMatchObject({ data: { release: RELEASE } });
+  expect(JSON.parse(slipway(['help', 'deploy', '--json']).stdout)).toMatchObject({ data: { words: 'deploy' } });
+});
+
+test('a name that the server would refuse is refused at once, with a better one', () => {
+  const env = { SLIPWAY_URL: 'http://127.0.0.1:1', SLIPWAY_API_KEY: 'k' };
+  for (const args of [
+    ['deploy', 'absent.onnx', '--name', 'My Model'],
+    ['models', 'push', 'absent.onnx', '--name', 'My Model'],
+    ['deploy', 'absent.onnx', '--endpoint', 'My Model'],
+    ['endpoints', 'create', 'My Model'],
+    ['aliases', 'set', 'm', 'My Model', '1'],
+    ['projects', 'create', 'My Model'],
+    ['keys', 'create', 'My Model', '--scope', 'read'],
+  ]) {
+    const { code, stderr } = slipway(args, env);
+    expect({ args, code, stderr }).toMatchObject({ args, code: 2 });
+    expect(stderr).toContain('my-model');
+  }
+});
+
 test('without a key it says how to get one: exit code 5, and with --json one document on standard error', () => {
-  expect(slipway(['models', 'list'])).toMatchObject({ code: 5, stdout: '' });
-  const { code, stdout, stderr } = slipway(['models', 'list', '--json']);
+  const env = { SLIPWAY_URL: 'http://127.0.0.1:1' };
+  expect(slipway(['models', 'list'], env)).toMatchObject({ code: 5, stdout: '' });
+  const { code, stdout, stderr } = slipway(['models', 'list', '--json'], env);
   expect({ code, stdout }).toEqual({ code: 5, stdout: '' });
   expect(JSON.parse(stderr)).toMatchObject({
     schema: 'slipway.cli/1',

@@ -43,11 +43,7 @@ export const CLIENT_SETTINGS = {
 export const DATA_ENV = 'SLIPWAY_DATA';
 export const DATA_DEFAULT = './.slipway';
 
-/** Files that a running server keeps in its data folder for clients beside it. */
-export const ADMIN_KEY_FILE = 'admin.key';
-export const SERVER_FILE = 'run/server.json';
-
-/** What the supervisor writes to `run/server.json` while it runs. */
+/** What the supervisor writes to SERVER_FILE while it runs. */
 export type ServerFile = {
   readonly url: string;
   readonly inferenceUrl: string;

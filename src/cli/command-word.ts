@@ -7,3 +7,8 @@ export function commandWord(): string {
   const path = relative(process.cwd(), `${packageRoot()}/bin/slipway`);
   return path.startsWith('..') ? 'slipway' : path;
 }
+
+/** Advice of server or command line, which says `slipway`, in the words that work here. */
+export function adviceText(text: string): string {
+  return text.replace(/(^|[\s`(])slipway (?=[a-z])/g, (_all, before: string) => `${before}${commandWord()} `);
+}

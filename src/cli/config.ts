@@ -1,6 +1,7 @@
+import { readSettings, SETTINGS, type SettingName } from '../base/settings.ts';
 import { CLIENT_SETTINGS } from './client-settings.ts';
 import { resolveConnection } from './connection.ts';
-import { SERVE_OPTIONS } from './serve/serve-options.ts';
+import { SERVE_OPTIONS, settingFlags } from './serve/serve-options.ts';
 import { cleanLine, formatBytes, table } from './terminal.ts';
 import type { VerbCall, VerbSpec } from './verb.ts';
 
@@ -15,15 +16,8 @@ export const config: VerbSpec = {
   ],
   options: SERVE_OPTIONS,
   async run(call) {
-    const { readSettings, SETTINGS } = await import('../base/settings.ts');
-    type Name = keyof typeof SETTINGS;
-    const names = Object.keys(SETTINGS) as Name[];
-    const flags: Partial<Record<Name, string>> = {};
-    for (const name of names) {
-      const value = call.options.text(camelOf(SETTINGS[name].flag));
-      if (value !== undefined) flags[name] = value;
-    }
-    const { settings, origins } = readSettings(process.env, flags);
+    const names = Object.keys(SETTINGS) as SettingName[];
+    const { settings, origins } = readSettings(process.env, settingFlags(call.options));
     const server = names.map((name) => ({
       name,
       value: SETTINGS[name].secret ? '(hidden)' : settings[name],
@@ -47,9 +41,6 @@ export const config: VerbSpec = {
     });
   },
 };
-
-const camelOf = (flag: string): string =>
-  flag.replace(/^--/, '').replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
 
 function clientRows(call: VerbCall) {
   const connection = resolveConnection(

@@ -1,16 +1,11 @@
-import { readFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import type { Client } from '../../sdk/src/client.ts';
+import { ADMIN_KEY_FILE, SERVER_FILE } from '../base/data-folder.ts';
 import { RELEASE } from '../base/release.ts';
-import { CliError } from './cli-error.ts';
-import {
-  ADMIN_KEY_FILE,
-  CLIENT_SETTINGS,
-  DATA_DEFAULT,
-  DATA_ENV,
-  SERVER_FILE,
-  type ServerFile,
-} from './client-settings.ts';
+import { CliError, START_ADVICE } from './cli-error.ts';
+import { CLIENT_SETTINGS, DATA_DEFAULT, DATA_ENV, type ServerFile } from './client-settings.ts';
+import { checkName } from './name-check.ts';
 
 export type ConnectionOptions = {
   readonly url?: string | undefined;
@@ -41,7 +36,7 @@ const DEFAULT_URL = 'http://127.0.0.1:8082';
 
 /** Which server, with which key, for which project. */
 export function resolveConnection(options: ConnectionOptions, env: Env): Connection {
-  const dataDir = resolve(options.data ?? (env[DATA_ENV] || DATA_DEFAULT));
+  const dataDir = resolve(options.data ?? (env[DATA_ENV] || findDataFolder() || DATA_DEFAULT));
   const [url, urlFrom] = resolveUrl(options, env, dataDir);
   const [inferenceUrl, inferenceUrlFrom] = resolveInferenceUrl(options, env, dataDir, urlFrom);
   const [apiKey, apiKeyFrom] = resolveKey(options, env, dataDir, urlFrom);
@@ -49,6 +44,18 @@ export function resolveConnection(options: ConnectionOptions, env: Env): Connect
   const project = options.project ?? (fromEnv || 'default');
   const projectFrom = options.project !== undefined ? 'flag' : fromEnv ? 'env' : 'default';
   return { url, urlFrom, inferenceUrl, inferenceUrlFrom, apiKey, apiKeyFrom, project, projectFrom, dataDir };
+}
+
+/** The data folder of this folder, else of the nearest one above that is ours: another user's would name a server of theirs. */
+export function findDataFolder(from = process.cwd()): string | null {
+  for (let folder = from, own = true; ; own = false) {
+    const candidate = resolve(folder, DATA_DEFAULT);
+    const found = statSync(candidate, { throwIfNoEntry: false });
+    if (found?.isDirectory() && (own || found.uid === process.getuid?.())) return candidate;
+    const above = dirname(folder);
+    if (above === folder) return null;
+    folder = above;
+  }
 }
 
 function resolveUrl(options: ConnectionOptions, env: Env, dataDir: string): [string, Origin] {
@@ -110,18 +117,29 @@ export function readServerFile(dataDir: string): ServerFile | null {
   }
 }
 
+const shownFolder = (dataDir: string): string =>
+  dataDir === resolve(DATA_DEFAULT) ? '.slipway here or in a folder above' : dataDir;
+
 /**
  * The client for a connection; without a key it fails with what to do about it.
  * @param keyOptional for calls that may need none, where it is known where they go
  */
 export async function connect(connection: Connection, keyOptional = false): Promise<Client> {
   if (connection.apiKey === null && !(keyOptional && connection.inferenceUrl !== null)) {
+    // With neither address nor key nor folder the key is not what is missing.
+    if (connection.urlFrom === 'default' && !existsSync(connection.dataDir)) {
+      throw new CliError(
+        'unavailable',
+        `No server was found: there is no data folder ${shownFolder(connection.dataDir)}`,
+        {
+          code: 'no_server',
+          hint: `${START_ADVICE} ${DATA_ENV}, SLIPWAY_URL and SLIPWAY_API_KEY do the same for every command.`,
+        },
+      );
+    }
     throw new CliError('auth', `No API key for ${connection.url}`, {
       code: 'key_missing',
-      hint:
-        connection.urlFrom === 'default'
-          ? `Is a server running here? Start one with \`slipway serve\`, name its data folder with --data or ${DATA_ENV}, or set SLIPWAY_URL and SLIPWAY_API_KEY.`
-          : 'Set SLIPWAY_API_KEY, or name a file with --key-file.',
+      hint: 'Set SLIPWAY_API_KEY, or name a file with --key-file.',
     });
   }
   const { createClient } = await import('../../sdk/src/client.ts');
@@ -129,7 +147,7 @@ export async function connect(connection: Connection, keyOptional = false): Prom
     url: connection.url,
     ...(connection.apiKey === null ? {} : { apiKey: connection.apiKey }),
     ...(connection.inferenceUrl === null ? {} : { inferenceUrl: connection.inferenceUrl }),
-    project: connection.project,
+    project: checkName('--project', connection.project),
     userAgent: `slipway-cli/${RELEASE}`,
   });
 }

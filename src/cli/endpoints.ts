@@ -1,7 +1,12 @@
-import type { Endpoint, Target } from '../../sdk/src/client.ts';
+import type { Client, Endpoint, Target } from '../../sdk/src/client.ts';
+import { breaks } from './breaking.ts';
 import { CliError } from './cli-error.ts';
+import { commandText, quoteWord } from './command-text.ts';
+import { adviceText } from './command-word.ts';
+import { EXIT_CODES } from './exit-code.ts';
 import { parseCount } from './key-values.ts';
 import { LIST_OPTIONS, listing } from './list-options.ts';
+import { checkName, checkNameOption } from './name-check.ts';
 import { cleanLine, formatAge, formatBytes, type Paint, type Style, table } from './terminal.ts';
 import type { NounSpec, OptionSpec, VerbCall } from './verb.ts';
 
@@ -22,7 +27,7 @@ export const endpoints: NounSpec = {
       async run(call) {
         const client = await call.client();
         const items = await listing(call, (options) => client.endpoints.list(options));
-        call.out.result('endpoints.list', items, () => endpointsTable(items, call.out.paint));
+        call.out.result('endpoints.list', items, () => endpointsTable(items, call));
       },
     },
     {
@@ -60,7 +65,8 @@ export const endpoints: NounSpec = {
     {
       name: 'update',
       summary: 'Move an endpoint to another version or alias',
-      about: 'The new version is loaded and warmed first; callers see no interruption.',
+      about:
+        'The new version is loaded and warmed first; the old one answers until then. Waits until the new one answers: exit code 7 when it does not.',
       examples: [
         ['slipway endpoints update churn --version 1', 'back to version 1'],
         [
@@ -78,6 +84,7 @@ export const endpoints: NounSpec = {
         { flags: '--allow-breaking', help: 'although the signature breaks callers' },
         { flags: '--reason <text>', help: 'why, for the audit log' },
         { flags: '--if-revision <number>', help: 'only if the endpoint still has this revision' },
+        { flags: '--no-wait', help: 'return once it is set, while the old version may still answer' },
       ],
       changes: true,
       run: update,
@@ -99,7 +106,7 @@ export const endpoints: NounSpec = {
         call.out.result('endpoints.delete', { deleted: name, dryRun: call.dryRun }, () =>
           call.dryRun
             ? `Would take away endpoint ${name}. Nothing was changed.`
-            : `Took away endpoint ${name}\nUndo: slipway endpoints create ${name} --model ${before.model} ${targetFlag(before.target)} --environment ${before.environment}`,
+            : `Took away endpoint ${name}\nUndo: ${commandText(call.options, `endpoints create ${name} --model ${before.model} ${targetFlag(before.target)} --environment ${before.environment}${before.pins.map((pin) => ` --pin ${pin}`).join('')}`)}`,
         );
       },
     },
@@ -108,7 +115,7 @@ export const endpoints: NounSpec = {
 
 function readTarget(call: VerbCall): Target | null {
   const version = call.options.text('version');
-  const alias = call.options.text('alias');
+  const alias = checkNameOption('--alias', call.options.text('alias'));
   if (version !== undefined && alias !== undefined) {
     throw new CliError('usage', '--version and --alias exclude each other', {
       hint: 'Give the one that the endpoint should name.',
@@ -127,8 +134,8 @@ const targetText = (target: Target): string =>
 const pinsOf = (call: VerbCall): number[] => call.options.list('pin').map((pin) => parseCount('--pin', pin));
 
 async function create(call: VerbCall): Promise<void> {
-  const name = call.args[0]!;
-  const model = call.options.text('model') ?? name;
+  const name = checkName('endpoint', call.args[0]!);
+  const model = checkNameOption('--model', call.options.text('model')) ?? name;
   const client = await call.client();
   const target = readTarget(call) ?? {
     version: (await client.versions.show(model, 'latest', { signal: call.signal })).version,
@@ -148,11 +155,11 @@ async function create(call: VerbCall): Promise<void> {
   call.out.result('endpoints.create', { ...endpoint, dryRun: call.dryRun }, () =>
     call.dryRun
       ? `Would make endpoint ${name}: ${model}, ${targetText(target)}. Nothing was changed.`
-      : `Made endpoint ${name}: ${model}, ${targetText(target)}\nNext: slipway why ${name}\nUndo: slipway endpoints delete ${name} --confirm=${name}`,
+      : `Made endpoint ${name}: ${model}, ${targetText(target)}\nNext: ${commandText(call.options, `why ${name}`)}\nUndo: ${commandText(call.options, `endpoints delete ${name} --confirm=${name}`)}`,
   );
 }
 
-async function update(call: VerbCall): Promise<void> {
+async function update(call: VerbCall): Promise<number> {
   const name = call.args[0]!;
   const client = await call.client();
   const before = await client.endpoints.show(name, { signal: call.signal });
@@ -169,17 +176,59 @@ async function update(call: VerbCall): Promise<void> {
     ...(reason === undefined ? {} : { reason }),
     ...(options.flag('allowBreaking') ? { allowBreaking: true } : {}),
   };
-  const after = await client.endpoints.update(name, asked, {
+  const set = await client.endpoints.update(name, asked, {
     ifRevision: revision === undefined ? before.revision : parseCount('--if-revision', revision),
     dryRun: call.dryRun,
     signal: call.signal,
   });
+  const waits = !call.dryRun && options.unlessNo('wait');
+  const after = waits ? await waited(call, client, set) : set;
+  const changes = changesText(before, after);
+  const from = before.targetVersion;
+  const breaking =
+    from !== null && from !== after.targetVersion && !call.dryRun
+      ? await breaks(client, after.model, after.targetVersion ?? 'latest', from, call.signal)
+      : false;
+  const answers = after.status.state === 'ready' && after.status.servingVersion === after.targetVersion;
   call.out.result('endpoints.update', { before, after, dryRun: call.dryRun }, () => {
-    const changes = changesText(before, after);
     if (changes.length === 0) return `No changes: endpoint ${name} is like this already`;
     if (call.dryRun) return `Would change endpoint ${name}: ${changes.join('; ')}. Nothing was changed.`;
-    return `Endpoint ${name}: ${changes.join('; ')}\nUndo: ${undoText(before)}\nNext: slipway why ${name}`;
+    const undo = `endpoints update ${before.name} ${undoFlags(before, after)}${breaking ? ' --allow-breaking' : ''}`;
+    return [
+      `Endpoint ${name}: ${changes.join('; ')}`,
+      servingText(after, waits),
+      `Undo: ${commandText(options, undo)}`,
+      ...(answers ? [] : [`Next: ${commandText(options, `why ${name}`)}`]),
+    ].join('\n');
   });
+  return waits && changes.length > 0 && !answers ? EXIT_CODES.unavailable.code : EXIT_CODES.ok.code;
+}
+
+/** The endpoint once it answers with what it names, or as it was when waiting ended. */
+async function waited(call: VerbCall, client: Client, endpoint: Endpoint): Promise<Endpoint> {
+  if (endpoint.targetVersion === null) return endpoint;
+  call.out.progress(`Loading ${endpoint.model}@${endpoint.targetVersion} …`);
+  try {
+    return await client.endpoints.untilServing(endpoint, endpoint.targetVersion, {
+      signal: call.signal,
+      onWaiting: (reason) => call.out.progress(reason),
+    });
+  } catch (error) {
+    if (!call.signal.aborted) throw error;
+    throw new CliError('interrupted', 'Stopped waiting', {
+      hint: `The endpoint is set, and the server goes on moving it; until then the version before answers. Look: ${commandText(call.options, `why ${endpoint.name}`)}`,
+      cause: error,
+    });
+  } finally {
+    call.out.progress(null);
+  }
+}
+
+function servingText({ model, targetVersion, status }: Endpoint, waited: boolean): string {
+  const answering = status.servingVersion === null ? 'nothing' : `${model}@${status.servingVersion}`;
+  if (status.servingVersion === targetVersion && status.state === 'ready') return `${answering} answers`;
+  if (!waited) return `${answering} answers until ${model}@${targetVersion} is loaded and warm`;
+  return `${model}@${targetVersion} does not answer yet, ${answering} does: ${cleanLine(status.reason ?? status.state)}`;
 }
 
 function changesText(before: Endpoint, after: Endpoint): string[] {
@@ -197,9 +246,16 @@ function changesText(before: Endpoint, after: Endpoint): string[] {
   return changes;
 }
 
-function undoText(before: Endpoint): string {
+/** Puts back what was changed, and nothing else. */
+function undoFlags(before: Endpoint, after: Endpoint): string {
   const pins = before.pins.length === 0 ? '--no-pins' : before.pins.map((pin) => `--pin ${pin}`).join(' ');
-  return `slipway endpoints update ${before.name} ${targetFlag(before.target)} --environment ${before.environment} ${pins}`;
+  return [
+    targetText(before.target) === targetText(after.target) ? '' : targetFlag(before.target),
+    before.environment === after.environment ? '' : `--environment ${quoteWord(before.environment)}`,
+    before.pins.join(' ') === after.pins.join(' ') ? '' : pins,
+  ]
+    .filter((flags) => flags !== '')
+    .join(' ');
 }
 
 const STATE_STYLE: Record<Endpoint['status']['state'], Style> = {
@@ -210,8 +266,10 @@ const STATE_STYLE: Record<Endpoint['status']['state'], Style> = {
   unknown: 'red',
 };
 
-export function endpointsTable(items: readonly Endpoint[], paint: Paint): string {
-  if (items.length === 0) return 'No endpoint yet. Make one with: slipway deploy ./model.onnx --name churn\n';
+export function endpointsTable(items: readonly Endpoint[], { options, out: { paint } }: VerbCall): string {
+  if (items.length === 0) {
+    return `No endpoint yet. Make one with: ${commandText(options, 'deploy ./model.onnx --name churn')}\n`;
+  }
   const rows = items.map((endpoint) => [
     endpoint.name,
     paint(STATE_STYLE[endpoint.status.state], endpoint.status.state),
@@ -244,7 +302,7 @@ function endpointText(endpoint: Endpoint, paint: Paint): string {
   const { status } = endpoint;
   const lines = [
     `${paint('bold', endpoint.name)}  ${paint(STATE_STYLE[status.state], status.state)}${status.reason === null ? '' : `: ${cleanLine(status.reason)}`}`,
-    ...(status.fix === null ? [] : [`${paint('cyan', 'Fix:')} ${cleanLine(status.fix)}`]),
+    ...(status.fix === null ? [] : [`${paint('cyan', 'Fix:')} ${adviceText(cleanLine(status.fix))}`]),
     `Serving      ${status.servingVersion === null ? 'nothing' : `${endpoint.model}@${status.servingVersion}`}${status.observedAt === null ? '' : `, observed ${formatAge(status.observedAt)}`}`,
     `Target       ${targetText(endpoint.target)}${'alias' in endpoint.target ? ` (version ${endpoint.targetVersion ?? 'gone'})` : ''}`,
     `Environment  ${endpoint.environment}, project ${endpoint.project}`,

@@ -1,7 +1,9 @@
 import { writeFileSync } from 'node:fs';
 import type { NewApiKey } from '../../sdk/src/client.ts';
 import { CliError } from './cli-error.ts';
+import { commandText } from './command-text.ts';
 import { LIST_OPTIONS, listing } from './list-options.ts';
+import { checkName } from './name-check.ts';
 import { cleanLine, formatAge, table } from './terminal.ts';
 import type { NounSpec, VerbCall } from './verb.ts';
 
@@ -71,11 +73,12 @@ export const keys: NounSpec = {
             hint: 'For example --scope predict:churn. Scopes are read, predict, deploy, promote and admin.',
           });
         }
+        const name = checkName('name', call.args[0]!);
         const client = await call.client();
         const expires = call.options.text('expires');
         const key = await client.keys.create(
           {
-            name: call.args[0]!,
+            name,
             scopes: [...scopes],
             project: call.options.flag('everyProject') ? null : client.project,
             ...(expires === undefined ? {} : { expiresAt: parseExpiry(expires, Date.now()) }),
@@ -96,7 +99,8 @@ export const keys: NounSpec = {
         const client = await call.client();
         const key = await client.keys.rotate(call.args[0]!, { dryRun: call.dryRun, signal: call.signal });
         give(call, 'keys.rotate', key);
-        if (!call.dryRun) call.out.note(`Once it is in use everywhere: slipway keys revoke ${call.args[0]}`);
+        if (!call.dryRun)
+          call.out.note(`Once it is in use everywhere: ${commandText(call.options, `keys revoke ${call.args[0]}`)}`);
       },
     },
     {

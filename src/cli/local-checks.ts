@@ -4,9 +4,9 @@ import { createServer } from 'node:net';
 import { availableParallelism, freemem, platform, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Check } from '../../sdk/src/client.ts';
+import { ADMIN_KEY_FILE } from '../base/data-folder.ts';
 import { RELEASE } from '../base/release.ts';
 import { toCliError } from './cli-error.ts';
-import { ADMIN_KEY_FILE } from './client-settings.ts';
 import { type Connection, connect, readServerFile } from './connection.ts';
 import { formatBytes } from './terminal.ts';
 
@@ -22,7 +22,7 @@ export async function localChecks(connection: Connection): Promise<Check[]> {
     checkNode(),
     checkPlatform(),
     checkCores(),
-    checkMemory(),
+    await checkMemory(),
     await checkTemporary(),
     await checkSettings(),
     ...(await checkDataFolder(connection.dataDir)),
@@ -53,11 +53,22 @@ function checkCores(): Check {
     : warn('cores', '1', 'Gateway and models share one core; two or more are faster.');
 }
 
-function checkMemory(): Check {
-  const free = freemem();
-  return free >= GIB / 2
-    ? pass('memory', `${formatBytes(free)} free`)
-    : warn('memory', `${formatBytes(free)} free`, 'Stop other programs, or lower SLIPWAY_RUNNER_MEMORY.');
+async function checkMemory(): Promise<Check> {
+  const { readSettings, SETTINGS } = await import('../base/settings.ts');
+  let wanted = SETTINGS.runnerMemoryBytes.default;
+  try {
+    wanted = readSettings(process.env).settings.runnerMemoryBytes;
+  } catch {
+    // the check of the settings says what is wrong with them
+  }
+  const free = `${formatBytes(freemem())} free`;
+  return freemem() >= wanted
+    ? pass('memory', free)
+    : warn(
+        'memory',
+        `${free}, one runner may take ${formatBytes(wanted)}`,
+        'Stop other programs, or lower SLIPWAY_RUNNER_MEMORY.',
+      );
 }
 
 async function checkTemporary(): Promise<Check> {

@@ -1,5 +1,6 @@
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
+import { LOG_FILE } from '../base/data-folder.ts';
 import { toCliError } from './cli-error.ts';
 import { resolveConnection } from './connection.ts';
 import { parseCount } from './key-values.ts';
@@ -10,7 +11,7 @@ export const logs: VerbSpec = {
   name: 'logs',
   summary: "The server's log",
   about:
-    'With --json the lines come as they are stored: one JSON object each. When the server does not answer and its data folder is here, the file is read.',
+    'With --json the lines come as they are stored: NDJSON, one JSON object a line. When the server does not answer and its data folder is here, the file is read.',
   examples: [
     ['slipway logs -f', 'the last lines, then what happens, until Ctrl-C'],
     ['slipway logs -n 1000 --level warn', 'warnings and errors among the last 1000 lines'],
@@ -20,6 +21,7 @@ export const logs: VerbSpec = {
     { flags: '-n, --lines <number>', help: 'how many of the last lines; 100 unless given' },
     { flags: '--level <level>', help: 'least level shown', choices: ['debug', 'info', 'warn', 'error'] },
     { flags: '--process <name>', help: 'only lines of this process, such as gateway' },
+    { flags: '--json', help: 'NDJSON: one JSON object a line, as stored' },
   ],
   run: showLogs,
 };
@@ -36,7 +38,7 @@ async function showLogs(call: VerbCall): Promise<void> {
   } catch (error) {
     const failure = toCliError(error);
     if (call.signal.aborted) return; // Ctrl-C is how following ends
-    const mayRead = failure.code === 'unreachable' || failure.code === 'key_missing';
+    const mayRead = ['unreachable', 'key_missing', 'no_server'].includes(failure.code);
     const tail = mayRead ? await readTail(call, lines) : null;
     if (tail === null) throw error;
     call.out.warn('the server does not answer; these are the last lines of its file');
@@ -58,7 +60,7 @@ function createPrinter(call: VerbCall): (line: string) => void {
 async function readTail(call: VerbCall, lines: number): Promise<string[] | null> {
   const connection = resolveConnection({ data: call.options.text('data'), url: call.options.text('url') }, process.env);
   if (connection.urlFrom === 'flag' || connection.urlFrom === 'env') return null; // another machine's server
-  const file = await open(join(connection.dataDir, 'logs/slipway.log')).catch(() => null);
+  const file = await open(join(connection.dataDir, LOG_FILE)).catch(() => null);
   if (file === null) return null;
   try {
     const { size } = await file.stat();

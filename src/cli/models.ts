@@ -1,10 +1,10 @@
 import type { Model } from '../../sdk/src/client.ts';
-import { stringifyJson } from '../../sdk/src/json.ts';
-import { readArtifact } from './artifact-files.ts';
-import { createProgress, deployedText, exitCodeOf, readVersionInput, VERSION_OPTIONS } from './deploy.ts';
+import { commandText } from './command-text.ts';
+import { registerVersion, VERSION_OPTIONS } from './deploy.ts';
 import { LIST_OPTIONS, listing } from './list-options.ts';
 import { clean, cleanLine, formatAge, table } from './terminal.ts';
 import type { NounSpec, VerbCall } from './verb.ts';
+import { tagsText } from './version-text.ts';
 
 export const models: NounSpec = {
   verbs: [
@@ -41,7 +41,7 @@ export const models: NounSpec = {
         ...VERSION_OPTIONS,
       ],
       changes: true,
-      run: push,
+      run: (call) => registerVersion(call, 'models push', (client, input, how) => client.models.push(input, how)),
     },
     {
       name: 'delete',
@@ -59,11 +59,7 @@ export const models: NounSpec = {
         const client = await call.client();
         const model = await client.models.show(name, { signal: call.signal });
         if (!call.dryRun) {
-          await call.confirm(
-            `model ${name}`,
-            name,
-            `All ${model.latestVersion ?? 0} versions are deleted and cannot be brought back.`,
-          );
+          await call.confirm(`model ${name}`, name, deletionText(model.latestVersion ?? 0));
         }
         await client.models.remove(name, { ifRevision: model.revision, dryRun: call.dryRun, signal: call.signal });
         call.out.result('models.delete', { deleted: name, dryRun: call.dryRun }, () =>
@@ -74,35 +70,19 @@ export const models: NounSpec = {
   ],
 };
 
-async function push(call: VerbCall): Promise<number> {
-  const path = call.args[0]!;
-  const client = await call.client();
-  const artifact = await readArtifact(path, call.signal);
-  const progress = createProgress(call.out, artifact.sizeBytes);
-  try {
-    const deployed = await client.models.push(
-      {
-        ...(await readVersionInput(call)),
-        model: call.options.text('name') ?? artifact.suggestedName,
-        files: artifact.files,
-      },
-      { signal: call.signal, dryRun: call.dryRun, wait: call.options.unlessNo('wait'), onEvent: progress.onEvent },
-    );
-    call.out.result('models.push', deployed, () =>
-      deployedText(deployed, { out: call.out, path, inferenceUrl: null, project: client.project }),
-    );
-    return exitCodeOf(deployed);
-  } finally {
-    progress.stop();
-  }
+/** Its highest number is not how many there are: versions may be deleted. */
+function deletionText(latest: number): string {
+  if (latest === 0) return 'It has no versions.';
+  return `${latest === 1 ? 'Its version 1 is' : `All its versions, up to version ${latest}, are`} deleted and cannot be brought back.`;
 }
 
 function modelsTable(call: VerbCall, items: readonly Model[]): string {
-  if (items.length === 0) return 'No model yet. Make one with: slipway deploy ./model.onnx --name churn\n';
+  if (items.length === 0)
+    return `No model yet. Make one with: ${commandText(call.options, 'deploy ./model.onnx --name churn')}\n`;
   const rows = items.map((model) => [
     model.name,
     model.latestVersion === null ? '-' : String(model.latestVersion),
-    aliasText(model.aliases),
+    aliasText(model.aliases) || '-',
     formatAge(model.createdAt),
     cleanLine(model.createdBy),
     cleanLine(model.description ?? ''),
@@ -124,16 +104,16 @@ function modelsTable(call: VerbCall, items: readonly Model[]): string {
 const aliasText = (aliases: Record<string, number>): string =>
   Object.entries(aliases)
     .map(([name, version]) => `${name}=${version}`)
-    .join(' ') || '-';
+    .join(' ');
 
 function modelText(call: VerbCall, model: Model): string {
   const lines = [
     `${call.out.paint('bold', model.name)}  project ${model.project}, made ${formatAge(model.createdAt)} by ${cleanLine(model.createdBy)}`,
     ...(model.description === null ? [] : [cleanLine(model.description)]),
-    `Latest version ${model.latestVersion ?? 'none'}; aliases ${aliasText(model.aliases)}; tags ${cleanLine(stringifyJson(model.tags))}`,
+    `Latest version ${model.latestVersion ?? 'none'}; aliases ${aliasText(model.aliases) || 'none'}; tags ${tagsText(model.tags)}`,
     ...(model.card === null ? [] : ['', clean(model.card).trimEnd()]),
     '',
-    `slipway versions list ${model.name}    all versions`,
+    `${commandText(call.options, `versions list ${model.name}`)}    all versions`,
   ];
   return `${lines.join('\n')}\n`;
 }

@@ -1,6 +1,7 @@
 import { writeSync } from 'node:fs';
 import { stringifyJson } from '../../sdk/src/json.ts';
 import type { CliError } from './cli-error.ts';
+import { adviceText } from './command-word.ts';
 import { clean, cleanLine, createPaint, type Paint } from './terminal.ts';
 
 /** The form of everything `--json` prints. It grows by new fields only; a change of meaning gets a new number. */
@@ -109,7 +110,7 @@ function describe(error: CliError, paint: Paint): string {
     if (error.fields.length === 1 && error.message.includes(field.message)) continue;
     lines.push(`  ${paint('bold', cleanLine(field.pointer || '/'))}: ${cleanLine(field.message)}`);
   }
-  if (error.hint !== null) lines.push(`  ${paint('cyan', 'Fix:')} ${clean(error.hint)}`);
+  if (error.hint !== null) lines.push(`  ${paint('cyan', 'Fix:')} ${adviceText(clean(error.hint))}`);
   const marks = [`code ${cleanLine(error.code)}`];
   if (error.requestId !== null) marks.push(`request ${cleanLine(error.requestId)}`);
   lines.push(paint('dim', `  (${marks.join(', ')})`));

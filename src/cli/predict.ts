@@ -1,12 +1,15 @@
 import { createReadStream } from 'node:fs';
-import type { Client, PredictRequest, PredictResponse, Signature } from '../../sdk/src/client.ts';
+import type { CallOptions, Client, PredictRequest, PredictResponse, Signature } from '../../sdk/src/client.ts';
 import { stringifyJson } from '../../sdk/src/json.ts';
-import { CliError } from './cli-error.ts';
+import { CliError, toCliError } from './cli-error.ts';
 import { csvField } from './csv.ts';
+import { readCsvRecords } from './csv-records.ts';
+import { type Batch, explainInFile } from './file-rows.ts';
 import { parseCount } from './key-values.ts';
 import { DOCUMENT_SCHEMA } from './output.ts';
-import { formatOf, type PredictRecord, readCsvRecords, readNdjson, requestOf } from './records.ts';
-import { cleanLine, table } from './terminal.ts';
+import { requestOfRows } from './positional.ts';
+import { type FileFormat, formatOf, type PredictRecord, readNdjson, requestOf } from './records.ts';
+import { cleanLine, count, table } from './terminal.ts';
 import type { VerbCall, VerbSpec } from './verb.ts';
 
 const OUTPUTS = ['table', 'ndjson', 'json', 'csv'] as const;
@@ -17,10 +20,12 @@ export const predict: VerbSpec = {
   summary: 'Ask an endpoint for predictions',
   about:
     'Takes one record, an array of records or a whole body with --json, or a file: CSV (columns are read by the types of the signature), JSON, NDJSON, ' +
-    'or - for standard input. Answers come in the order of the rows: a table on a terminal, else one JSON object a line. ' +
-    '--json without a value asks for one document.',
+    'or - for standard input. Where the model does not name its columns, a file with as many columns is taken in their order, and values may be typed as a list. ' +
+    'Blank cells, NA and NaN of floating-point columns are missing values. Answers come in the order of the rows: a table on a terminal, else one JSON object a line. ' +
+    '--json without a value, beside --json with one or --file, asks for one JSON document, also of a failure.',
   examples: [
     [`slipway predict churn --json '{"age": 41, "plan": "pro"}'`, 'one prediction'],
+    [`slipway predict iris --json '[5.1, 3.5, 1.4, 0.2]'`, 'the same of a model whose columns have no names'],
     ['slipway predict churn --file rows.csv > answers.ndjson', 'a whole table'],
     ['cat rows.ndjson | slipway predict churn@2 --file - -o csv', 'from another program, asking version 2'],
   ],
@@ -66,64 +71,131 @@ async function runPredict(call: VerbCall): Promise<void> {
     signal: call.signal,
     ...(timeout === undefined ? {} : { timeoutMs: parseCount('--timeout', timeout) }),
   };
-  const client = await call.client({ keyOptional: true });
-  const endpoint = call.args[0]!;
   const form =
     (options.text('output') as OutputForm | undefined) ??
     (asDocument ? 'json' : call.out.interactive ? 'table' : 'ndjson');
-  const writer = createWriter(call, form);
+  const client = await call.client({ keyOptional: true });
+  const asked: Asked = { call, client, endpoint: call.args[0]!, limits, writer: createWriter(call, form) };
   if (file === undefined) {
-    writer.take(await client.predict(endpoint, requestOf(bodies[0]!, '--json'), limits));
+    const typed = requestOf(bodies[0]!, '--json');
+    const request = 'rows' in typed ? requestOfRows(typed.rows, await signatureOf(asked), '--json') : typed;
+    asked.writer.take(await client.predict(asked.endpoint, request, limits));
   } else {
-    const size = parseCount('--batch', options.text('batch') ?? '256');
-    let rows = 0;
-    for await (const request of requestsOf(call, client, endpoint, file, size)) {
-      const answer = await client.predict(endpoint, request, limits);
-      rows += answer.predictions.length;
-      writer.take(answer);
-      call.out.progress(`${rows} rows answered`);
-    }
+    await predictFile(asked, file, form === 'ndjson' || form === 'csv');
   }
-  writer.end();
+  asked.writer.end();
 }
 
-/** The file as requests of at most `size` records. */
-async function* requestsOf(
-  call: VerbCall,
-  client: Client,
-  endpoint: string,
-  file: string,
-  size: number,
-): AsyncGenerator<PredictRequest> {
+type Asked = {
+  readonly call: VerbCall;
+  readonly client: Client;
+  readonly endpoint: string;
+  readonly limits: CallOptions;
+  readonly writer: Writer;
+};
+
+/** @param shown whether answers are printed as they come */
+async function predictFile(asked: Asked, file: string, shown: boolean): Promise<void> {
+  const { call, client, endpoint, limits, writer } = asked;
+  const size = parseCount('--batch', call.options.text('batch') ?? '256');
+  const name = file === '-' ? 'standard input' : file;
+  let done = 0;
+  let batch: Batch | null = null;
+  let unit: 'line' | 'record' = 'line';
+  try {
+    const { start, all } = await opened(file);
+    const format = (call.options.text('format') as FileFormat | undefined) ?? formatOf(file, start);
+    if (format === 'json') unit = 'record';
+    for await (const next of requestsOf(asked, all, format, name, size)) {
+      batch = next.batch;
+      const answer = await client.predict(endpoint, next.request, limits);
+      batch = null;
+      done += answer.predictions.length;
+      writer.take(answer);
+      call.out.progress(`${count(done, 'row')} answered`);
+    }
+  } catch (error) {
+    const failure = toCliError(error);
+    // What is wrong with the file as a whole, or with the command, has nothing to do with rows.
+    if (done === 0 && batch === null) throw failure;
+    throw explainInFile(failure, { file: name, unit, batch, done, shown });
+  }
+  if (done === 0) {
+    throw new CliError('validation', `${name} holds no rows`, {
+      code: 'invalid_input',
+      hint: 'A CSV file has a line of column names, then one line a row; the others need at least one record.',
+    });
+  }
+}
+
+async function opened(file: string): Promise<{ start: string; all: AsyncGenerator<string> }> {
   const stream = file === '-' ? process.stdin : createReadStream(file);
   stream.setEncoding('utf8');
   const chunks = stream[Symbol.asyncIterator]() as AsyncIterator<string>;
   const first = await chunks.next();
   const start = first.done ? '' : first.value;
-  const all = withFirst(start, chunks);
-  const format = (call.options.text('format') as 'csv' | 'json' | 'ndjson' | undefined) ?? formatOf(file, start);
+  return { start, all: withFirst(start, chunks) };
+}
+
+type FileRequest = { readonly request: PredictRequest; readonly batch: Batch | null };
+
+/** The file as requests of at most `size` records. */
+async function* requestsOf(
+  asked: Asked,
+  chunks: AsyncGenerator<string>,
+  format: FileFormat,
+  name: string,
+  size: number,
+): AsyncGenerator<FileRequest> {
   if (format === 'json') {
-    let text = '';
-    for await (const chunk of all) text += chunk;
-    const request = requestOf(text, file === '-' ? 'standard input' : file);
-    if (!('records' in request)) return yield request;
-    for (let at = 0; at < request.records.length; at += size) yield { records: request.records.slice(at, at + size) };
+    yield* jsonRequests(asked, chunks, name, size);
     return;
   }
-  const records =
+  const rows =
     format === 'ndjson'
-      ? readNdjson(all)
-      : readCsvRecords(all, await signatureOf(call, client, endpoint), {
-          ignoreUnknown: call.options.flag('ignoreColumns'),
+      ? readNdjson(chunks, name)
+      : readCsvRecords(chunks, await signatureOf(asked), {
+          file: name,
+          ignoreUnknown: asked.call.options.flag('ignoreColumns'),
+          note: asked.call.out.note,
         });
-  let batch: PredictRecord[] = [];
-  for await (const record of records) {
-    batch.push(record);
-    if (batch.length < size) continue;
-    yield { records: batch };
-    batch = [];
+  let records: PredictRecord[] = [];
+  let lines: number[] = [];
+  for await (const row of rows) {
+    records.push(row.record);
+    lines.push(row.line);
+    if (records.length < size) continue;
+    yield { request: { records }, batch: { records, lines } };
+    records = [];
+    lines = [];
   }
-  if (batch.length > 0) yield { records: batch };
+  if (records.length > 0) yield { request: { records }, batch: { records, lines } };
+}
+
+async function* jsonRequests(
+  asked: Asked,
+  chunks: AsyncGenerator<string>,
+  name: string,
+  size: number,
+): AsyncGenerator<FileRequest> {
+  let text = '';
+  for await (const chunk of chunks) text += chunk;
+  if (text.trim() === '') return;
+  const read = requestOf(text, name);
+  const request = 'rows' in read ? requestOfRows(read.rows, await signatureOf(asked), name) : read;
+  if (!('records' in request)) {
+    const [input, values] = Object.entries(request.inputs)[0] ?? [];
+    // Only a list of rows may be cut; one row, or a body as it is, is sent whole.
+    if (!('rows' in read) || input === undefined || values !== read.rows) return yield { request, batch: null };
+    for (let at = 0; at < read.rows.length; at += size) {
+      yield { request: { inputs: { [input]: read.rows.slice(at, at + size) } }, batch: null };
+    }
+    return;
+  }
+  for (let at = 0; at < request.records.length; at += size) {
+    const records = request.records.slice(at, at + size);
+    yield { request: { records }, batch: { records, lines: records.map((_, index) => at + index + 1) } };
+  }
 }
 
 async function* withFirst(first: string, rest: AsyncIterator<string>): AsyncGenerator<string> {
@@ -136,8 +208,8 @@ async function* withFirst(first: string, rest: AsyncIterator<string>): AsyncGene
 }
 
 /** From the gateway, so that a key which may only predict is enough. */
-async function signatureOf(call: VerbCall, client: Client, endpoint: string): Promise<Signature> {
-  const { inputs, outputs } = await client.describe(endpoint, { signal: call.signal });
+async function signatureOf({ client, endpoint, limits }: Asked): Promise<Signature> {
+  const { inputs, outputs } = await client.describe(endpoint, limits);
   return { inputs, outputs };
 }
 
@@ -152,11 +224,12 @@ function createWriter(call: VerbCall, form: OutputForm): Writer {
       if (form === 'ndjson') for (const prediction of answer.predictions) out.line(stringifyJson(prediction));
       else if (form === 'csv') {
         for (const prediction of answer.predictions) {
-          const row = flatten(prediction);
+          const row = flatten(prediction, true);
           if (columns === null) {
             columns = Object.keys(row);
             out.line(columns.map(csvField).join(','));
           }
+          checkColumns(row, columns);
           out.line(columns.map((name) => csvField(row[name])).join(','));
         }
       } else kept.push(answer);
@@ -176,11 +249,16 @@ function createWriter(call: VerbCall, form: OutputForm): Writer {
   };
 }
 
-/** Columns of a table: an output by class becomes one column a class, `probabilities.good`; arrays stay JSON. */
-function flatten(prediction: Record<string, unknown>): Record<string, unknown> {
+/**
+ * Columns of a table: an output by class becomes one column a class, `probabilities.good`.
+ * @param vectors whether a list becomes one column a value, `embedding.0`; a list of lists stays JSON
+ */
+export function flatten(prediction: Record<string, unknown>, vectors = false): Record<string, unknown> {
   const row: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(prediction)) {
-    if (Array.isArray(value)) row[name] = stringifyJson(value);
+    if (vectors && Array.isArray(value) && value.every((item) => typeof item !== 'object')) {
+      for (const [at, item] of value.entries()) row[`${name}.${at}`] = item;
+    } else if (Array.isArray(value)) row[name] = stringifyJson(value);
     else if (typeof value === 'object' && value !== null) {
       for (const [inner, item] of Object.entries(value)) {
         row[`${name}.${inner}`] = typeof item === 'object' && item !== null ? stringifyJson(item) : item;
@@ -190,8 +268,19 @@ function flatten(prediction: Record<string, unknown>): Record<string, unknown> {
   return row;
 }
 
+/** An output of changing length has no columns: better no file than one that lost values. */
+function checkColumns(row: Record<string, unknown>, columns: readonly string[]): void {
+  const names = Object.keys(row);
+  const extra = names.find((name) => !columns.includes(name));
+  if (names.length === columns.length && extra === undefined) return;
+  throw new CliError('validation', 'The answers do not have the same columns in every row, so they are no table', {
+    code: 'invalid_input',
+    hint: 'Use -o ndjson.',
+  });
+}
+
 function predictionsTable(call: VerbCall, predictions: PredictResponse['predictions']): string {
-  const rows = predictions.map(flatten);
+  const rows = predictions.map((prediction) => flatten(prediction));
   const names = [...new Set(rows.flatMap((row) => Object.keys(row)))].filter((name) => name !== 'id');
   const right = names.map((name) => rows.every((row) => ['number', 'bigint'].includes(typeof row[name])));
   return table(

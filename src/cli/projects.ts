@@ -1,4 +1,6 @@
+import { commandText } from './command-text.ts';
 import { LIST_OPTIONS, listing } from './list-options.ts';
+import { checkName } from './name-check.ts';
 import { formatAge, table } from './terminal.ts';
 import type { NounSpec } from './verb.ts';
 
@@ -28,13 +30,13 @@ export const projects: NounSpec = {
       args: [{ name: 'name', help: 'its name' }],
       changes: true,
       async run(call) {
-        const name = call.args[0]!;
+        const name = checkName('name', call.args[0]!);
         const client = await call.client();
         const project = await client.projects.create(name, { dryRun: call.dryRun, signal: call.signal });
         call.out.result('projects.create', { ...project, dryRun: call.dryRun }, () =>
           call.dryRun
             ? `Would make project ${name}. Nothing was changed.`
-            : `Made project ${name}\nNext: slipway deploy ./model.onnx --project ${name}\nUndo: slipway projects delete ${name} --confirm=${name}`,
+            : `Made project ${name}\nNext: ${commandText(call.options, `deploy ./model.onnx --project ${name}`)}\nUndo: ${commandText(call.options, `projects delete ${name} --confirm=${name}`)}`,
         );
       },
     },

@@ -1,18 +1,22 @@
-import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { existsSync, mkdirSync, rmSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { ADMIN_KEY_FILE, DATABASE_FILE, LOG_FILE, RUN_FOLDER, SERVER_FILE } from '../base/data-folder.ts';
+import { writeDurably } from '../base/durable-file.ts';
+import type { ProgramReady } from '../base/program.ts';
 import { RELEASE } from '../base/release.ts';
-import type { SettingName } from '../base/settings.ts';
+import { assertSafeBind, readSettings, SETTINGS, type SettingName, warnOfUnknownVariables } from '../base/settings.ts';
 import { CliError } from './cli-error.ts';
-import { ADMIN_KEY_FILE, SERVER_FILE, type ServerFile } from './client-settings.ts';
-import { EXIT_CODES } from './exit-code.ts';
+import { CLIENT_SETTINGS, type ServerFile } from './client-settings.ts';
+import { EXIT_CODES, type ExitReason } from './exit-code.ts';
 import type { Output } from './output.ts';
 import { PROCESSES, programPath } from './processes.ts';
 import { announce } from './serve/announcement.ts';
-import { type Child, type ChildEnd, type ChildReady, superviseChild } from './serve/child.ts';
+import { type Child, type ChildEnd, superviseChild } from './serve/child.ts';
 import { childEnvironment } from './serve/child-environment.ts';
 import { createLogSink, type LogSink } from './serve/log-sink.ts';
+import { untilAnswering } from './serve/readiness.ts';
 import { deploySample, type SampleOutcome } from './serve/sample.ts';
-import { SERVE_OPTIONS } from './serve/serve-options.ts';
+import { SERVE_OPTIONS, settingFlags } from './serve/serve-options.ts';
 import type { VerbCall, VerbSpec } from './verb.ts';
 
 export const serve: VerbSpec = {
@@ -31,32 +35,32 @@ export const serve: VerbSpec = {
   run: runServe,
 };
 
+/** How long to wait for what is served to answer before saying that it does not yet. */
+const LOADING_MS = 30_000;
+
 /** Signals this soon after the first are its echo: npm passes on the Ctrl-C that the terminal has sent to us as well. */
 const ECHO_MS = 150;
 
 async function runServe(call: VerbCall): Promise<number> {
   const { out } = call;
-  const { readSettings, assertSafeBind, SETTINGS } = await import('../base/settings.ts');
-  const flags: Partial<Record<SettingName, string>> = {};
-  for (const name of Object.keys(SETTINGS) as SettingName[]) {
-    const camel = SETTINGS[name].flag.replace(/^--/, '').replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
-    const value = call.options.text(camel);
-    if (value !== undefined) flags[name] = value;
-  }
+  const flags = settingFlags(call.options);
   const { settings } = readSettings(process.env, flags);
   assertSafeBind(settings);
 
   const startedAt = performance.now();
   const { dataDir } = settings;
-  const isNew = !existsSync(join(dataDir, 'slipway.db'));
-  for (const folder of ['', 'run', 'logs']) mkdirSync(join(dataDir, folder), { recursive: true, mode: 0o700 });
-  const sink = createLogSink(join(dataDir, 'logs'), out, settings.logLevel);
+  const isNew = !existsSync(join(dataDir, DATABASE_FILE));
+  for (const folder of ['', RUN_FOLDER, dirname(LOG_FILE)])
+    mkdirSync(join(dataDir, folder), { recursive: true, mode: 0o700 });
+  const sink = createLogSink(join(dataDir, LOG_FILE), out, settings.logLevel);
+  const others = Object.values(CLIENT_SETTINGS).map((row) => row.env);
+  for (const warning of warnOfUnknownVariables(process.env, others)) sink.event('warn', warning);
 
-  const given: Record<string, string> = { SLIPWAY_DATA: dataDir };
+  const given: Record<string, string> = {};
   for (const [name, value] of Object.entries(flags)) given[SETTINGS[name as SettingName].env] = value;
   given['SLIPWAY_DATA'] = dataDir;
   // Stripped and compiled sources are kept: measured on control, 65 -> 44 MB of private memory and a faster start.
-  given['NODE_COMPILE_CACHE'] = process.env['NODE_COMPILE_CACHE'] ?? join(dataDir, 'run', 'compile-cache');
+  given['NODE_COMPILE_CACHE'] = process.env['NODE_COMPILE_CACHE'] ?? join(dataDir, RUN_FOLDER, 'compile-cache');
 
   const children: Child[] = [];
   let announced = false;
@@ -71,22 +75,27 @@ async function runServe(call: VerbCall): Promise<number> {
       pid: process.pid,
       startedAt: new Date().toISOString(),
     };
-    writeServerFile(dataDir, server);
+    await writeDurably(join(dataDir, SERVER_FILE), `${JSON.stringify(server)}\n`);
     announced = true;
     let sample: SampleOutcome | null = null;
-    if (isNew && call.options.unlessNo('sample') && ready.control.adminKey !== undefined) {
+    if (isNew && call.options.unlessNo('sample') && ready.control.adminKey !== null) {
       const { adminKey } = ready.control;
       sample = await withProgress(out, 'Deploying the sample model', () =>
         deploySample({ server, adminKey, stop: stop.signal }),
       );
     }
+    const notReady = await withProgress(out, 'Loading what is served', () =>
+      untilAnswering(server.inferenceUrl, LOADING_MS, stop.signal),
+    );
     if (!stop.signal.aborted) {
+      if (notReady !== null) out.warn(`Not everything answers yet: ${notReady}. \`slipway status\` shows it.`);
       announce({
         out,
         server,
         release: RELEASE,
         tookMs: performance.now() - startedAt,
-        adminKey: ready.control.adminKey ?? null,
+        adminKey: ready.control.adminKey,
+        keyNeeded: settings.inferenceAuth === 'required',
         dataFolder: shown(dataDir),
         keyFile: existsSync(join(dataDir, ADMIN_KEY_FILE)) ? shown(join(dataDir, ADMIN_KEY_FILE)) : null,
         sample,
@@ -152,8 +161,8 @@ type StartDeps = {
   readonly stop: Stop;
 };
 
-async function startAll(deps: StartDeps): Promise<{ control: ChildReady; gateway: ChildReady } | 'stopped'> {
-  const ready: Partial<Record<'control' | 'gateway', ChildReady>> = {};
+async function startAll(deps: StartDeps): Promise<{ control: ProgramReady; gateway: ProgramReady } | 'stopped'> {
+  const ready: Partial<Record<'control' | 'gateway', ProgramReady>> = {};
   const stopped = new Promise<'stopped'>((resolve) => {
     deps.stop.signal.addEventListener('abort', () => resolve('stopped'), { once: true });
   });
@@ -161,7 +170,7 @@ async function startAll(deps: StartDeps): Promise<{ control: ChildReady; gateway
     const child = superviseChild({
       row,
       path: programPath(row.name),
-      cwd: join(deps.dataDir, 'run'),
+      cwd: join(deps.dataDir, RUN_FOLDER),
       env: () => childEnvironment(process.env, { ...deps.given, ...portsOf(ready) }),
       onOutput: (lines) => deps.sink.lines(lines),
       onErrorText: (text) => deps.sink.text(row.name, text),
@@ -170,33 +179,34 @@ async function startAll(deps: StartDeps): Promise<{ control: ChildReady; gateway
     deps.children.push(child);
     const outcome = await withProgress(deps.out, `Starting ${row.name}`, () => Promise.race([child.started, stopped]));
     if (outcome === 'stopped') return 'stopped';
-    if (!('type' in outcome)) throw startFailure(row.name, outcome, shown(join(deps.dataDir, 'logs/slipway.log')));
+    if (!('type' in outcome)) throw startFailure(row.name, outcome, shown(join(deps.dataDir, LOG_FILE)));
     ready[row.name] = outcome;
   }
-  return ready as { control: ChildReady; gateway: ChildReady };
+  return ready as { control: ProgramReady; gateway: ProgramReady };
 }
 
 /** Once a port is known it stays: clients of a restarted process find it where it was. */
-function portsOf(ready: Partial<Record<'control' | 'gateway', ChildReady>>): Record<string, string> {
+function portsOf(ready: Partial<Record<'control' | 'gateway', ProgramReady>>): Record<string, string> {
   return {
     ...(ready.control ? { SLIPWAY_CONTROL_PORT: new URL(ready.control.url).port } : {}),
     ...(ready.gateway ? { SLIPWAY_HTTP_PORT: new URL(ready.gateway.url).port } : {}),
   };
 }
 
-const CONFLICTS = new Set(['port_taken', 'data_locked', 'data_newer']);
+/** Whatever else keeps a process from starting is a wrong setting. */
+const REASON_OF_FATAL: Readonly<Record<string, ExitReason>> = {
+  port_taken: 'conflict',
+  data_locked: 'conflict',
+  data_newer: 'conflict',
+  disk_full: 'unavailable',
+  data_unwritable: 'unavailable',
+  internal: 'unexpected',
+};
 
 function startFailure(name: string, end: ChildEnd, logFile: string): CliError {
   if (end.kind === 'fatal') {
     const { code, message, hint } = end.fatal;
-    const reason = CONFLICTS.has(code)
-      ? 'conflict'
-      : code === 'disk_full'
-        ? 'unavailable'
-        : code === 'internal'
-          ? 'unexpected'
-          : 'usage';
-    return new CliError(reason, message, { code, ...(hint === null ? {} : { hint }) });
+    return new CliError(REASON_OF_FATAL[code] ?? 'usage', message, { code, ...(hint === null ? {} : { hint }) });
   }
   if (end.kind === 'slow') {
     return new CliError('unavailable', `The ${name} process was not ready within ${end.waitedMs / 1000} s`, {
@@ -225,10 +235,4 @@ async function withProgress<T>(out: Output, what: string, work: () => Promise<T>
     clearInterval(timer);
     out.progress(null);
   }
-}
-
-function writeServerFile(dataDir: string, server: ServerFile): void {
-  const path = join(dataDir, SERVER_FILE);
-  writeFileSync(`${path}.new`, `${JSON.stringify(server)}\n`, { mode: 0o600 });
-  renameSync(`${path}.new`, path);
 }

@@ -1,7 +1,7 @@
 import type { ServerStatus } from '../../sdk/src/client.ts';
 import { RELEASE } from '../base/release.ts';
 import { endpointsTable } from './endpoints.ts';
-import { cleanLine, formatAge } from './terminal.ts';
+import { cleanLine, count, formatAge } from './terminal.ts';
 import type { VerbCall, VerbSpec } from './verb.ts';
 
 export const status: VerbSpec = {
@@ -20,7 +20,7 @@ export const status: VerbSpec = {
       );
     }
     call.out.result('status', { server, endpoints, cli: { release: RELEASE } }, () =>
-      [serverText(call, server, client.url), '', endpointsTable(endpoints, call.out.paint)].join('\n'),
+      [serverText(call, server, client.url), '', endpointsTable(endpoints, call)].join('\n'),
     );
   },
 };
@@ -35,7 +35,7 @@ function serverText(call: VerbCall, server: ServerStatus, url: string): string {
       `Gateway      ${cleanLine(gateway.httpUrl)}, heard ${formatAge(gateway.observedAt)}${gateway.generation === server.generation ? '' : paint('yellow', ', not at the latest state yet')}`,
   );
   return [
-    `${paint('bold', `Slipway ${cleanLine(server.release)}`)}  ${verdict}: ${counts.endpointsReady} of ${counts.endpoints} endpoints ready; ${counts.models} models, ${counts.versions} versions`,
+    `${paint('bold', `Slipway ${cleanLine(server.release)}`)}  ${verdict}: ${counts.endpointsReady} of ${count(counts.endpoints, 'endpoint')} ready; ${count(counts.models, 'model')}, ${count(counts.versions, 'version')}`,
     `Management   ${url}, started ${formatAge(server.startedAt)}`,
     ...(gateways.length > 0 ? gateways : [`Gateway      ${paint('red', 'none is connected')}`]),
   ].join('\n');

@@ -83,6 +83,11 @@ export function formatBytes(bytes: number | null): string {
   return `${bytes} B`;
 }
 
+/** `1 warning`, `2 warnings`; words that take more than an s give their own plural. */
+export function count(n: number, one: string, many = `${one}s`): string {
+  return `${n.toLocaleString('en')} ${n === 1 ? one : many}`;
+}
+
 export function formatMs(ms: number | null): string {
   if (ms === null) return 'unknown';
   if (ms < 10) return `${ms.toFixed(2)} ms`;

@@ -92,6 +92,12 @@ export const VERBS: readonly VerbRow[] = [
     load: async () => (await import('./config.ts')).config,
   },
   {
+    name: 'artifacts',
+    group: 'operate',
+    summary: 'Free the space of stored files that nothing uses',
+    load: async () => (await import('./artifacts.ts')).artifacts,
+  },
+  {
     name: 'keys',
     group: 'access',
     summary: 'List, create, rotate and revoke API keys',

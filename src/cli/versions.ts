@@ -1,11 +1,12 @@
 import type { Version } from '../../sdk/src/client.ts';
-import { stringifyJson } from '../../sdk/src/json.ts';
+import { briefJson } from './brief-json.ts';
+import { commandText } from './command-text.ts';
 import { parseVersionRef } from './key-values.ts';
 import { LIST_OPTIONS, listing } from './list-options.ts';
 import { diffText, signatureTable } from './signature-text.ts';
-import { clean, cleanLine, formatAge, formatBytes, table } from './terminal.ts';
+import { clean, cleanLine, count, formatAge, formatBytes, table } from './terminal.ts';
 import type { NounSpec, VerbCall } from './verb.ts';
-import { validationText } from './version-text.ts';
+import { tagsText, validationText } from './version-text.ts';
 
 const VERSION_ARG = {
   name: 'version',
@@ -83,7 +84,8 @@ export const versions: NounSpec = {
 };
 
 function versionsTable(call: VerbCall, items: readonly Version[]): string {
-  if (items.length === 0) return 'No version yet. Push one with: slipway models push ./model.onnx\n';
+  if (items.length === 0)
+    return `No version yet. Push one with: ${commandText(call.options, 'models push ./model.onnx')}\n`;
   const { paint } = call.out;
   const rows = items.map((version) => [
     String(version.version),
@@ -126,8 +128,8 @@ function versionText(call: VerbCall, version: Version): string {
   const lines = [
     `${paint('bold', `${version.model}@${version.version}`)}  ${version.status}${version.statusReason === null ? '' : `: ${cleanLine(version.statusReason)}`}`,
     `Digest   ${version.digest}`,
-    `Made     ${formatAge(version.createdAt)} by ${cleanLine(version.createdBy)}; aliases ${version.aliases.join(' ') || 'none'}; tags ${cleanLine(stringifyJson(version.tags))}`,
-    `Engine   ${version.engine}, format ${version.format}, ${version.limits.threads} thread(s), at most ${formatBytes(version.limits.memoryBytes)}`,
+    `Made     ${formatAge(version.createdAt)} by ${cleanLine(version.createdBy)}; aliases ${version.aliases.join(' ') || 'none'}; tags ${tagsText(version.tags)}`,
+    `Engine   ${version.engine}, format ${version.format}, ${count(version.limits.threads, 'thread')}, at most ${formatBytes(version.limits.memoryBytes)}`,
     `Memory   measured ${formatBytes(version.measuredMemoryBytes)}, estimated ${formatBytes(version.estimatedMemoryBytes)}`,
     `Lineage  ${origin.length === 0 ? 'not given' : cleanLine(origin.join('; '))}`,
     '',
@@ -142,7 +144,7 @@ function versionText(call: VerbCall, version: Version): string {
   if (version.validation !== null) {
     lines.push('', paint('bold', 'Validation'), validationText(version.validation, version, paint).trimEnd());
   }
-  lines.push('', paint('bold', 'Sample request'), `  ${stringifyJson(version.sampleRequest)}`);
+  lines.push('', paint('bold', 'Sample request'), `  ${cleanLine(briefJson(version.sampleRequest).text)}`);
   if (version.card !== null) lines.push('', paint('bold', 'Card'), clean(version.card).trimEnd());
   return `${lines.join('\n')}\n`;
 }

@@ -1,3 +1,4 @@
+import { adviceText } from './command-word.ts';
 import { EXIT_CODES } from './exit-code.ts';
 import { cleanLine, formatAge } from './terminal.ts';
 import type { VerbSpec } from './verb.ts';
@@ -15,7 +16,7 @@ export const why: VerbSpec = {
       const { paint } = call.out;
       const verdict = answer.ready ? paint('green', 'ready') : paint('red', 'not ready');
       const age = answer.observedAt === null ? '' : paint('dim', `  (observed ${formatAge(answer.observedAt)})`);
-      const fix = answer.fix === null ? '' : `\n${paint('cyan', 'Fix:')} ${cleanLine(answer.fix)}`;
+      const fix = answer.fix === null ? '' : `\n${paint('cyan', 'Fix:')} ${adviceText(cleanLine(answer.fix))}`;
       return `${answer.endpoint} is ${verdict}: ${cleanLine(answer.reason)}${age}${fix}`;
     });
     return answer.ready ? EXIT_CODES.ok.code : EXIT_CODES.unavailable.code;

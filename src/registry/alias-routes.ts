@@ -3,19 +3,20 @@ import type { FastifyInstance } from 'fastify';
 import { Type } from 'typebox';
 import { callOf, setEtag } from '../base/http/management-server.ts';
 import { decodeCursor, PageQuery, pageOf } from '../base/http/paging.ts';
+import { AliasName, Name, Nullable, Time } from '../base/http/schema-parts.ts';
 import type { AliasService } from './alias-service.ts';
-import { Name, Nullable, Reason, Time } from './version-schema.ts';
+import { Reason } from './version-schema.ts';
 
 export const AliasSchema = Type.Object({
   model: Name,
-  name: Name,
+  name: AliasName,
   version: Type.Integer(),
   revision: Type.Integer(),
   updatedAt: Time,
 });
 
 export const AliasChangeSchema = Type.Object({
-  name: Name,
+  name: AliasName,
   from: Nullable(Type.Integer()),
   to: Nullable(Type.Integer()),
   actor: Type.String(),
@@ -30,7 +31,7 @@ const SetAliasBody = Type.Object({
 });
 
 const ByModel = Type.Object({ model: Name });
-const ByAlias = Type.Object({ model: Name, alias: Name });
+const ByAlias = Type.Object({ model: Name, alias: AliasName });
 const tags = ['aliases'];
 
 export function registerAliasRoutes(instance: FastifyInstance, aliases: AliasService): void {

@@ -34,7 +34,13 @@ export type ModelConfig = {
   readonly lineage: Lineage;
 };
 
-export type ManifestFile = { readonly path: string; readonly digest: string; readonly sizeBytes: number };
+export type ManifestFile = {
+  /** Path inside the artifact, `/` between folders. */
+  readonly path: string;
+  /** `sha256:<64 hex>`. */
+  readonly digest: string;
+  readonly sizeBytes: number;
+};
 
 /** The order of files, the same on every database and in every locale. */
 export function byPath(a: { readonly path: string }, b: { readonly path: string }): number {

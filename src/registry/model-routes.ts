@@ -3,14 +3,15 @@ import type { FastifyInstance } from 'fastify';
 import { Type } from 'typebox';
 import { callOf, setEtag } from '../base/http/management-server.ts';
 import { decodeCursor, PageQuery, pageOf } from '../base/http/paging.ts';
+import { Name, Nullable, ProjectName, Time } from '../base/http/schema-parts.ts';
 import { MAX_DESCRIPTION_LENGTH } from './model.ts';
 import type { ModelService } from './model-service.ts';
-import { Card, Name, Nullable, Tags, Time } from './version-schema.ts';
+import { Card, Tags } from './version-schema.ts';
 
 const Description = Type.String({ maxLength: MAX_DESCRIPTION_LENGTH });
 
 export const ModelSchema = Type.Object({
-  project: Name,
+  project: ProjectName,
   name: Name,
   description: Nullable(Type.String()),
   card: Nullable(Type.String()),

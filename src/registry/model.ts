@@ -1,6 +1,7 @@
 /** What a model is, and the rules for words that people attach to models and versions. */
 import { type FieldError, SlipwayError } from '../base/errors.ts';
 import { isName, NAME_RULE } from '../base/ids.ts';
+import { pointerOf } from '../base/json.ts';
 
 export type Tags = Readonly<Record<string, string>>;
 
@@ -52,7 +53,7 @@ export function assertWords(words: { description?: string | null; card?: string 
   const tags = Object.entries(words.tags ?? {});
   if (tags.length > MAX_TAGS) fields.push({ pointer: '/tags', message: `must have at most ${MAX_TAGS} tags` });
   for (const [key, value] of tags.slice(0, MAX_TAGS)) {
-    const pointer = `/tags/${key.replaceAll('~', '~0').replaceAll('/', '~1').slice(0, 80)}`;
+    const pointer = pointerOf(['tags', key.slice(0, 80)]);
     if (!new RegExp(TAG_KEY_PATTERN).test(key))
       fields.push({ pointer, message: `must have a key like ${TAG_KEY_PATTERN}` });
     if (value.length > MAX_TAG_LENGTH || value.includes('\u0000')) {

@@ -22,7 +22,7 @@ export type RegistryDeps = {
   readonly artifacts: ArtifactStore;
   /** Engines that versions may name, the preferred one first. */
   readonly engines: readonly EngineFacts[];
-  /** Limits of versions that set none: `limitsOfSettings(settings)`. */
+  /** Limits of versions that set none, and the most that one may set: `limitsOfSettings(settings)`. */
   readonly limits: RunnerLimits;
   readonly maxUploadBytes: number;
   /** Runs a model in a throw-away process; from the serving room. */
@@ -32,6 +32,8 @@ export type RegistryDeps = {
   readonly onChange: () => void | Promise<void>;
   /** How long unused bytes stay; a day unless told. */
   readonly graceMs?: number;
+  /** First pause before a validation that the server could not do is tried again; 5 s unless told. */
+  readonly retryMs?: number;
 };
 
 export type Registry = ReturnType<typeof createRegistry>;

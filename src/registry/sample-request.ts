@@ -1,4 +1,4 @@
-import type { Signature, TensorSpec } from './signature.ts';
+import { isRowWise, type Signature, type TensorSpec } from './signature.ts';
 import type { GoldenCase, PlainBody } from './validation.ts';
 
 /** A free dimension becomes 1; a fixed one of this many values or more is not written out by hand. */
@@ -13,7 +13,7 @@ export function sampleRequestFor(signature: Signature, golden: readonly GoldenCa
   if (fromGolden) return fromGolden;
   const inputs = signature.inputs.filter((input) => input.optional !== true);
   // Optional inputs count too: the plain form decides by the whole signature what a record is.
-  if (inputs.length > 0 && signature.inputs.every(hasRows)) {
+  if (inputs.length > 0 && isRowWise(signature.inputs)) {
     return { records: [Object.assign({}, ...inputs.map(recordPart))] };
   }
   return { inputs: Object.fromEntries(inputs.map((input) => [input.name, neutral(input, input.shape)])) };
@@ -28,11 +28,6 @@ function firstOf(body: PlainBody): PlainBody | null {
 function holdsBigInt(value: unknown): boolean {
   if (typeof value === 'bigint') return true;
   return typeof value === 'object' && value !== null && Object.values(value).some(holdsBigInt);
-}
-
-/** Whether the input's first dimension counts rows: it is free, or fixed to one row. The plain form reads it the same way. */
-function hasRows(input: TensorSpec): boolean {
-  return input.shape[0] === -1 || (input.shape[0] === 1 && input.shape.length > 1);
 }
 
 function recordPart(input: TensorSpec): Record<string, unknown> {

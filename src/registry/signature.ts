@@ -2,6 +2,7 @@
  * A signature says what a model takes and gives. Types here are shared by the registry, the data plane and the SDK's
  * wire form; this file holds no I/O.
  */
+import { SlipwayError } from '../base/errors.ts';
 
 /** Data types by their Open Inference Protocol names. */
 export const DATATYPES = [
@@ -43,6 +44,14 @@ export type Signature = {
   readonly outputs: readonly TensorSpec[];
 };
 
+/**
+ * Whether one record of the plain form is one row of every tensor: true when the first dimension of all of them is free, or fixed to 1 in
+ * front of others. Otherwise one record is the whole request.
+ */
+export function isRowWise(specs: readonly TensorSpec[]): boolean {
+  return specs.every((spec) => spec.shape[0] === -1 || (spec.shape[0] === 1 && spec.shape.length > 1));
+}
+
 /** One difference between two signatures, as the API shows it. */
 export type SignatureChange = {
   /** Where, e.g. `inputs/age/datatype`. */
@@ -73,6 +82,29 @@ export function diffSignatures(from: Signature, to: Signature): SignatureDiff {
     ...diffTensors('outputs', from.outputs, to.outputs, diffOutput),
   ];
   return { breaking: changes.some((change) => change.breaking), changes };
+}
+
+/**
+ * Callers that pin no version move with an endpoint; what would break them needs a word of consent.
+ * @param names as the message says them
+ * @throws SlipwayError `signature_breaking` with the difference in `extra.diff`
+ */
+export function assertCompatible(
+  from: Signature,
+  to: Signature,
+  names: { readonly version: string; readonly endpoint: string },
+): void {
+  const diff = diffSignatures(from, to);
+  if (!diff.breaking) return;
+  const reasons = diff.changes.filter((one) => one.breaking).map((one) => `${one.path}: ${one.reason}`);
+  throw new SlipwayError(
+    'signature_breaking',
+    `${names.version} would break callers of ${names.endpoint}: ${reasons.join('; ')}`,
+    {
+      hint: 'Repeat it with --allow-breaking (over REST "allowBreaking": true) if every caller is ready, or serve it under an endpoint of its own.',
+      extra: { diff },
+    },
+  );
 }
 
 function diffTensors(

@@ -1,59 +1,95 @@
 import { appendAudit } from '../base/audit.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Database } from '../base/db/database.ts';
-import { toSlipwayError } from '../base/errors.ts';
+import { type ErrorCode, toSlipwayError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { ArtifactStore } from './artifacts/artifact-store.ts';
 import { importArtifact } from './imports/artifact-import.ts';
-import type { StoredFile, Validate, Validation, ValidationOutcome } from './validation.ts';
+import { effectiveLimits, type RunnerLimits } from './limits.ts';
+import {
+  isFaultOfServer,
+  type StoredFile,
+  type Validate,
+  type Validation,
+  type ValidationOutcome,
+} from './validation.ts';
 import * as store from './version-store.ts';
 
 export type ValidationQueue = ReturnType<typeof createValidationQueue>;
 
+/** Validations under way at once; the others wait, so that a burst of uploads leaves the machine to those who serve. */
+const AT_ONCE = 2;
+/** The first pause before another attempt; it doubles up to the longest. */
 const RETRY_MS = 5_000;
+const LONGEST_RETRY_MS = 300_000;
+/** An unexpected error may come from the version after all: after so many attempts it fails. A full disk is waited for as long as it is full. */
+const UNEXPECTED_ATTEMPTS = 3;
 
 /**
- * Validates new versions in the background, one at a time, in the order they came. What was not finished when the process ended is
- * done again after the restart: the state is in the database, this only holds the order.
+ * Validates new versions in the background, two at a time, in the order they came. What was not finished when the process ended is
+ * done again after the restart: the state is in the database, this only holds the order. A validation that the server could not do says
+ * nothing about the version, which stays pending until it is tried again.
  */
 export function createValidationQueue(deps: {
   database: Database;
   clock: Clock;
   log: Logger;
   artifacts: ArtifactStore;
+  /** The operator's limits. */
+  limits: RunnerLimits;
+  /** Rejects when the server could not validate, resolves with what was found of the model. */
   validate: Validate;
   onChange: () => void | Promise<void>;
+  retryMs?: number;
 }) {
-  const { database, clock, log, artifacts, validate, onChange } = deps;
+  const { database, clock, log, artifacts, limits, validate, onChange, retryMs = RETRY_MS } = deps;
   const waiting: string[] = [];
+  /** Failed attempts of the versions that wait, are validated, or pause before another attempt. */
+  const attempts = new Map<string, number>();
   const listeners = new Map<string, Set<() => void>>();
-  let working = false;
+  let workers = 0;
   let closed = false;
 
   function add(id: string): void {
-    if (closed || waiting.includes(id)) return;
+    if (closed || attempts.has(id)) return;
+    attempts.set(id, 0);
+    enqueue(id);
+  }
+
+  function enqueue(id: string): void {
     waiting.push(id);
-    void work();
+    if (workers < AT_ONCE) void work();
   }
 
   async function work(): Promise<void> {
-    if (working) return;
-    working = true;
-    try {
-      for (let id = waiting[0]; id !== undefined && !closed; id = waiting[0]) {
+    workers++;
+    for (let id = waiting.shift(); id !== undefined && !closed; id = waiting.shift()) {
+      try {
         await validateOne(id);
-        waiting.shift();
+        attempts.delete(id);
         tell(id);
+      } catch (error) {
+        await postpone(id, error);
       }
-    } catch (error) {
-      // The result could not be stored: a full disk, say. It is computed again, as nothing was lost but time, after the others.
-      const stuck = waiting.shift();
-      if (stuck !== undefined) waiting.push(stuck);
-      log.error({ err: error }, 'a validation could not be stored; it is tried again');
-      setTimeout(() => void work(), RETRY_MS).unref();
-    } finally {
-      working = false;
     }
+    workers--;
+  }
+
+  async function postpone(id: string, thrown: unknown): Promise<void> {
+    if (closed) return;
+    const failed = attempts.get(id)! + 1;
+    attempts.set(id, failed);
+    const pauseMs = Math.min(LONGEST_RETRY_MS, retryMs * 2 ** (failed - 1));
+    const error = toSlipwayError(thrown);
+    log.error(
+      { err: error.cause ?? error, versionId: id, pauseMs },
+      'a validation was not possible; it is tried again',
+    );
+    const reason = `It could not be validated yet: ${error.message}. It is tried again by itself.`;
+    await database
+      .transaction((tx) => store.markPending(tx, id, reason))
+      .catch((fault: unknown) => log.error({ err: fault }, 'nor could that be stored'));
+    setTimeout(() => enqueue(id), pauseMs).unref();
   }
 
   async function validateOne(id: string): Promise<void> {
@@ -111,13 +147,14 @@ export function createValidationQueue(deps: {
         files,
         signature: version.signature,
         sampleRequest: version.sampleRequest,
-        limits: version.limits,
+        limits: effectiveLimits(limits, version.ownLimits),
         golden: imported.golden,
       });
       const warnings = [...imported.warnings, ...outcome.validation.warnings];
       return { ...outcome, validation: { ...outcome.validation, warnings } };
     } catch (thrown) {
       const error = toSlipwayError(thrown);
+      if (isFaultOfServer(error.code) && !isLastAttempt(version.id, error.code)) throw error;
       log.error(
         { err: error.cause ?? error, version: `${version.model}@${version.version}` },
         'a validation did not run',
@@ -128,6 +165,10 @@ export function createValidationQueue(deps: {
         measuredMemoryBytes: null,
       };
     }
+  }
+
+  function isLastAttempt(id: string, code: ErrorCode): boolean {
+    return code === 'internal' && attempts.get(id)! + 1 >= UNEXPECTED_ATTEMPTS;
   }
 
   function tell(id: string): void {

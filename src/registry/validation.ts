@@ -1,5 +1,7 @@
 /** What is asked of a validation and what comes back. The validation itself runs a model, so it lives in the serving room. */
+import type { ErrorCode } from '../base/errors.ts';
 import type { RunnerLimits } from './limits.ts';
+import type { ManifestFile } from './manifest.ts';
 import type { Signature } from './signature.ts';
 
 /** A body of the plain form, `POST /endpoints/{name}/predict`. */
@@ -17,10 +19,8 @@ export type GoldenCase = {
   readonly tolerance?: { readonly absolute?: number; readonly relative?: number };
 };
 
-export type StoredFile = {
-  readonly path: string;
-  readonly digest: string;
-  readonly sizeBytes: number;
+/** A file of a version and where its bytes lie. */
+export type StoredFile = ManifestFile & {
   /** Absolute path of the bytes on this machine. */
   readonly blobPath: string;
 };
@@ -71,4 +71,13 @@ export type ValidationOutcome = {
   readonly sampleRequest?: PlainBody;
 };
 
+/**
+ * Resolves with what was found of the model.
+ * @throws SlipwayError with a code of `isFaultOfServer` when nothing could be found out
+ */
 export type Validate = (job: ValidationJob) => Promise<ValidationOutcome>;
+
+/** Whether an error is the server's own: it says nothing about the model that was being tried. */
+export function isFaultOfServer(code: ErrorCode): boolean {
+  return code === 'disk_full' || code === 'data_unwritable' || code === 'shutting_down' || code === 'internal';
+}

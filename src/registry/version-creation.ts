@@ -10,12 +10,12 @@ import { findBlobs, touchBlob } from './artifacts/blob-store.ts';
 import type { EndpointFacts } from './endpoint-facts.ts';
 import { findModelOf } from './find-model.ts';
 import { type ImportedArtifact, importArtifact } from './imports/artifact-import.ts';
-import type { RunnerLimits } from './limits.ts';
+import { assertWithin, type RunnerLimits } from './limits.ts';
 import { byPath, createManifest, type ManifestFile } from './manifest.ts';
 import { assertWords } from './model.ts';
 import { nextVersion, type StoredModel, setNextVersion } from './model-store.ts';
 import { sampleRequestFor } from './sample-request.ts';
-import { diffSignatures, type Signature } from './signature.ts';
+import { assertCompatible, type Signature } from './signature.ts';
 import { localFiles, type ValidationQueue } from './validation-queue.ts';
 import { type CreateVersion, type EngineFacts, pickEngine, sameFiles, type Version } from './version.ts';
 import * as store from './version-store.ts';
@@ -28,11 +28,12 @@ export function createVersionCreation(deps: {
   clock: Clock;
   artifacts: ArtifactStore;
   engines: readonly EngineFacts[];
+  /** The operator's: the most that a version may set. */
   limits: RunnerLimits;
   endpoints: EndpointFacts;
   queue: ValidationQueue;
 }) {
-  const { database, clock, artifacts, engines, endpoints, queue } = deps;
+  const { database, clock, artifacts, engines, limits, endpoints, queue } = deps;
   /** Requests with the same Idempotency-Key that came while the first is under way: they get its answer. */
   const underWay = new Map<string, { input: CreateVersion; answer: Promise<Version> }>();
 
@@ -43,6 +44,7 @@ export function createVersionCreation(deps: {
    */
   async function create(call: Call, modelName: string, input: CreateVersion): Promise<Version> {
     assertCan(call.principal, 'deploy', call.project.name, modelName);
+    assertWithin(limits, input.limits ?? {});
     assertWords({ ...(input.tags ? { tags: input.tags } : {}), card: input.card ?? null });
     const key = call.idempotencyKey;
     if (key === null || call.dryRun) return createOnce(call, modelName, input);
@@ -60,9 +62,9 @@ export function createVersionCreation(deps: {
   async function createOnce(call: Call, modelName: string, input: CreateVersion): Promise<Version> {
     const model = await findModelOf(database.db, call, modelName);
     const before = await findByKey(database.db, call, model, input);
-    if (before) return asMade(database.db, before);
+    if (before) return asMade(database.db, before, limits);
     const given = await sizesOf(database.db, call, input);
-    const imported = await importArtifact(await localFiles(artifacts, call.project.id, given));
+    const imported = await importArtifact(await localFiles(artifacts, call.project.id, given), limits);
     const files = given.toSorted(byPath);
     const engine = pickEngine(engines, wanted(input.engine) ?? imported.engine ?? undefined, imported.format);
 
@@ -96,7 +98,7 @@ export function createVersionCreation(deps: {
       return { version, isNew: true };
     });
     if (made.isNew) queue.add(made.version.id);
-    return asMade(database.db, made.version);
+    return asMade(database.db, made.version, limits);
   }
 
   async function plan(
@@ -138,7 +140,7 @@ export function createVersionCreation(deps: {
       signature,
       sampleRequest: sampleRequestFor(signature, imported.golden),
       canBatch: false,
-      limits: { ...deps.limits, ...imported.limits, ...input.limits },
+      ownLimits: { ...imported.limits, ...input.limits },
       validation: null,
       estimatedMemoryBytes: imported.estimatedMemoryBytes,
       measuredMemoryBytes: null,
@@ -168,19 +170,10 @@ export function createVersionCreation(deps: {
       });
     }
     if (current.signature === null || input.allowBreaking === true) return;
-    const diff = diffSignatures(current.signature, signature);
-    if (!diff.breaking) return;
-    const reasons = diff.changes
-      .filter((change) => change.breaking)
-      .map((change) => `${change.path}: ${change.reason}`);
-    throw new SlipwayError(
-      'signature_breaking',
-      `The new version of ${model.name} would break callers of ${input.endpoint}: ${reasons.join('; ')}`,
-      {
-        hint: 'Repeat it with --allow-breaking (allowBreaking: true) if every caller is ready, or deploy it under an endpoint of its own.',
-        extra: { diff },
-      },
-    );
+    assertCompatible(current.signature, signature, {
+      version: `The new version of ${model.name}`,
+      endpoint: input.endpoint,
+    });
   }
 
   return { create };
@@ -197,8 +190,8 @@ async function sizesOf(db: Db, call: Call, input: CreateVersion): Promise<Manife
   );
   if (missing.length > 0) {
     throw new SlipwayError('blob_not_found', `${missing.length} of ${digests.length} files were not uploaded`, {
-      hint: 'Upload their bytes first (POST /uploads), then register the version.',
-      fields: missing.slice(0, 50),
+      hint: '`slipway versions push` sends them by itself; over REST upload their bytes first (POST /uploads), then register the version.',
+      fields: missing,
     });
   }
   return input.files.map(({ path, digest }) => ({ path, digest, sizeBytes: sizes.get(digest)! }));
@@ -225,10 +218,10 @@ function assertSameRequest(known: Pick<CreateVersion, 'files'>, input: CreateVer
 }
 
 /** The version as it was when it was made, so that a repeated request gets the same answer at any time. */
-async function asMade(db: Db, version: store.StoredVersion): Promise<Version> {
+async function asMade(db: Db, version: store.StoredVersion, limits: RunnerLimits): Promise<Version> {
   const same = await store.findSameBytes(db, version.modelId, version.version, version.files);
   return {
-    ...store.showVersion(version),
+    ...store.showVersion(version, limits),
     status: 'pending',
     statusReason: null,
     canBatch: false,

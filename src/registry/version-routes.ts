@@ -4,20 +4,14 @@ import { Type } from 'typebox';
 import { SlipwayError } from '../base/errors.ts';
 import { callOf, setEtag } from '../base/http/management-server.ts';
 import { decodeCursor, PageQuery, pageOf } from '../base/http/paging.ts';
+import { Name, Nullable, VersionRef } from '../base/http/schema-parts.ts';
 import { MANIFEST_TYPE } from './manifest.ts';
-import {
-  ChangeVersionBody,
-  CreateVersionBody,
-  Name,
-  Nullable,
-  SignatureDiffAnswer,
-  VersionAnswer,
-} from './version-schema.ts';
+import { ChangeVersionBody, CreateVersionBody, SignatureDiffAnswer, VersionAnswer } from './version-schema.ts';
 import { MAX_WAIT_MS, type VersionService } from './version-service.ts';
 
 const ByModel = Type.Object({ model: Name });
 /** A number, an alias, or `latest`: all of them look like names. */
-const ByRef = Type.Object({ model: Name, ref: Name });
+const ByRef = Type.Object({ model: Name, ref: VersionRef });
 const tags = ['versions'];
 
 export function registerVersionRoutes(instance: FastifyInstance, versions: VersionService): void {
@@ -139,7 +133,7 @@ export function registerVersionRoutes(instance: FastifyInstance, versions: Versi
         tags,
         summary: 'What changes in the signature for callers who move from another version to this one',
         params: ByRef,
-        querystring: Type.Object({ against: Name }),
+        querystring: Type.Object({ against: VersionRef }),
         response: { 200: SignatureDiffAnswer },
       },
     },
@@ -170,7 +164,7 @@ export function registerVersionRoutes(instance: FastifyInstance, versions: Versi
       schema: {
         tags,
         summary: 'One file of a version, by its path in the manifest',
-        params: Type.Object({ model: Name, ref: Name, '*': Type.String({ maxLength: 512 }) }),
+        params: Type.Object({ model: Name, ref: VersionRef, '*': Type.String({ maxLength: 512 }) }),
       },
     },
     async (request, reply) => {

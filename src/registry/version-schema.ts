@@ -1,18 +1,12 @@
 /** The forms of versions and their parts on the wire; `sdk/src/types.ts` says the same in TypeScript, and a test holds the two equal. */
-import { type TSchema, Type } from 'typebox';
-import { NAME_PATTERN } from '../base/ids.ts';
-import { LIMIT_RANGES, type RunnerLimits } from './limits.ts';
+import { Type } from 'typebox';
+import { AliasName, Name, Nullable, oneOf, ProjectName, Time } from '../base/http/schema-parts.ts';
+import { LIMITS, type RunnerLimits } from './limits.ts';
 import { MAX_CARD_LENGTH, MAX_TAG_LENGTH, MAX_TAGS, TAG_KEY_PATTERN } from './model.ts';
 import { DATATYPES, type SignatureDiff } from './signature.ts';
 import type { Version } from './version.ts';
 
-export const Nullable = <T extends TSchema>(type: T) => Type.Union([type, Type.Null()]);
-export const oneOf = <const T extends readonly string[]>(words: T) =>
-  Type.Unsafe<T[number]>({ type: 'string', enum: words });
-
-export const Name = Type.String({ pattern: NAME_PATTERN, examples: ['churn'] });
 export const Digest = Type.String({ pattern: '^sha256:[0-9a-f]{64}$' });
-export const Time = Type.String({ format: 'date-time' });
 export const Reason = Type.String({
   maxLength: 1000,
   pattern: '^[^\\u0000]*$',
@@ -58,7 +52,7 @@ export const SignatureDiffSchema = Type.Object({
 export const SignatureDiffAnswer = Type.Unsafe<SignatureDiff>(SignatureDiffSchema);
 
 const limit = (name: keyof RunnerLimits) =>
-  Type.Integer({ minimum: LIMIT_RANGES[name][0], maximum: LIMIT_RANGES[name][1] });
+  Type.Integer({ minimum: LIMITS[name].range[0], maximum: LIMITS[name].range[1] });
 
 export const LimitsSchema = Type.Object({
   memoryBytes: limit('memoryBytes'),
@@ -109,7 +103,7 @@ const PredictRequestSchema = Type.Union([
 ]);
 
 export const VersionSchema = Type.Object({
-  project: Name,
+  project: ProjectName,
   model: Name,
   version: Type.Integer(),
   digest: Digest,
@@ -129,7 +123,7 @@ export const VersionSchema = Type.Object({
   lineage: LineageSchema,
   tags: Tags,
   card: Nullable(Type.String()),
-  aliases: Type.Array(Name),
+  aliases: Type.Array(AliasName),
   revision: Type.Integer(),
   createdAt: Time,
   createdBy: Type.String(),
@@ -152,7 +146,9 @@ export const CreateVersionBody = Type.Object({
   tags: Type.Optional(Tags),
   card: Type.Optional(Card),
   engine: Type.Optional(Type.String({ maxLength: 64, examples: ['auto'] })),
-  limits: Type.Optional(Type.Partial(LimitsSchema)),
+  limits: Type.Optional(
+    Type.Partial(LimitsSchema, { description: "Each at most the server's own; what is left out is the server's." }),
+  ),
   endpoint: Type.Optional(Name),
   allowBreaking: Type.Optional(Type.Boolean()),
 });

@@ -9,6 +9,7 @@ import { findAlias } from './alias-store.ts';
 import type { ArtifactStore } from './artifacts/artifact-store.ts';
 import type { EndpointFacts } from './endpoint-facts.ts';
 import { findModelOf } from './find-model.ts';
+import type { RunnerLimits } from './limits.ts';
 import { assertRevision, assertWords, type Tags } from './model.ts';
 import type { StoredModel } from './model-store.ts';
 import { diffSignatures, type SignatureDiff } from './signature.ts';
@@ -34,10 +35,13 @@ export function createVersionService(deps: {
   clock: Clock;
   artifacts: ArtifactStore;
   endpoints: EndpointFacts;
+  /** The operator's. */
+  limits: RunnerLimits;
   queue: ValidationQueue;
   creation: VersionCreation;
 }) {
-  const { database, clock, artifacts, endpoints, queue, creation } = deps;
+  const { database, clock, artifacts, endpoints, limits, queue, creation } = deps;
+  const show = (version: store.StoredVersion): Version => store.showVersion(version, limits);
 
   const find = async (db: Db, call: Call, model: string, ref: string): Promise<store.StoredVersion> => {
     const found = await findModelOf(db, call, model);
@@ -70,7 +74,7 @@ export function createVersionService(deps: {
     async list(call: Call, model: string, page: { before: number | null; limit: number }): Promise<Version[]> {
       assertCan(call.principal, 'read', call.project.name, model);
       const { id } = await findModelOf(database.db, call, model);
-      return (await store.listVersions(database.db, id, page)).map(store.showVersion);
+      return (await store.listVersions(database.db, id, page)).map(show);
     },
 
     /** @param options `waitMs`: answers when validation ends, or after this time, at most 60 s */
@@ -79,14 +83,14 @@ export function createVersionService(deps: {
       const until = clock.monotonicMs() + Math.min(options.waitMs ?? 0, MAX_WAIT_MS);
       for (;;) {
         const leftMs = until - clock.monotonicMs();
-        if (!isUnderWay(version) || leftMs <= 0) return store.showVersion(version);
+        if (!isUnderWay(version) || leftMs <= 0) return show(version);
         // Listening starts before the state is read again, so an end in between is not missed.
         const ended = queue.wait(version.id, leftMs);
         const now = await store.findVersionById(database.db, version.id);
-        if (!now || !isUnderWay(now)) return store.showVersion(now ?? version);
+        if (!now || !isUnderWay(now)) return show(now ?? version);
         await ended;
         version = (await store.findVersionById(database.db, version.id)) ?? version;
-        if (queue.isClosed()) return store.showVersion(version);
+        if (queue.isClosed()) return show(version);
       }
     },
 
@@ -107,11 +111,11 @@ export function createVersionService(deps: {
           card: change.card === undefined ? before.card : change.card,
           revision: before.revision + 1,
         };
-        if (call.dryRun) return store.showVersion({ ...after, revision: before.revision });
+        if (call.dryRun) return show({ ...after, revision: before.revision });
         await store.updateWords(tx, after);
         const detail = { from: before.tags, to: after.tags, cardChanged: before.card !== after.card };
         await audit(tx, call, 'version.update', before, detail);
-        return store.showVersion(after);
+        return show(after);
       });
     },
 
@@ -201,6 +205,6 @@ async function findVersionOf(db: Db, model: StoredModel, text: string): Promise<
   throw new SlipwayError('version_not_found', what, { hint: `\`slipway versions list ${model.name}\` shows them.` });
 }
 
-function isUnderWay(version: Version): boolean {
+function isUnderWay(version: Pick<Version, 'status'>): boolean {
   return version.status === 'pending' || version.status === 'validating';
 }

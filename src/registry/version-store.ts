@@ -1,6 +1,6 @@
 import type { Db } from '../base/db/database.ts';
 import { aliasesOfVersions } from './alias-store.ts';
-import type { RunnerLimits } from './limits.ts';
+import { effectiveLimits, type RunnerLimits } from './limits.ts';
 import { byPath, type Lineage } from './manifest.ts';
 import type { Tags } from './model.ts';
 import type { Signature } from './signature.ts';
@@ -8,7 +8,9 @@ import type { PlainBody, Validation } from './validation.ts';
 import { sameFiles, type Version, type VersionStatus } from './version.ts';
 
 /** A version with what only the registry itself needs. */
-export type StoredVersion = Version & {
+export type StoredVersion = Omit<Version, 'limits'> & {
+  /** Only what the version itself set: the rest is the operator's, and changes with the settings. */
+  readonly ownLimits: Partial<RunnerLimits>;
   readonly id: string;
   readonly projectId: string;
   readonly modelId: string;
@@ -16,10 +18,14 @@ export type StoredVersion = Version & {
   readonly idempotencyKey: string | null;
 };
 
-/** Without what only the registry needs. */
-export function showVersion(version: StoredVersion): Version {
+/**
+ * Without what only the registry needs, and with the limits that hold.
+ * @param ceiling the operator's limits
+ */
+export function showVersion(version: StoredVersion, ceiling: RunnerLimits): Version {
   const { id: _id, projectId: _project, modelId: _model, manifest: _text, idempotencyKey: _key, ...shown } = version;
-  return shown;
+  const { ownLimits, ...rest } = shown;
+  return { ...rest, limits: effectiveLimits(ceiling, ownLimits) };
 }
 
 function selectVersions(db: Db) {
@@ -68,7 +74,7 @@ async function toVersions(db: Db, rows: readonly VersionRow[]): Promise<StoredVe
     signature: JSON.parse(row.signature) as Signature,
     sampleRequest: JSON.parse(row.sample_request) as PlainBody,
     canBatch: row.can_batch === 1,
-    limits: JSON.parse(row.limits) as RunnerLimits,
+    ownLimits: JSON.parse(row.limits) as Partial<RunnerLimits>,
     validation: row.validation === null ? null : (JSON.parse(row.validation) as Validation),
     estimatedMemoryBytes: Number(row.estimated_memory_bytes),
     measuredMemoryBytes: row.measured_memory_bytes === null ? null : Number(row.measured_memory_bytes),
@@ -185,7 +191,7 @@ export async function insertVersion(db: Db, version: StoredVersion): Promise<voi
       signature: JSON.stringify(version.signature),
       sample_request: JSON.stringify(version.sampleRequest),
       can_batch: version.canBatch ? 1 : 0,
-      limits: JSON.stringify(version.limits),
+      limits: JSON.stringify(version.ownLimits),
       status: version.status,
       status_reason: version.statusReason,
       validation: null,
@@ -245,7 +251,17 @@ export async function listUnvalidated(db: Db): Promise<string[]> {
 }
 
 export async function markValidating(db: Db, id: string): Promise<void> {
-  await db.updateTable('versions').set({ status: 'validating' }).where('id', '=', id).execute();
+  await db.updateTable('versions').set({ status: 'validating', status_reason: null }).where('id', '=', id).execute();
+}
+
+/** Its validation could not be done; it is done again. */
+export async function markPending(db: Db, id: string, reason: string): Promise<void> {
+  await db
+    .updateTable('versions')
+    .set({ status: 'pending', status_reason: reason })
+    .where('id', '=', id)
+    .where('status', 'in', ['pending', 'validating'])
+    .execute();
 }
 
 export async function storeValidation(

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { text } from 'node:stream/consumers';
-import { afterEach, describe, expect, it } from 'vitest';
+import { setTimeout as pause } from 'node:timers/promises';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { eachDialect } from '../../test/fixtures/databases.ts';
 import {
   modelBytes,
@@ -260,10 +261,53 @@ describe('what cannot become a version', () => {
     await registry.models.create(call, { name: 'churn' });
     const files = [
       { path: 'model.onnx', digest: await upload(add) },
-      { path: 'slipway.yaml', digest: await upload(Buffer.from('limits: {threads: 2, runTimeoutMs: 500}')) },
+      { path: 'slipway.yaml', digest: await upload(Buffer.from('limits: {queueLimit: 5, runTimeoutMs: 500}')) },
     ];
     const { limits } = await registry.versions.create(call, 'churn', { files, limits: { runTimeoutMs: 700 } });
-    expect(limits).toMatchObject({ threads: 2, runTimeoutMs: 700, maxBatchRows: 256 });
+    expect(limits).toMatchObject({ queueLimit: 5, runTimeoutMs: 700, maxBatchRows: 256 });
+  });
+
+  it('limits above those of the operator are refused, with where they stand and the setting that bounds them', async () => {
+    const { registry, call, upload, push, database } = await start();
+    await registry.models.create(call, { name: 'churn' });
+    const files = [{ path: 'model.onnx', digest: await upload(add) }];
+    const greedy = registry.versions.create(call, 'churn', { files, limits: { threads: 200 } });
+    await expect(greedy).rejects.toMatchObject({
+      code: 'invalid_request',
+      fields: [{ pointer: '/limits/threads', message: '200 is more than 1, which SLIPWAY_RUNNER_THREADS allows' }],
+    });
+    const yaml = Buffer.from('limits:\n  queueLimit: 5\n  memoryBytes: 68719476736\n');
+    await expect(push('churn', { 'model.onnx': add, 'slipway.yaml': yaml })).rejects.toMatchObject({
+      code: 'invalid_request',
+      fields: [{ pointer: '/limits/memoryBytes', message: expect.stringContaining('line 3 of slipway.yaml: ') }],
+      hint: expect.stringContaining('raise SLIPWAY_RUNNER_MEMORY'),
+    });
+    expect(await database.db.selectFrom('versions').select('id').execute()).toEqual([]);
+  });
+
+  it("the operator's limits of today hold for versions of any age, whichever is lower", async () => {
+    const jobs: ValidationJob[] = [];
+    const { call, push, registry, restart, database } = await start({ validate: () => new Promise(() => undefined) });
+    const yaml = Buffer.from('limits: {runTimeoutMs: 20000, queueLimit: 5}');
+    const made = await push('churn', { 'model.onnx': add, 'slipway.yaml': yaml });
+    const stored = await database.db.selectFrom('versions').select('limits').executeTakeFirstOrThrow();
+    expect(JSON.parse(stored.limits)).toEqual({ runTimeoutMs: 20_000, queueLimit: 5 });
+    registry.stop();
+    const limits = { ...made.limits, memoryBytes: 2 ** 33, runTimeoutMs: 10_000, queueLimit: 100 };
+    const validate = async (job: ValidationJob) => {
+      jobs.push(job);
+      return passed();
+    };
+    const next = restart({ limits, validate });
+    await next.start();
+    const wanted = { ...made.limits, memoryBytes: 2 ** 33, runTimeoutMs: 10_000, queueLimit: 5 };
+    // The file now asks for more than it may: that was checked when the version was made.
+    expect(await next.versions.get(call, 'churn', '1', { waitMs: 10_000 })).toMatchObject({
+      status: 'ready',
+      limits: wanted,
+    });
+    expect(jobs[0]!.limits).toEqual(wanted);
+    expect((await next.versions.list(call, 'churn', { before: null, limit: 1 }))[0]!.limits).toEqual(wanted);
   });
 
   it('keys need the scope for the model', async () => {
@@ -295,20 +339,22 @@ describe('validation in the background', () => {
     measuredMemoryBytes: null,
   });
 
-  it('gets the files, the golden set and the limits, one version at a time, in order', async () => {
+  it('gets the files, the golden set and the limits, two versions at a time, in order', async () => {
     const jobs: ValidationJob[] = [];
     let running = 0;
+    let most = 0;
     const { push, artifacts, call } = await start({
       validate: async (job) => {
-        expect(++running).toBe(1);
+        most = Math.max(most, ++running);
         jobs.push(job);
-        await new Promise((done) => setTimeout(done, 5));
+        await new Promise((done) => setTimeout(done, 100));
         running -= 1;
         return passed();
       },
     });
     for (let i = 0; i < 4; i++) await push('churn', { 'model.onnx': add, 'slipway.yaml': about });
-    await settled('churn', '4');
+    for (const ref of ['1', '2', '3', '4']) await settled('churn', ref);
+    expect(most).toBe(2);
     expect(jobs.map((job) => job.version)).toEqual([1, 2, 3, 4]);
     expect(jobs[0]).toMatchObject({
       project: 'default',
@@ -354,8 +400,9 @@ describe('validation in the background', () => {
     }
   });
 
-  it('a validator that throws fails the version, not the server', async () => {
+  it('a validator that keeps throwing fails the version, not the server', async () => {
     const { push } = await start({
+      retryMs: 1,
       validate: async (job) => {
         if (job.version === 1) throw new Error('no process could be started in /secret/place');
         return passed();
@@ -367,6 +414,41 @@ describe('validation in the background', () => {
     expect(first.status).toBe('failed');
     expect(JSON.stringify(first)).not.toContain('/secret/place');
     expect((await settled('churn', '2')).status).toBe('ready');
+  });
+
+  it('a fault of the server leaves the version pending, says so, and is tried again until it is over', async () => {
+    let isFull = true;
+    let attempts = 0;
+    const { push, registry, call, restart } = await start({
+      retryMs: 1,
+      validate: async (job) => {
+        if (job.version === 2) return passed();
+        attempts += 1;
+        if (isFull) throw Object.assign(new Error('ENOSPC: no space left, write /secret'), { code: 'ENOSPC' });
+        return passed();
+      },
+    });
+    await push('churn', { 'model.onnx': add });
+    await push('churn', { 'model.onnx': add });
+    expect((await settled('churn', '2')).status).toBe('ready');
+    while (attempts < 6) await pause(2);
+    const stuck = await vi.waitUntil(async () => {
+      const one = await registry.versions.get(call, 'churn', '1');
+      return one.status === 'pending' && one;
+    });
+    expect(stuck.validation).toBeNull();
+    expect(stuck.statusReason).toMatch(/^It could not be validated yet: There is no space left in the data folder\./);
+    isFull = false;
+    expect(await settled('churn', '1')).toMatchObject({ status: 'ready', statusReason: null });
+
+    // Nor is it forgotten by a restart.
+    isFull = true;
+    await push('churn', { 'model.onnx': add });
+    await vi.waitUntil(async () => (await registry.versions.get(call, 'churn', '3')).statusReason !== null);
+    registry.stop();
+    const next = restart({ validate: async () => passed() });
+    await next.start();
+    expect(await next.versions.get(call, 'churn', '3', { waitMs: 10_000 })).toMatchObject({ status: 'ready' });
   });
 
   it('bytes that are gone from the disk fail the validation by name', async () => {

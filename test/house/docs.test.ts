@@ -21,6 +21,23 @@ test('the generated reference is the one that the tables give now', () => {
   expect(run.status, `${run.stdout}${run.stderr}`).toBe(0);
 }, 60_000);
 
+test('examples of the API are of the kind that their field is', () => {
+  const seen = new Map<string, Set<string>>();
+  const visit = (value: unknown): void => {
+    if (typeof value !== 'object' || value === null) return;
+    const { properties } = value as { properties?: Record<string, { examples?: string[] }> };
+    for (const [name, schema] of Object.entries(properties ?? {})) {
+      for (const example of schema.examples ?? []) seen.set(name, (seen.get(name) ?? new Set()).add(String(example)));
+    }
+    for (const inner of Object.values(value)) visit(inner);
+  };
+  visit(JSON.parse(read('docs/reference/openapi.json')));
+  expect([...(seen.get('environment') ?? [])]).toEqual(['production']);
+  expect([...(seen.get('project') ?? [])]).toEqual(['fraud']);
+  expect([...(seen.get('model') ?? [])]).toEqual(['churn']);
+  expect([...(seen.get('alias') ?? [])]).toEqual(['champion']);
+});
+
 test('every setting is documented, and no setting that does not exist', () => {
   const page = read('docs/reference/settings.md');
   const known = Object.values(SETTINGS).map((row) => row.env);

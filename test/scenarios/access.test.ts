@@ -1,8 +1,9 @@
 /** Who may do what, on the whole product: keys, scopes, projects, rotation, revocation, public addresses. */
 import { spawnSync } from 'node:child_process';
-import { readFileSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createClient } from '../../sdk/src/client.ts';
 import { fileSource } from '../../sdk/src/node.ts';
@@ -10,7 +11,10 @@ import { eventually, MODELS, ROOT, type RunningServer, startServer } from './run
 
 let server: RunningServer;
 beforeAll(async () => {
-  server = await startServer({ env: { SLIPWAY_INFERENCE_AUTH: 'required' } });
+  server = await startServer({
+    sample: true,
+    env: { SLIPWAY_INFERENCE_AUTH: 'required', SLIPWAY_INFERENCE_AUHT: 'off' },
+  });
   await server.client.deploy({ model: 'adder', files: [await fileSource(join(MODELS, 'add.onnx'), 'model.onnx')] });
 });
 afterAll(() => server?.dispose());
@@ -24,6 +28,12 @@ const as = (apiKey: string, project?: string) =>
     retries: 0,
     ...(project ? { project } : {}),
   });
+
+test('a mistyped variable is told at the start, on the terminal and in the log', () => {
+  const warning = /SLIPWAY_INFERENCE_AUHT is no setting and is ignored; did you mean SLIPWAY_INFERENCE_AUTH\?/;
+  expect(server.output()).toMatch(warning);
+  expect(readFileSync(join(server.dataDir, 'logs/slipway.log'), 'utf8')).toMatch(warning);
+});
 
 describe('keys', () => {
   test('the admin key is kept for its owner only, and the database holds no usable key', () => {
@@ -50,6 +60,50 @@ describe('keys', () => {
       });
       expect(predicted.status).toBe(401);
     }
+  });
+
+  test('X-API-Key carries one to both listeners', async () => {
+    const headers = { 'x-api-key': server.adminKey };
+    for (const url of [`${server.url}/api/v1/models`, `${server.inferenceUrl}/endpoints/adder`])
+      expect((await fetch(url, { headers })).status).toBe(200);
+  });
+
+  test('the lines that are printed for pasting carry one', () => {
+    const paste = (said: string, env: Record<string, string> = {}): string => {
+      const line = /curl (?:.*\\\n)*.*/.exec(said)?.[0] ?? '';
+      return spawnSync('sh', ['-c', line], { encoding: 'utf8', env: { PATH: process.env['PATH'], ...env } }).stdout;
+    };
+    expect(paste(server.output())).toContain('"endpoint":"credit-risk"');
+    const deployed = spawnSync(join(ROOT, 'bin/slipway'), ['deploy', join(MODELS, 'add.onnx'), '--name', 'pasted'], {
+      env: { PATH: process.env['PATH'], SLIPWAY_DATA: server.dataDir },
+      encoding: 'utf8',
+    });
+    expect(paste(deployed.stdout, { SLIPWAY_API_KEY: server.adminKey })).toContain('"endpoint":"pasted"');
+  });
+
+  test('a project whose model was deleted goes with its files, and its revoked key is told as revoked', async () => {
+    await server.client.projects.create('shortlived');
+    const there = as(server.adminKey, 'shortlived');
+    await there.deploy({ model: 'adder', files: [await fileSource(join(MODELS, 'add.onnx'), 'model.onnx')] });
+    const bound = await server.client.keys.create({ name: 'bound', scopes: ['read'], project: 'shortlived' });
+    await expect(as(bound.key).models.show('adder')).rejects.toMatchObject({
+      code: 'project_not_found',
+      hint: expect.stringContaining('--project shortlived'),
+    });
+    await expect(server.client.projects.remove('shortlived')).rejects.toMatchObject({
+      code: 'in_use',
+      message: expect.stringContaining('1 endpoints, 1 models, 1 live keys'),
+    });
+    await there.endpoints.remove('adder');
+    await there.models.remove('adder');
+    await server.client.keys.revoke(bound.id);
+    await expect(server.client.keys.revoke(bound.id)).rejects.toMatchObject({ status: 409, code: 'key_revoked' });
+    const folders = (): number => readdirSync(join(server.dataDir, 'artifacts')).length;
+    expect(folders()).toBe(2);
+    await server.client.projects.remove('shortlived');
+    expect((await server.client.collectArtifacts({})).blobs).toBe(1);
+    expect(folders()).toBe(1);
+    expect((await as(server.adminKey).predict('adder', row)).version).toBe(1);
   });
 
   test('a scope is bound to its verb and its model', async () => {
@@ -184,6 +238,23 @@ describe('addresses', () => {
     );
     expect(run.status).not.toBe(0);
     expect(run.stderr).toContain('SLIPWAY_INFERENCE_AUTH=required');
+  });
+
+  test('of a server on all of them are the one of this machine, and to others the one that they used', async () => {
+    const open = await startServer({ env: { SLIPWAY_HOST: '0.0.0.0', SLIPWAY_INFERENCE_AUTH: 'required' } });
+    try {
+      for (const url of [open.url, open.inferenceUrl]) expect(new URL(url).hostname).toBe('127.0.0.1');
+      expect((await open.client.status()).inferenceUrl).toBe(open.inferenceUrl);
+      const headers = { authorization: `Bearer ${open.adminKey}`, host: '10.1.2.3:8082' };
+      const status = await new Promise<string>((done, reject) => {
+        request(`${open.url}/api/v1/status`, { headers }, async (response) => done(await text(response)))
+          .on('error', reject)
+          .end();
+      });
+      expect(JSON.parse(status)).toMatchObject({ inferenceUrl: open.inferenceUrl.replace('127.0.0.1', '10.1.2.3') });
+    } finally {
+      await open.dispose();
+    }
   });
 
   test('a web page cannot drive a local server: foreign Host and Origin are refused with any method', async () => {

@@ -3,20 +3,16 @@ import type { FastifyInstance } from 'fastify';
 import { Type } from 'typebox';
 import { callerOf } from '../http/call-context.ts';
 import { decodeCursor, PageQuery, pageOf } from '../http/paging.ts';
-import { NAME_PATTERN } from '../ids.ts';
+import { KeyName, Nullable, ProjectName, Time } from '../http/schema-parts.ts';
 import { type KeyService, keyCursor } from './key-service.ts';
 import type { ProjectService } from './project-service.ts';
 
-const Name = Type.String({ pattern: NAME_PATTERN });
-const Time = Type.String({ format: 'date-time' });
-const Nullable = <T extends Parameters<typeof Type.Union>[0][number]>(type: T) => Type.Union([type, Type.Null()]);
-
-export const ProjectSchema = Type.Object({ name: Name, createdAt: Time });
+export const ProjectSchema = Type.Object({ name: ProjectName, createdAt: Time });
 
 export const ApiKeySchema = Type.Object({
   id: Type.String(),
-  name: Name,
-  project: Nullable(Name),
+  name: KeyName,
+  project: Nullable(ProjectName),
   scopes: Type.Array(Type.String()),
   createdAt: Time,
   createdBy: Type.String(),
@@ -32,21 +28,21 @@ export const NewApiKeySchema = Type.Object({
 });
 
 const CreateKeyBody = Type.Object({
-  name: Name,
+  name: KeyName,
   scopes: Type.Array(Type.String({ maxLength: 80 }), {
     minItems: 1,
     maxItems: 100,
     description: '`verb` or `verb:model`; verbs are read, predict, deploy, promote and admin.',
     examples: [['predict:churn']],
   }),
-  project: Type.Optional(Nullable(Name)),
+  project: Type.Optional(Nullable(ProjectName)),
   expiresAt: Type.Optional(Nullable(Time)),
 });
 
 export const MeSchema = Type.Object({
   actor: Type.String(),
   keyId: Type.String(),
-  project: Nullable(Name),
+  project: Nullable(ProjectName),
   scopes: Type.Array(Type.String()),
 });
 
@@ -163,7 +159,7 @@ export function registerAccessRoutes(instance: FastifyInstance, { keys, projects
       schema: {
         tags: ['access'],
         summary: 'Create a project',
-        body: Type.Object({ name: Name }),
+        body: Type.Object({ name: ProjectName }),
         response: { 200: ProjectSchema, 201: ProjectSchema },
       },
     },
@@ -180,7 +176,7 @@ export function registerAccessRoutes(instance: FastifyInstance, { keys, projects
       schema: {
         tags: ['access'],
         summary: 'Delete a project that is empty',
-        params: Type.Object({ project: Name }),
+        params: Type.Object({ project: ProjectName }),
         response: { 204: Type.Null() },
       },
     },

@@ -6,9 +6,10 @@ import { eachDialect } from '../../../test/fixtures/databases.ts';
 import { verifyAudit } from '../audit.ts';
 import { listRecords } from '../audit-store.ts';
 import type { Clock } from '../clock.ts';
+import { ADMIN_KEY_FILE } from '../data-folder.ts';
 import type { Database } from '../db/database.ts';
 import { createLogger } from '../log.ts';
-import { ADMIN_KEY_FILE, ensureAdminKey } from './admin-key.ts';
+import { ensureAdminKey } from './admin-key.ts';
 import type { Caller } from './call.ts';
 import { createKeyService, keyCursor } from './key-service.ts';
 import { createProjectService } from './project-service.ts';
@@ -112,8 +113,11 @@ eachDialect('access', ({ open }) => {
     expect(await keys.authenticate(second.key)).not.toBeNull();
     await keys.revoke(admin, second.id);
     expect(await keys.authenticate(second.key)).toBeNull();
-    await keys.revoke(admin, second.id);
-    expect(changed()).toBe(4);
+    await expect(keys.revoke(admin, second.id)).rejects.toMatchObject({
+      code: 'key_revoked',
+      message: expect.stringContaining(`since ${clock.now().toISOString()}`),
+    });
+    expect(changed()).toBe(3);
   });
 
   test('a right id with a wrong secret opens nothing', async () => {
@@ -216,7 +220,7 @@ eachDialect('access', ({ open }) => {
       expect((await projects.list(admin, { after: null, limit: 10 })).map((p) => p.name)).toEqual(['default', 'fraud']);
     });
 
-    test('is deleted only when it holds nothing, and takes its revoked keys along', async () => {
+    test('is deleted when it has no live keys, and takes its revoked keys and what is known of its files along', async () => {
       const { database, keys, projects, admin, actions } = await setUp();
       await projects.create(admin, { name: 'fraud' });
       const { id } = (await projects.find('fraud'))!;
@@ -226,11 +230,14 @@ eachDialect('access', ({ open }) => {
         .insertInto('blobs')
         .values({ project_id: id, digest: 'd', size_bytes: 1, created_at: at, touched_at: at })
         .execute();
+      await database.db
+        .insertInto('uploads')
+        .values({ id: 'u', project_id: id, digest: 'e', size_bytes: 1, created_at: at, expires_at: at })
+        .execute();
       await expect(projects.remove(admin, 'fraud')).rejects.toMatchObject({
         code: 'in_use',
-        message: expect.stringMatching(/1 blobs, 1 live keys/),
+        message: expect.stringMatching(/holds 1 live keys$/),
       });
-      await database.db.deleteFrom('blobs').execute();
       await keys.revoke(admin, key.id);
       const history = {
         id: 'h',

@@ -1,14 +1,13 @@
-import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { appendAudit } from '../audit.ts';
 import type { Clock } from '../clock.ts';
+import { ADMIN_KEY_FILE } from '../data-folder.ts';
 import type { Database } from '../db/database.ts';
+import { writeDurably } from '../durable-file.ts';
 import { hashSecret, makeKey } from './key.ts';
 import { isAdmin } from './key-service.ts';
 import * as store from './key-store.ts';
-
-/** File in the data folder that holds the first key; the CLI beside the server reads it. */
-export const ADMIN_KEY_FILE = 'admin.key';
 
 export type EnsuredAdminKey = {
   /** The key's text when it was made now, to be shown once; null when there was one already. */
@@ -30,7 +29,8 @@ export async function ensureAdminKey(deps: {
     const now = clock.now().toISOString();
     if ((await store.listLiveKeys(tx, now)).some(isAdmin)) return { key: null };
     const { id, secret, text } = makeKey();
-    writeKeyFile(dataDir, text);
+    await mkdir(dataDir, { recursive: true, mode: 0o700 });
+    await writeDurably(join(dataDir, ADMIN_KEY_FILE), `${text}\n`);
     const row = {
       id,
       project_id: null,
@@ -53,19 +53,4 @@ export async function ensureAdminKey(deps: {
     );
     return { key: text };
   });
-}
-
-function writeKeyFile(dataDir: string, text: string): void {
-  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-  const path = join(dataDir, ADMIN_KEY_FILE);
-  const temporary = `${path}.new`;
-  rmSync(temporary, { force: true });
-  const file = openSync(temporary, 'wx', 0o600);
-  try {
-    writeSync(file, `${text}\n`);
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
-  renameSync(temporary, path);
 }

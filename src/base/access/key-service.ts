@@ -65,7 +65,7 @@ export function createKeyService({ database, clock, log, onChange }: KeyServiceD
     const row = await store.findKey(db, id);
     if (row) return row;
     throw new SlipwayError('key_not_found', `There is no API key ${id.slice(0, 40)}`, {
-      hint: 'GET /api/v1/keys lists their ids.',
+      hint: '`slipway keys list` shows their ids (GET /api/v1/keys).',
     });
   };
 
@@ -189,7 +189,11 @@ export function createKeyService({ database, clock, log, onChange }: KeyServiceD
       assertCan(caller.principal, 'admin', '*');
       await database.transaction(async (tx) => {
         const row = await find(tx, id);
-        if (row.revoked_at !== null) return;
+        if (row.revoked_at !== null) {
+          throw new SlipwayError('key_revoked', `The API key ${row.name} is revoked already, since ${row.revoked_at}`, {
+            hint: 'It opens nothing; nothing was changed.',
+          });
+        }
         const live = await store.listLiveKeys(tx, clock.now().toISOString());
         if (isAdmin(row) && !live.some((other) => other.id !== row.id && isAdmin(other))) {
           throw new SlipwayError('in_use', `${row.name} is the last API key that can administer`, {

@@ -62,7 +62,7 @@ export function createProjectService({ database, clock }: { readonly database: D
       });
     },
 
-    /** Only an empty one, so that nothing that is served or kept goes with it. Its revoked keys go too. */
+    /** Only one without endpoints, models and live keys. Its revoked keys go too, and files that were sent for no model. */
     async remove(caller: Caller, name: string): Promise<void> {
       assertCan(caller.principal, 'admin', '*');
       await database.transaction(async (tx) => {
@@ -78,7 +78,7 @@ export function createProjectService({ database, clock }: { readonly database: D
         if (Object.keys(contents).length > 0) {
           const held = Object.entries(contents).map(([what, count]) => `${count} ${what}`);
           throw new SlipwayError('in_use', `The project ${name} still holds ${held.join(', ')}`, {
-            hint: 'Delete its endpoints and models, revoke its keys, then POST /api/v1/artifacts/collect removes what is left of the files.',
+            hint: `Delete its endpoints and models and revoke its keys first: \`slipway endpoints list --project ${name}\`, \`slipway models list --project ${name}\` and \`slipway keys list\` show them.`,
           });
         }
         if (caller.dryRun) return;

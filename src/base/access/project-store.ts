@@ -17,12 +17,15 @@ export async function insertProject(db: Db, row: ProjectRow): Promise<void> {
   await db.insertInto('projects').values(row).execute();
 }
 
+/** With what is known of its files; the files themselves are removed when the artifacts are collected. */
 export async function deleteProject(db: Db, id: string): Promise<void> {
+  await db.deleteFrom('uploads').where('project_id', '=', id).execute();
+  await db.deleteFrom('blobs').where('project_id', '=', id).execute();
   await db.deleteFrom('projects').where('id', '=', id).execute();
 }
 
 /** What a project must no longer hold before it can go, in the order to remove it. */
-const CONTENTS = ['endpoints', 'models', 'uploads', 'blobs'] as const;
+const CONTENTS = ['endpoints', 'models'] as const;
 
 /** How many of each there are; only those of which there are any. */
 export async function countContents(db: Db, projectId: string): Promise<Partial<Record<string, number>>> {

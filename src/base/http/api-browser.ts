@@ -25,6 +25,8 @@ const CONFIGURATION = JSON.stringify({
   agent: { disabled: true },
   mcp: { disabled: true },
   persistAuth: false,
+  hideModels: true,
+  authentication: { preferredSecurityScheme: 'key' },
 });
 
 const PAGE = `<!doctype html>
@@ -32,6 +34,7 @@ const PAGE = `<!doctype html>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="icon" href="data:,">
 <title>Slipway management API</title>
 </head>
 <body>
@@ -46,6 +49,14 @@ const PAGE = `<!doctype html>
  * loaded when the page is first opened, and kept compressed.
  */
 export function registerApiBrowser(app: FastifyInstance): void {
+  app.get(
+    '/',
+    {
+      config: { permission: 'public' },
+      schema: { tags: ['server'], summary: 'Leads to the page that shows this API', hide: true },
+    },
+    async (_request, reply) => reply.redirect('/api/docs'),
+  );
   let script: Promise<Buffer> | undefined;
   app.get(
     '/api/docs',

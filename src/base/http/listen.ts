@@ -1,47 +1,62 @@
-import type { FastifyInstance } from 'fastify';
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { SlipwayError } from '../errors.ts';
 
 /** A process that is just ending may hold the port for a moment: a killed server's successor waits for it. */
 const PORT_WAIT_MS = 3000;
 const PORT_RETRY_MS = 100;
 
+export type ListenAddress = {
+  /** A name or an address, IPv6 with or without brackets. */
+  readonly host: string;
+  /** 0 takes any free one. */
+  readonly port: number;
+  readonly portSetting: 'SLIPWAY_HTTP_PORT' | 'SLIPWAY_CONTROL_PORT';
+};
+
 /**
- * Listens, and gives the base URL.
- * @param address port 0 takes any free one
- * @throws SlipwayError `port_taken`
+ * Listens, and gives the base URL by which this machine reaches the server.
+ * @param open one attempt
+ * @throws SlipwayError `port_taken`, `invalid_setting`
  */
-export async function listen(app: FastifyInstance, address: { host: string; port: number }): Promise<string> {
-  const { host, port } = address;
-  const until = performance.now() + PORT_WAIT_MS;
+export async function listenUntilFree(
+  server: Server,
+  address: ListenAddress,
+  open: (address: { host: string; port: number }) => Promise<unknown>,
+): Promise<string> {
+  const host = address.host.replace(/^\[|\]$/g, '');
+  const untilMs = performance.now() + PORT_WAIT_MS;
   for (;;) {
     try {
-      return await app.listen({ host, port });
+      await open({ host, port: address.port });
+      const local = LOCAL[host] ?? host;
+      return `http://${local.includes(':') ? `[${local}]` : local}:${(server.address() as AddressInfo).port}`;
     } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      if (code !== 'EADDRINUSE' && code !== 'EACCES' && code !== 'EADDRNOTAVAIL') throw error;
-      if (code === 'EADDRINUSE' && performance.now() < until) {
-        await new Promise((done) => setTimeout(done, PORT_RETRY_MS));
-        continue;
-      }
-      throw portError(code, host, port);
+      const { code = '' } = error as NodeJS.ErrnoException;
+      if (code !== 'EADDRINUSE' || performance.now() >= untilMs) throw listenError(error, code, address);
+      await new Promise((resolve) => setTimeout(resolve, PORT_RETRY_MS));
     }
   }
 }
 
-export function portError(code: string, host: string, port: number): SlipwayError {
-  const where = `${host}:${port}`;
-  switch (code) {
-    case 'EACCES':
-      return new SlipwayError('port_taken', `This user may not listen on ${where}`, {
-        hint: 'Take a port from 1024 on.',
-      });
-    case 'EADDRNOTAVAIL':
-      return new SlipwayError('port_taken', `This machine has no address ${host}`, {
-        hint: 'Set SLIPWAY_HOST to one of its own.',
-      });
-    default:
-      return new SlipwayError('port_taken', `Another program listens on ${where}`, {
-        hint: 'Stop it, or choose another port with SLIPWAY_HTTP_PORT or SLIPWAY_CONTROL_PORT (0 takes any free one).',
-      });
+/** All addresses of a machine are none that one could connect to. */
+const LOCAL: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
+
+const FAULTS: Readonly<Record<string, string>> = {
+  EACCES: 'this user may not use that port',
+  EADDRNOTAVAIL: 'this machine does not have that address',
+  ENOTFOUND: 'there is no such host',
+};
+
+function listenError(error: unknown, code: string, { host, port, portSetting }: ListenAddress): unknown {
+  if (code === 'EADDRINUSE') {
+    return new SlipwayError('port_taken', `${host}:${port} is used by another program`, {
+      hint: `End that program, or choose another port: ${portSetting}, where 0 takes any free one.`,
+    });
   }
+  const why = FAULTS[code];
+  if (why === undefined) return error;
+  return new SlipwayError('invalid_setting', `Cannot listen on ${host}:${port}: ${why}`, {
+    hint: `Change SLIPWAY_HOST or ${portSetting}.`,
+  });
 }

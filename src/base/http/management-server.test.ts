@@ -110,7 +110,10 @@ describe('who may', () => {
         'P',
       );
     for (const path of ['/things', '/things/x']) expect(await of('theirs', path)).toBe(await of('absent', path));
-    expect((await server.call('GET', '/api/v1/things', { key: mine })).json.code).toBe('project_not_found');
+    expect((await server.call('GET', '/api/v1/things', { key: mine })).json).toMatchObject({
+      code: 'project_not_found',
+      hint: expect.stringMatching(/belongs to the project mine: .*--project mine/),
+    });
     expect((await server.call('GET', '/api/v1/busy', { key: mine })).json.code).toBe('not_permitted');
     expect((await server.call('GET', '/api/v1/whoami', { key: mine })).json.project).toBe('mine');
     expect((await server.call('GET', '/api/v1/me', { key: mine })).json).toMatchObject({
@@ -222,6 +225,15 @@ describe('what is sent', () => {
     });
     expect(json.pointer).toBe(json.errors[0].pointer);
     expect(text).not.toContain('hunter2');
+  });
+
+  test('under a name that is none gets the rule in words, with its place', async () => {
+    await start({});
+    const inBody = await server.call('POST', '/api/v1/projects', { body: { name: 'Bad Name' } });
+    expect(inBody.json.detail).toMatch(/^The body is not valid: \/name is no name: it starts with a lower-case letter/);
+    const inPath = await server.call('DELETE', '/api/v1/projects/Bad');
+    expect(inPath.json.detail).toMatch(/^The path is not valid: \/path\/project is no name: .* dash and underscore$/);
+    expect(inPath.text).not.toContain('^[a-z');
   });
 
   test('has at most 50 faults listed', async () => {

@@ -3,18 +3,18 @@ import type { Socket } from 'node:net';
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import { can, notPermitted, type Principal, type Verb } from '../access/permission.ts';
 import { SlipwayError } from '../errors.ts';
-import { uuidv7 } from '../ids.ts';
+import { isRequestId, uuidv7 } from '../ids.ts';
+import { parseJson } from '../json.ts';
 import type { Logger } from '../log.ts';
+import { createSchemaValidator, type HttpPart } from '../schema-validation.ts';
 import type { Settings } from '../settings.ts';
 import type { Permission } from './call-context.ts';
-import { parseJson } from './json.ts';
 import { registerOpenApi } from './openapi.ts';
 import { createOriginCheck } from './origin.ts';
 import { fromThrown, PROBLEM_TYPE, problemOf } from './problem.ts';
 import type { FindProject } from './project-routes.ts';
 import { applyRouteRules, createMethodLookup } from './route-rules.ts';
 import { guardSlowBodies, type SlowBodyLimits } from './slow-bodies.ts';
-import { createSchemaValidator, type HttpPart } from './validation.ts';
 
 export type { Call, Caller } from '../access/call.ts';
 export { callerOf, callOf, type Permission, setEtag } from './call-context.ts';
@@ -39,7 +39,6 @@ const CLOSE_GRACE_MS = 3000;
 const MAX_HEADER_BYTES = 16 * 1024;
 const MAX_HEADERS = 200;
 const STREAM_TYPES = ['application/octet-stream', 'application/offset+octet-stream'];
-const REQUEST_ID = /^[A-Za-z0-9._:+/=-]{1,128}$/;
 
 const SECURITY_HEADERS = {
   'x-content-type-options': 'nosniff',
@@ -73,7 +72,7 @@ export async function createManagementServer(deps: ManagementServerDeps): Promis
     routerOptions: { maxParamLength: 1024 },
     genReqId: (request) => {
       const given = request.headers['x-request-id'];
-      return typeof given === 'string' && REQUEST_ID.test(given) ? given : uuidv7();
+      return isRequestId(given) ? given : uuidv7();
     },
     frameworkErrors: (error, request, reply) => sendProblem(error, request, reply),
     clientErrorHandler: (error, socket) => answerClientError(error, socket),

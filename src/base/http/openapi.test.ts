@@ -56,7 +56,7 @@ describe('the description', () => {
       }),
     );
     const routes = server.app.routeTable
-      .filter((entry) => entry.config.mount !== 'named' && !entry.url.startsWith('/api/docs'))
+      .filter((entry) => entry.config.mount !== 'named' && entry.schema['hide'] !== true)
       .map((entry) => `${entry.method} ${entry.url.replace(/:(\w+)/g, '{$1}').replace('/*', '/{*}')}`);
     expect(described.sort()).toEqual([...new Set(routes)].sort());
   });
@@ -77,6 +77,18 @@ describe('the description', () => {
         expect(Object.keys(operation.responses ?? {}).length, name).toBeGreaterThan(1);
       }
     }
+  });
+
+  test('describes every answer in words', () => {
+    const described = Object.values(document.paths).flatMap((operations) =>
+      Object.values(operations).flatMap((operation) =>
+        Object.entries(operation.responses ?? {}).flatMap(([status, answer]) =>
+          status === 'default' ? [] : [answer.description],
+        ),
+      ),
+    );
+    expect(described.length).toBeGreaterThan(5);
+    for (const text of described) expect(text).toMatch(/^[A-Z](?!efault Response)/);
   });
 
   test('has no reference that leads nowhere', () => {
@@ -112,6 +124,11 @@ describe('the description', () => {
 });
 
 describe('the page', () => {
+  test('is where the bare address leads', async () => {
+    const answer = await server.call('GET', '/', { key: null });
+    expect([answer.status, answer.headers['location']]).toEqual([302, '/api/docs']);
+  });
+
   test('and its script come from this server, with a policy that lets nothing else in', async () => {
     const page = await server.call('GET', '/api/docs', { key: null });
     expect(page.status).toBe(200);
@@ -121,8 +138,8 @@ describe('the page', () => {
     expect(policy).toContain("connect-src 'self'");
     expect(policy).not.toMatch(/https?:|\*|unsafe-eval/);
     const sources = [...page.text.matchAll(/(?:src|href|data-url)="([^"]+)"/g)].map((match) => match[1]!);
-    expect(sources).toEqual(['/api/openapi.json', '/api/docs/browser.js']);
-    const raw = await server.app.inject({ url: sources[1]! });
+    expect(sources).toEqual(['data:,', '/api/openapi.json', '/api/docs/browser.js']);
+    const raw = await server.app.inject({ url: sources[2]! });
     expect(raw.statusCode).toBe(200);
     expect(raw.headers['content-encoding']).toBe('gzip');
     expect(gunzipSync(raw.rawPayload).length).toBeGreaterThan(1_000_000);

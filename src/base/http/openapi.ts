@@ -4,13 +4,15 @@ import { registerApiBrowser } from './api-browser.ts';
 import { ProblemSchema } from './problem.ts';
 
 const PREFIX = '/api/v1';
+const KEY_HELP =
+  'An API key: `slipway_live_…`. The first one, with every right, is in the file `admin.key` in the data folder (`.slipway` unless told); `slipway keys create` makes others.';
 const METHODS = ['get', 'put', 'post', 'patch', 'delete'] as const;
 
 type Operation = {
   operationId?: string;
   summary?: string;
   tags?: string[];
-  responses?: Record<string, unknown>;
+  responses?: Record<string, { description?: string }>;
   security?: unknown[];
   servers?: unknown[];
   [extension: `x-${string}`]: unknown;
@@ -39,7 +41,7 @@ export async function registerOpenApi(app: FastifyInstance, options: { release: 
       },
       components: {
         securitySchemes: {
-          key: { type: 'http', scheme: 'bearer', description: 'An API key: slipway_live_…' },
+          key: { type: 'http', scheme: 'bearer', description: KEY_HELP },
           keyHeader: { type: 'apiKey', in: 'header', name: 'X-API-Key' },
         },
       },
@@ -90,8 +92,8 @@ function finish(app: FastifyInstance): OpenApiDocument {
       const operation = operations[method];
       if (!operation) continue;
       operation.operationId ??= operationId(method, shown);
-      operation.responses = withoutDefaultAnswer(operation.responses ?? {});
-      operation.responses['default'] = { $ref: '#/components/responses/Problem' };
+      operation.responses = describeAnswers(operation.responses ?? {});
+      operation.responses['default'] = { $ref: '#/components/responses/Problem' } as { description?: string };
       if (!isOfProject) operation.servers = [{ url: isInApi ? PREFIX : '/' }];
     }
     paths[shown] = { ...paths[shown], ...operations };
@@ -120,8 +122,24 @@ function finish(app: FastifyInstance): OpenApiDocument {
   };
 }
 
-function withoutDefaultAnswer(responses: Record<string, unknown>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(responses).filter(([status]) => status !== 'default'));
+type Responses = NonNullable<Operation['responses']>;
+
+/** The generator calls every answer the default one unless its schema has a description. */
+function describeAnswers(responses: Responses): Responses {
+  const isMaking = '201' in responses || '202' in responses;
+  const usual: Record<string, string> = {
+    200: isMaking ? 'Nothing new was made: a dry run, or it was there already' : 'What was asked for, or how it is now',
+    201: 'It was made',
+    202: 'It was made, and work on it goes on',
+    204: 'It was done; there is nothing more to say',
+  };
+  const described = Object.entries(responses)
+    .filter(([status]) => status !== 'default')
+    .map(([status, response]) => {
+      const isNamed = response.description !== undefined && response.description !== 'Default Response';
+      return [status, isNamed ? response : { ...response, description: usual[status] ?? 'The answer' }] as const;
+    });
+  return Object.fromEntries(described);
 }
 
 function operationId(method: string, path: string): string {

@@ -17,7 +17,12 @@ export type AllowedHosts = {
 export function allowedHostsOf(settings: Pick<Settings, 'host' | 'allowedHosts'>): AllowedHosts {
   const bound = normalise(settings.host);
   const names = settings.allowedHosts.map((host) => hostnameOf(host) ?? normalise(host));
-  return { names: new Set([bound, ...names]), anyAddress: bound === '0.0.0.0' || bound === '::' };
+  return { names: new Set([bound, ...names]), anyAddress: isUnspecified(bound) };
+}
+
+/** Whether a listener on this host listens on all addresses of its machine. */
+export function isUnspecified(host: string): boolean {
+  return /^(0\.0\.0\.0|\[?::\]?)$/.test(host);
 }
 
 /** Whether a Host header names this server. Names below `localhost` always lead to the machine itself (RFC 6761). */
@@ -79,14 +84,17 @@ function refusal(message: string, hint: string): SlipwayError {
 }
 
 /** Node keeps the first of several Host headers; a proxy in front may have looked at the other. */
-function countHosts(rawHeaders: readonly string[]): number {
+export function countHosts(rawHeaders: readonly string[]): number {
   let found = 0;
-  for (let i = 0; i < rawHeaders.length; i += 2) if (rawHeaders[i]!.toLowerCase() === 'host') found += 1;
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]!;
+    if (name.length === 4 && name.toLowerCase() === 'host') found += 1;
+  }
   return found;
 }
 
 /** The name of `name`, `name:port` or `[::1]:port`, in lower case and without brackets; null when it is none of these. */
-function hostnameOf(host: string): string | null {
+export function hostnameOf(host: string): string | null {
   const match = /^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::\d{1,5})?$/.exec(host.trim());
   return match ? normalise(match[1]!) : null;
 }

@@ -28,7 +28,7 @@ export function registerProjectRoutes(app: FastifyInstance, routes: (scope: Fast
           const project = await app.findProject(name);
           const { principal } = request;
           if (project === null || principal === null || !seesProject(principal, project.name))
-            throw unknownProject(name);
+            throw unknownProject(name, principal?.project ?? null);
           if (permission !== 'any-key' && !canSome(principal, permission as Verb, project.name)) {
             throw notPermitted(principal, permission as Verb);
           }
@@ -43,8 +43,12 @@ export function registerProjectRoutes(app: FastifyInstance, routes: (scope: Fast
   mount('/api/v1/projects/:project', 'named');
 }
 
-export function unknownProject(name: string): SlipwayError {
+/** @param own the project that the caller's key is bound to; what is said depends on nothing else */
+function unknownProject(name: string, own: string | null): SlipwayError {
   return new SlipwayError('project_not_found', `There is no project ${name.slice(0, 63)}`, {
-    hint: 'Check its name, and that the key is one of that project: GET /api/v1/me tells.',
+    hint:
+      own === null
+        ? '`slipway projects list` shows them (GET /api/v1/projects).'
+        : `The key belongs to the project ${own}: name it with --project ${own} or SLIPWAY_PROJECT=${own} (over REST /api/v1/projects/${own}/…).`,
   });
 }

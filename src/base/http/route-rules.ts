@@ -1,12 +1,14 @@
 import type { FastifyInstance, RouteOptions } from 'fastify';
 import { Type } from 'typebox';
-import { closeSchema } from './validation.ts';
+import { closeSchema } from '../schema-validation.ts';
 
 /** Query of every change: check all, change nothing. */
 export const DryRunQuery = Type.Object({
   dryRun: Type.Optional(
-    Type.Union([Type.Literal('1'), Type.Literal('true'), Type.Literal('0'), Type.Literal('false')], {
-      description: 'Check everything and answer as if, but change nothing.',
+    Type.Unsafe<'1' | 'true' | '0' | 'false'>({
+      type: 'string',
+      enum: ['1', 'true', '0', 'false'],
+      description: 'With `1` or `true`: check everything and answer as if, but change nothing.',
     }),
   ),
 });

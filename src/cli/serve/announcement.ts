@@ -2,8 +2,8 @@ import { resolve } from 'node:path';
 import { stringifyJson } from '../../../sdk/src/json.ts';
 import type { ServerFile } from '../client-settings.ts';
 import { commandWord } from '../command-word.ts';
+import { curlText } from '../curl-text.ts';
 import type { Output } from '../output.ts';
-import { quoteForShell } from '../shell.ts';
 import { cleanLine, formatMs } from '../terminal.ts';
 import type { SampleOutcome } from './sample.ts';
 
@@ -16,6 +16,7 @@ export type Announcement = {
   readonly tookMs: number;
   /** Only on the first start. */
   readonly adminKey: string | null;
+  readonly keyNeeded: boolean;
   readonly dataFolder: string;
   readonly keyFile: string | null;
   readonly sample: SampleOutcome | null;
@@ -57,21 +58,25 @@ export function announce(said: Announcement): void {
   });
 }
 
-function sampleLines({ sample, server, out }: Announcement): string[] {
+function sampleLines({ sample, server, out, adminKey, keyNeeded }: Announcement): string[] {
   if (sample === null) return [];
   if (sample.kind === 'failed') {
     out.warn(`The sample model could not be deployed: ${cleanLine(sample.reason)}`);
     return [];
   }
   const answer = stringifyJson(sample.prediction);
-  const body = stringifyJson(sample.request);
-  const url = `${server.inferenceUrl}/endpoints/${sample.endpoint}/predict`;
+  const curl = curlText({
+    inferenceUrl: server.inferenceUrl,
+    project: 'default',
+    endpoint: sample.endpoint,
+    request: sample.request,
+    key: keyNeeded ? adminKey : null,
+  });
   return [
     `  Sample       ${sample.endpoint}@${sample.version} answered in ${formatMs(sample.predictionMs)}: ${cleanLine(answer)}`,
     '',
     out.paint('bold', 'Try it'),
-    `  curl -s ${url} -H 'content-type: application/json' \\`,
-    `    -d ${quoteForShell(body)}`,
+    ...curl.split('\n').map((line) => `  ${line}`),
   ];
 }
 

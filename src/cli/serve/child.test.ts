@@ -2,7 +2,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { type Child, type ChildEnd, type ChildReady, superviseChild } from './child.ts';
+import type { ProgramReady } from '../../base/program.ts';
+import { type Child, type ChildEnd, superviseChild } from './child.ts';
 import { childEnvironment } from './child-environment.ts';
 
 let folder: string;
@@ -61,7 +62,7 @@ test('gives what the program reports, and its output as whole lines', async () =
   const ready = await supervise(
     `${STAY} process.stdout.write('{"a":'); setTimeout(() => { console.log('1}'); ${READY} }, 50);`,
   ).started;
-  expect(ready as ChildReady).toMatchObject({ type: 'ready', url: 'http://127.0.0.1:1', adminKey: 'k' });
+  expect(ready as ProgramReady).toMatchObject({ type: 'ready', url: 'http://127.0.0.1:1', adminKey: 'k' });
   await until(() => output !== '');
   expect(output).toBe('{"a":1}\n');
 });

@@ -1,19 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { EXIT_CODES } from '../exit-code.ts';
+import { EXIT_FATAL, type ProgramFatal, type ProgramMessage, type ProgramReady } from '../../base/program.ts';
 import type { ProcessRow } from '../processes.ts';
-
-/** What a program of ours tells its supervisor. */
-export type ChildReady = { readonly type: 'ready'; readonly url: string; readonly adminKey?: string };
-export type ChildFatal = {
-  readonly type: 'fatal';
-  readonly code: string;
-  readonly message: string;
-  readonly hint: string | null;
-};
 
 export type ChildEnd =
   /** It said why it cannot start; starting it again would end the same way. */
-  | { readonly kind: 'fatal'; readonly fatal: ChildFatal }
+  | { readonly kind: 'fatal'; readonly fatal: ProgramFatal }
   /** It ended several times before it was ready once. */
   | { readonly kind: 'unstartable'; readonly attempts: number; readonly lastWords: string }
   | { readonly kind: 'slow'; readonly waitedMs: number };
@@ -34,7 +25,7 @@ export type ChildDeps = {
 export type Child = {
   readonly name: string;
   /** The first `ready`, or why there will be none. Never rejects. */
-  readonly started: Promise<ChildReady | ChildEnd>;
+  readonly started: Promise<ProgramReady | ChildEnd>;
   readonly pid: () => number | undefined;
   /** SIGTERM, then SIGKILL after `withinMs`. Resolves when it has ended. */
   stop(withinMs: number): Promise<void>;
@@ -49,7 +40,7 @@ const LONGEST_BACKOFF_MS = 10_000;
 /** Starts a program and keeps it running until told to stop. */
 export function superviseChild(deps: ChildDeps): Child {
   const { row } = deps;
-  const first = Promise.withResolvers<ChildReady | ChildEnd>();
+  const first = Promise.withResolvers<ProgramReady | ChildEnd>();
   let current: ChildProcess | undefined;
   let restart: NodeJS.Timeout | undefined;
   let stopping = false;
@@ -61,7 +52,7 @@ export function superviseChild(deps: ChildDeps): Child {
 
   function start(): void {
     let readyThisTime = false;
-    let fatal: ChildFatal | undefined;
+    let fatal: ProgramFatal | undefined;
     let lastWords = '';
     const child = spawn(process.execPath, [...row.flags, deps.path], {
       cwd: deps.cwd,
@@ -76,7 +67,7 @@ export function superviseChild(deps: ChildDeps): Child {
       lastWords = (lastWords + text).slice(-2000);
       deps.onErrorText(text);
     });
-    child.on('message', (message: ChildReady | ChildFatal) => {
+    child.on('message', (message: ProgramMessage) => {
       if (message.type === 'fatal') fatal = message;
       if (message.type !== 'ready') return;
       wasReady = true;
@@ -97,8 +88,8 @@ export function superviseChild(deps: ChildDeps): Child {
       if (stopping) return;
       // One that got ready is able to start: it is wanted back at once. Waiting longer each time is for those that do not get there.
       failures = readyThisTime ? 1 : failures + 1;
-      if (!wasReady && (fatal !== undefined || code === EXIT_CODES.conflict.code)) {
-        const said: ChildFatal = fatal ?? {
+      if (!wasReady && (fatal !== undefined || code === EXIT_FATAL)) {
+        const said: ProgramFatal = fatal ?? {
           type: 'fatal',
           code: 'internal',
           message: lastWords.trim() || `${row.name} cannot start`,

@@ -15,8 +15,8 @@ export type LogSink = {
 };
 
 /** Collects all log lines in the file, and shows warnings and errors to the person at the terminal. */
-export function createLogSink(folder: string, out: Output, leastLevel: string): LogSink {
-  const writer = createLogWriter(folder, (reason) =>
+export function createLogSink(path: string, out: Output, leastLevel: string): LogSink {
+  const writer = createLogWriter(path, (reason) =>
     out.alert(`The log cannot be written (${reason}); the server goes on.`),
   );
 

@@ -1,5 +1,4 @@
 import { closeSync, fstatSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
-import { join } from 'node:path';
 
 export type LogWriter = {
   /** Whole lines, each one JSON object, newline included. */
@@ -11,11 +10,10 @@ const MAX_BYTES = 10 * 1024 * 1024;
 const KEPT = 4;
 
 /**
- * Appends to `slipway.log` and turns it over at 10 MiB, keeping four older ones (`.1` is the youngest). Writes at once: the lines before
+ * Appends to the file and turns it over at 10 MiB, keeping four older ones (`.1` is the youngest). Writes at once: the lines before
  * a crash are those that matter. A full disk costs lines, never the server; `onTrouble` is told once per spell.
  */
-export function createLogWriter(folder: string, onTrouble: (reason: string) => void, maxBytes = MAX_BYTES): LogWriter {
-  const path = join(folder, 'slipway.log');
+export function createLogWriter(path: string, onTrouble: (reason: string) => void, maxBytes = MAX_BYTES): LogWriter {
   let file = openSync(path, 'a', 0o600);
   let size = fstatSync(file).size;
   let inTrouble = false;

@@ -14,7 +14,7 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true }));
 
 test('turns the file over at its limit and keeps four older ones', () => {
-  const writer = createLogWriter(folder, () => undefined, 100);
+  const writer = createLogWriter(join(folder, 'slipway.log'), () => undefined, 100);
   for (let n = 0; n < 60; n++) writer.write(`{"n":${n},"pad":"${'x'.repeat(20)}"}\n`);
   writer.close();
   expect(readdirSync(folder).sort()).toEqual(['slipway.log', ...[1, 2, 3, 4].map((age) => `slipway.log.${age}`)]);
@@ -29,12 +29,16 @@ test('turns the file over at its limit and keeps four older ones', () => {
 });
 
 test('only its owner may read it', () => {
-  createLogWriter(folder, () => undefined).close();
+  createLogWriter(join(folder, 'slipway.log'), () => undefined).close();
   expect(statSync(join(folder, 'slipway.log')).mode & 0o777).toBe(0o600);
 });
 
 test('every line in the file is JSON, whatever a process printed', () => {
-  const sink = createLogSink(folder, createOutput({ json: false, color: false, quiet: true }), 'info');
+  const sink = createLogSink(
+    join(folder, 'slipway.log'),
+    createOutput({ json: false, color: false, quiet: true }),
+    'info',
+  );
   sink.lines('{"level":"info","msg":"fine"}\na library printed this\n');
   sink.text('gateway', 'Error: no\n    at x\n');
   sink.event('warn', 'seen');

@@ -50,6 +50,23 @@ export function describeArtifactStore(member: ArtifactStoreUnderTest): void {
   };
 
   describe(`artifact store ${member.name}`, () => {
+    it('forgets all bytes of one project and none of another', async (store) => {
+      const other = randomUUID();
+      const mine = await put(store, Buffer.from('mine'));
+      const staged = await store.stage(project, randomUUID());
+      await staged.append(Buffer.from('half'));
+      await staged.close();
+      const theirs = await put(store, Buffer.from('theirs'), other);
+      expect((await list(store.projects())).sort()).toEqual([project, other].sort());
+      await store.removeProject(project);
+      await store.removeProject(project);
+      expect(await list(store.projects())).toEqual([other]);
+      expect(await store.stat(project, mine)).toBeNull();
+      expect(await list(store.staged(project))).toEqual([]);
+      expect(await store.stat(other, theirs)).not.toBeNull();
+      await expect(async () => store.removeProject('..')).rejects.toThrow(TypeError);
+    });
+
     it('gives back what was published, as a stream and as a local file', async (store) => {
       const bytes = randomBytes(3 * 1024 * 1024 + 17);
       const digest = await put(store, bytes);

@@ -34,6 +34,10 @@ export interface ArtifactStore {
   localPath(projectId: string, digest: string): Promise<string>;
   /** Removes a blob; nothing happens when there is none. */
   remove(projectId: string, digest: string): Promise<void>;
+  /** Ids of the projects that have bytes here. */
+  projects(): AsyncIterable<string>;
+  /** Forgets all bytes of a project; nothing happens when there are none. */
+  removeProject(projectId: string): Promise<void>;
   /** Every blob of a project. */
   blobs(projectId: string): AsyncIterable<StoredBlob>;
   /** Opens the staged bytes of an upload, empty ones when there are none. */

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { Readable } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import { eachDialect } from '../../../test/fixtures/databases.ts';
@@ -8,6 +9,7 @@ import {
   type RegistryUnderTest,
   startRegistry,
 } from '../../../test/fixtures/registry.ts';
+import { createProjectService } from '../../base/access/project-service.ts';
 import { type Clock, systemClock } from '../../base/clock.ts';
 import { SlipwayError } from '../../base/errors.ts';
 import { digestOf } from '../manifest.ts';
@@ -75,6 +77,38 @@ eachDialect('collecting', (dialect) => {
     await assertWhole(under);
   });
 
+  it('a deleted project leaves no bytes behind, without waiting a day', async () => {
+    const clock = systemClock;
+    const { registry, call, push, database, artifacts, upload } = await start({
+      database: await dialect.open(clock),
+      clock,
+    });
+    await push('kept', { 'model.onnx': model });
+    const projects = createProjectService({ database, clock });
+    await projects.create(call, { name: 'fraud' });
+    const fraud = (await projects.find('fraud'))!;
+    const there = { ...call, project: fraud };
+    const digest = digestOf(model);
+    const whole = await registry.uploads.announce(there, { digest, sizeBytes: model.length });
+    await registry.uploads.append(there, whole.id, 0, Readable.from([model]));
+    await registry.models.create(there, { name: 'churn' });
+    await registry.versions.create(there, 'churn', { files: [{ path: 'model.onnx', digest }] });
+    await registry.models.remove(there, 'churn');
+    const open = await registry.uploads.announce(there, { digest: digestOf('later'), sizeBytes: 5 });
+    await registry.uploads.append(there, open.id, 0, Readable.from([Buffer.from('la')]));
+    await upload(Buffer.from('stays for a day'));
+
+    await projects.remove(call, 'fraud');
+    expect(await projects.find('fraud')).toBeNull();
+    expect(await registry.collector.collect({ dryRun: true })).toMatchObject({ blobs: 1, uploads: 1 });
+    expect(await registry.collector.collect({ dryRun: false })).toEqual({ blobs: 1, bytes: model.length, uploads: 1 });
+    const left: string[] = [];
+    for await (const projectId of artifacts.projects()) left.push(projectId);
+    expect(left).toEqual([call.project.id]);
+    expect(await registry.collector.collect({ dryRun: false })).toEqual({ blobs: 0, bytes: 0, uploads: 0 });
+    await assertWhole(under);
+  });
+
   it('the bytes of a deleted version go, those it shared stay', async () => {
     const clock = movableClock();
     const { registry, call, push, database } = await start({ database: await dialect.open(clock), clock });
@@ -112,7 +146,8 @@ describe('collecting while others upload and register, without any grace', () =>
           });
           outcomes.made += 1;
           await assertWhole(under);
-          if (round % 2 === 0) await registry.versions.remove(call, 'churn', String(version));
+          // A blob is free to be collected between its versions; the last ones stay.
+          if (round < 36) await registry.versions.remove(call, 'churn', String(version));
         } catch (error) {
           // Collected between its upload and its version: told, and to be repeated.
           if (!(error instanceof SlipwayError) || !['blob_not_found', 'artifact_corrupt'].includes(error.code))

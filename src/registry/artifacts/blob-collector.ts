@@ -16,7 +16,7 @@ export type Collected = { readonly blobs: number; readonly bytes: number; readon
 export type BlobCollector = ReturnType<typeof createBlobCollector>;
 
 /**
- * Removes blobs that no version refers to. The row goes first, in a transaction that looks once more whether the blob is unused, then the
+ * Removes blobs that no version refers to, and all that deleted projects left. The row goes first, in a transaction that looks once more whether the blob is unused, then the
  * file, both under the lock that publishing takes: so a blob that a row names is never without its file, and a crash in between leaves a
  * file without a row, which the next collection removes.
  */
@@ -48,7 +48,25 @@ export function createBlobCollector(deps: {
         total.bytes += stray.sizeBytes;
       }
     }
+    await collectGoneProjects(total, options.dryRun);
     return total;
+  }
+
+  /** Folders of deleted projects: nobody can ask for their bytes any more, so they have no grace. */
+  async function collectGoneProjects(total: { -readonly [K in keyof Collected]: number }, dryRun: boolean) {
+    // Folders first: that of a project that is there was made after its row, so the row is found then.
+    const folders: string[] = [];
+    for await (const projectId of artifacts.projects()) folders.push(projectId);
+    const known = new Set(await listProjectIds(database.db));
+    for (const projectId of folders) {
+      if (known.has(projectId)) continue;
+      for await (const blob of artifacts.blobs(projectId)) {
+        total.blobs += 1;
+        total.bytes += blob.sizeBytes;
+      }
+      for await (const _upload of artifacts.staged(projectId)) total.uploads += 1;
+      if (!dryRun) await artifacts.removeProject(projectId);
+    }
   }
 
   function removeBlob(projectId: string, digest: string, before: string): Promise<boolean> {

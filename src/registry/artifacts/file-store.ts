@@ -2,10 +2,11 @@ import { constants } from 'node:fs';
 import { chmod, type FileHandle, lstat, mkdir, open, readdir, realpath, rename, rm, statfs } from 'node:fs/promises';
 import { dirname, join, resolve, sep } from 'node:path';
 import type { Readable } from 'node:stream';
+import { syncFolder } from '../../base/durable-file.ts';
 import type { ArtifactStore, StagedFile, StoredBlob } from './artifact-store.ts';
+import { blobPath } from './blob-path.ts';
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
-const DIGEST = /^sha256:([0-9a-f]{64})$/;
 const HEX = /^[0-9a-f]{64}$/;
 const READ_BYTES = 1024 * 1024;
 
@@ -21,26 +22,31 @@ export function createFileStore(options: { readonly root: string }): ArtifactSto
   const uploadsFolder = (projectId: string): string => join(projectFolder(projectId), 'uploads');
   const uploadPath = (projectId: string, uploadId: string): string =>
     join(uploadsFolder(projectId), matched(UUID, uploadId, 'an upload id'));
-  const blobPath = (projectId: string, digest: string): string => {
-    const hex = DIGEST.exec(digest)?.[1];
-    if (hex === undefined) throw new TypeError('not a digest');
-    return join(projectFolder(projectId), 'sha256', hex.slice(0, 2), hex);
-  };
+  const pathOf = (projectId: string, digest: string): string => blobPath(projectFolder(projectId), digest);
 
   return {
-    stat: async (projectId, digest) => statBlob(blobPath(projectId, digest), digest),
+    stat: async (projectId, digest) => statBlob(pathOf(projectId, digest), digest),
 
     async read(projectId, digest): Promise<Readable> {
-      const file = await open(blobPath(projectId, digest), constants.O_RDONLY | constants.O_NOFOLLOW);
+      const file = await open(pathOf(projectId, digest), constants.O_RDONLY | constants.O_NOFOLLOW);
       return file.createReadStream({ highWaterMark: 256 * 1024 });
     },
 
-    localPath: async (projectId, digest) => blobPath(projectId, digest),
+    localPath: async (projectId, digest) => pathOf(projectId, digest),
 
     async remove(projectId, digest) {
-      const path = blobPath(projectId, digest);
+      const path = pathOf(projectId, digest);
       await rm(path, { force: true });
       await syncFolder(dirname(path)).catch(ignoreMissing);
+    },
+
+    async *projects(): AsyncGenerator<string> {
+      for (const name of await namesIn(root)) if (UUID.test(name)) yield name;
+    },
+
+    async removeProject(projectId) {
+      await rm(projectFolder(projectId), { recursive: true, force: true });
+      await syncFolder(root).catch(ignoreMissing);
     },
 
     async *blobs(projectId): AsyncGenerator<StoredBlob> {
@@ -62,7 +68,7 @@ export function createFileStore(options: { readonly root: string }): ArtifactSto
       const file = await open(path, flags, 0o600);
       try {
         const { size } = await file.stat();
-        return stagedFile({ file, path, size, target: (digest) => blobPath(projectId, digest), root });
+        return stagedFile({ file, path, size, target: (digest) => pathOf(projectId, digest), root });
       } catch (error) {
         await file.close();
         throw error;
@@ -156,15 +162,6 @@ async function makeFolder(root: string, folder: string): Promise<void> {
   if (first === undefined) return;
   // Each new folder is an entry of the one above it, and that is what must reach the disk.
   for (let at = folder; at.length >= first.length; at = dirname(at)) await syncFolder(dirname(at));
-}
-
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, constants.O_RDONLY | constants.O_DIRECTORY);
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }
 
 async function namesIn(folder: string): Promise<string[]> {

@@ -3,7 +3,8 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { FastifyInstance } from 'fastify';
 import { Type } from 'typebox';
 import { callerOf, callOf } from '../../base/http/management-server.ts';
-import { Digest, oneOf, Time } from '../version-schema.ts';
+import { oneOf, Time } from '../../base/http/schema-parts.ts';
+import { Digest } from '../version-schema.ts';
 import type { BlobCollector } from './blob-collector.ts';
 import type { UploadService } from './upload-service.ts';
 

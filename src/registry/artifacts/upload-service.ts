@@ -111,7 +111,7 @@ export function createUploadService(deps: {
           await store.extendUpload(tx, mine.id, row.expiresAt);
           return { ...mine, expiresAt: row.expiresAt };
         }
-        if ((await store.countUploads(tx, projectId)) >= MAX_UPLOADS_PER_PROJECT) {
+        if ((await store.countOpenUploads(tx, projectId)) >= MAX_UPLOADS_PER_PROJECT) {
           throw new SlipwayError('rate_limited', `${MAX_UPLOADS_PER_PROJECT} uploads are open in this project`, {
             hint: 'Finish or delete some; those that get no byte for a day are forgotten.',
             retryAfterS: 60,

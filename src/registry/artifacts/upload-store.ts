@@ -45,10 +45,21 @@ export async function listExpiredUploads(db: Db, projectId: string, now: string)
   return rows.map(toUpload);
 }
 
-export async function countUploads(db: Db, projectId: string): Promise<number> {
+/** Uploads whose bytes are not all there; finished ones are kept a while for those who ask, and stand in nobody's way. */
+export async function countOpenUploads(db: Db, projectId: string): Promise<number> {
   const row = await db
     .selectFrom('uploads')
     .where('project_id', '=', projectId)
+    .where(({ not, exists, selectFrom }) =>
+      not(
+        exists(
+          selectFrom('blobs')
+            .whereRef('blobs.project_id', '=', 'uploads.project_id')
+            .whereRef('blobs.digest', '=', 'uploads.digest')
+            .select('blobs.digest'),
+        ),
+      ),
+    )
     .select((e) => e.fn.countAll<number>().as('n'))
     .executeTakeFirstOrThrow();
   return Number(row.n);

@@ -169,7 +169,7 @@ function diskFull(error: unknown, upload: UploadTarget, staged: StagedFile): unk
 
 export function notEnoughSpace(missingBytes: number, cause?: unknown): SlipwayError {
   return new SlipwayError('disk_full', `The data folder has no room for the ${missingBytes} bytes still to come`, {
-    hint: 'Free some space (POST /api/v1/artifacts/collect removes unused bytes), then repeat the command: the upload continues where it stopped.',
+    hint: 'Free some space (`slipway artifacts collect`, POST /api/v1/artifacts/collect, removes unused bytes), then repeat the command: the upload continues where it stopped.',
     ...(cause === undefined ? {} : { cause }),
   });
 }

@@ -45,12 +45,17 @@ const RUNNER_BYTES = 112 * MIB;
 
 /**
  * Reads an artifact: one ONNX file, or a folder with one, its external data and slipway.yaml.
- * @throws SlipwayError `model_refused`, `model_invalid` or `model_unsupported`, naming the file and what to do
+ * @param ceiling the operator's limits, for a version that is being made: one that is there already keeps what it set
+ * @throws SlipwayError `model_refused`, `model_invalid` or `model_unsupported`, naming the file and what to do; `invalid_request` for limits
+ *   above the ceiling
  */
-export async function importArtifact(files: readonly StoredFile[]): Promise<ImportedArtifact> {
+export async function importArtifact(
+  files: readonly StoredFile[],
+  ceiling: RunnerLimits | null = null,
+): Promise<ImportedArtifact> {
   assertPaths(files);
   const byPath = new Map(files.map((file) => [file.path, file]));
-  const about = readSlipwayFile(byPath);
+  const about = readSlipwayFile(byPath, ceiling);
   const entry = pickEntry(files, about.entry);
   const source = openSource(entry);
   let model: OnnxModel;
@@ -180,10 +185,10 @@ async function readModel(path: string, source: ByteSource): Promise<OnnxModel> {
   }
 }
 
-function readSlipwayFile(byPath: ReadonlyMap<string, StoredFile>): SlipwayFile {
+function readSlipwayFile(byPath: ReadonlyMap<string, StoredFile>, ceiling: RunnerLimits | null): SlipwayFile {
   const file = byPath.get(SLIPWAY_FILE);
   if (!file) return {};
-  return parseSlipwayFile(readSmall(file, MAX_SLIPWAY_FILE_BYTES), SLIPWAY_FILE);
+  return parseSlipwayFile(readSmall(file, MAX_SLIPWAY_FILE_BYTES), SLIPWAY_FILE, ceiling);
 }
 
 function readGolden(about: SlipwayFile, byPath: ReadonlyMap<string, StoredFile>): readonly GoldenCase[] {

@@ -131,9 +131,9 @@ export function detectFormat(path: string, head: Uint8Array, sizeBytes: number):
 /** Only the name: for weights in files of their own, whose bytes may look like anything. */
 export function assertAllowedName(path: string): void {
   const extension = extensionOf(path);
-  const refusal = REFUSED_EXTENSIONS[extension];
+  const refusal = Object.hasOwn(REFUSED_EXTENSIONS, extension) ? REFUSED_EXTENSIONS[extension] : undefined;
   if (refusal) throw refused(path, refusal);
-  const data = UNSUPPORTED_EXTENSIONS[extension];
+  const data = Object.hasOwn(UNSUPPORTED_EXTENSIONS, extension) ? UNSUPPORTED_EXTENSIONS[extension] : undefined;
   if (data) throw unsupported(path, data);
 }
 

@@ -108,6 +108,15 @@ test('one who sends what is no message is cut off, the others are not', async ()
   await vi.waitFor(() => expect(taken.at(-1)?.generation).toBe(2));
 });
 
+test('control learns how far a gateway is when it connects', async () => {
+  const seen: number[] = [];
+  socket.onHello((generation) => seen.push(generation));
+  socket.publish(state(3));
+  const { taken } = gateway('g1');
+  await vi.waitFor(() => expect(taken.length).toBe(1));
+  expect(seen).toEqual([0]);
+});
+
 test('lines are put together from any chunks', () => {
   const seen: object[] = [];
   const faults: string[] = [];

@@ -20,6 +20,8 @@ export type ControlSocket = {
   gateways(): readonly ConnectedGateway[];
   /** Sends a state to every gateway, and to those that connect later. */
   publish(state: DesiredState): void;
+  /** Calls back with the generation that a gateway has when it connects. */
+  onHello(listener: (generation: number) => void): void;
   /** Calls back on every observation, for those who wait for one. */
   onObserved(listener: () => void): () => void;
   close(): Promise<void>;
@@ -39,6 +41,7 @@ export async function listenControlSocket(deps: { log: Logger }): Promise<Contro
   const gateways = new Map<Socket, ConnectedGateway>();
   const listeners = new Set<() => void>();
   let current: DesiredState | null = null;
+  let greet: (generation: number) => void = () => {};
 
   const send = (socket: Socket, gateway: ConnectedGateway): void => {
     if (current === null || current.generation === gateway.sentGeneration || socket.writableNeedDrain) return;
@@ -55,6 +58,7 @@ export async function listenControlSocket(deps: { log: Logger }): Promise<Contro
         gateways.set(socket, gateway);
         log.info({ instance, generation: message.generation }, 'gateway connected');
         send(socket, gateway);
+        greet(message.generation);
         break;
       }
       case 'observed':
@@ -105,6 +109,9 @@ export async function listenControlSocket(deps: { log: Logger }): Promise<Contro
     publish(state) {
       current = state;
       for (const [socket, gateway] of gateways) send(socket, gateway);
+    },
+    onHello(listener) {
+      greet = listener;
     },
     onObserved(listener) {
       listeners.add(listener);

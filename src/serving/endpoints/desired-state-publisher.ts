@@ -1,5 +1,6 @@
 import type { Database } from '../../base/db/database.ts';
 import type { Logger } from '../../base/log.ts';
+import type { RunnerLimits } from '../../registry/limits.ts';
 import type { ConnectedGateway, ControlSocket } from './control-socket.ts';
 import type { DesiredState, ObservedState } from './desired-state.ts';
 import { numberDesiredState } from './desired-state-store.ts';
@@ -18,16 +19,20 @@ export function createDesiredStatePublisher(deps: {
   database: Database;
   socket: ControlSocket;
   log: Logger;
+  /** The operator's limits for versions. */
+  limits: RunnerLimits;
 }): DesiredStatePublisher {
-  const { database, socket, log } = deps;
+  const { database, socket, log, limits } = deps;
   let current: DesiredState | null = null;
   let running: Promise<void> | null = null;
   let next: Promise<void> | null = null;
+  /** Highest generation that a gateway came with. */
+  let above = 0;
 
   const readAndSend = async (): Promise<void> => {
     let state: DesiredState;
     try {
-      state = await database.transaction((tx) => numberDesiredState(tx));
+      state = await database.transaction((tx) => numberDesiredState(tx, limits, above));
     } catch (error) {
       // The change itself is committed and acknowledged; gateways get it as soon as the database can be written again.
       log.error({ err: error }, 'the desired state could not be numbered; trying again');
@@ -59,5 +64,11 @@ export function createDesiredStatePublisher(deps: {
     gateways: () => socket.gateways(),
     observed: () => socket.gateways().flatMap((one) => (one.observed ? [one.observed] : [])),
   };
+  // A gateway that is ahead of the database (which was restored from a backup, say) would ignore us for ever.
+  socket.onHello((generation) => {
+    if (!Number.isSafeInteger(generation + 1) || generation <= Math.max(above, current?.generation ?? 0)) return;
+    above = generation;
+    void publisher.publish();
+  });
   return publisher;
 }

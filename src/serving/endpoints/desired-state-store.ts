@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Db } from '../../base/db/database.ts';
+import { effectiveLimits, type RunnerLimits } from '../../registry/limits.ts';
 import type { DesiredEndpoint, DesiredKey, DesiredState, DesiredVersion } from './desired-state.ts';
 import { listAllEndpoints } from './endpoint-store.ts';
 
@@ -8,14 +9,16 @@ const META_KEY = 'desired_state';
 /**
  * Reads what gateways should serve and numbers it. The number is kept with a hash of the content, so it grows when, and only
  * when, the content changed, also across restarts of control.
+ * @param ceiling the operator's limits, which hold where a version sets none or more
+ * @param above the number that gateways have seen already: a database that is behind it (restored, say) counts on from there
  */
-export async function numberDesiredState(tx: Db): Promise<DesiredState> {
-  const content = await readContent(tx);
+export async function numberDesiredState(tx: Db, ceiling: RunnerLimits, above = 0): Promise<DesiredState> {
+  const content = await readContent(tx, ceiling);
   const hash = createHash('sha256').update(JSON.stringify(content)).digest('hex');
   const row = await tx.selectFrom('meta').select('value').where('key', '=', META_KEY).executeTakeFirst();
   const known = row ? (JSON.parse(row.value) as { generation: number; hash: string }) : { generation: 0, hash: '' };
-  if (known.hash === hash) return { schema: 1, generation: known.generation, ...content };
-  const generation = known.generation + 1;
+  if (known.hash === hash && known.generation >= above) return { schema: 1, generation: known.generation, ...content };
+  const generation = Math.max(known.generation, above) + 1;
   const value = JSON.stringify({ generation, hash });
   if (row) await tx.updateTable('meta').set({ value }).where('key', '=', META_KEY).execute();
   else await tx.insertInto('meta').values({ key: META_KEY, value }).execute();
@@ -24,7 +27,7 @@ export async function numberDesiredState(tx: Db): Promise<DesiredState> {
 
 type Content = Pick<DesiredState, 'endpoints' | 'versions' | 'keys'>;
 
-async function readContent(db: Db): Promise<Content> {
+async function readContent(db: Db, ceiling: RunnerLimits): Promise<Content> {
   const specs = await listAllEndpoints(db);
   const endpoints: DesiredEndpoint[] = [];
   const wanted = new Map<string, Set<number>>();
@@ -43,11 +46,18 @@ async function readContent(db: Db): Promise<Content> {
     wanted.set(spec.modelId, numbers);
   }
   const versions: DesiredVersion[] = [];
-  for (const [modelId, numbers] of wanted) versions.push(...(await readVersions(db, modelId, [...numbers])));
+  for (const [modelId, numbers] of wanted) {
+    versions.push(...(await readVersions(db, modelId, [...numbers], ceiling)));
+  }
   return { endpoints, versions, keys: await readKeys(db) };
 }
 
-async function readVersions(db: Db, modelId: string, numbers: readonly number[]): Promise<DesiredVersion[]> {
+async function readVersions(
+  db: Db,
+  modelId: string,
+  numbers: readonly number[],
+  ceiling: RunnerLimits,
+): Promise<DesiredVersion[]> {
   const rows = await db
     .selectFrom('versions')
     .innerJoin('models', 'models.id', 'versions.model_id')
@@ -91,7 +101,7 @@ async function readVersions(db: Db, modelId: string, numbers: readonly number[])
     signature: JSON.parse(row.signature) as DesiredVersion['signature'],
     canBatch: row.canBatch === 1,
     sampleRequest: JSON.parse(row.sampleRequest) as DesiredVersion['sampleRequest'],
-    limits: JSON.parse(row.limits) as DesiredVersion['limits'],
+    limits: effectiveLimits(ceiling, JSON.parse(row.limits) as Partial<RunnerLimits>),
   }));
 }
 

@@ -2,7 +2,10 @@
  * The numbered document by which control tells gateways what to serve. Control writes it, pushes it over the control socket and
  * a gateway keeps its last one on disk: with it a gateway serves, and restarts, while control is down.
  */
+import type { RunnerLimits } from '../../registry/limits.ts';
+import type { ManifestFile } from '../../registry/manifest.ts';
 import type { Signature } from '../../registry/signature.ts';
+import type { PlainBody } from '../../registry/validation.ts';
 
 export type DesiredState = {
   /** Version of this document's form. A gateway refuses a form it does not know and keeps the last state. */
@@ -34,33 +37,15 @@ export type DesiredVersion = {
   readonly engine: string;
   /** Path, inside the artifact, of the file the engine opens. */
   readonly entry: string;
-  readonly files: readonly ArtifactFile[];
+  readonly files: readonly ManifestFile[];
   /** Folder of the blobs, relative to the data folder: a blob lies at `<blobFolder>/sha256/<2 hex>/<64 hex>`. */
   readonly blobFolder: string;
   readonly signature: Signature;
   /** Whether rows of different callers may share a run: proven by validation, see `validation.ts`. */
   readonly canBatch: boolean;
   /** A request in the plain form that the model is known to answer; the gateway warms the runner with it. */
-  readonly sampleRequest: SampleRequest;
+  readonly sampleRequest: PlainBody;
   readonly limits: RunnerLimits;
-};
-
-export type ArtifactFile = { readonly path: string; readonly digest: string; readonly sizeBytes: number };
-
-/** A body of the plain form. */
-export type SampleRequest =
-  | { readonly records: readonly Record<string, unknown>[] }
-  | { readonly inputs: Record<string, unknown> };
-
-export type RunnerLimits = {
-  readonly memoryBytes: number;
-  readonly loadTimeoutMs: number;
-  readonly runTimeoutMs: number;
-  readonly threads: number;
-  /** Rows that may share one run. */
-  readonly maxBatchRows: number;
-  /** Calls that may wait for this version. */
-  readonly queueLimit: number;
 };
 
 export type DesiredKey = {

@@ -1,18 +1,16 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { callOf, setEtag } from '../../base/http/management-server.ts';
 import { decodeCursor, PageQuery, pageOf } from '../../base/http/paging.ts';
-import { NAME_PATTERN } from '../../base/ids.ts';
-import type { EndpointService } from './endpoint-service.ts';
-
-const Name = Type.String({ pattern: NAME_PATTERN, examples: ['churn'] });
-const Nullable = <T extends Parameters<typeof Type.Union>[0][number]>(type: T) => Type.Union([type, Type.Null()]);
+import { reachableUrl } from '../../base/http/reachable-url.ts';
+import { AliasName, EnvironmentName, Name, Nullable, ProjectName } from '../../base/http/schema-parts.ts';
+import type { Endpoint, EndpointService } from './endpoint-service.ts';
 
 export const TargetSchema = Type.Union(
   [
     Type.Object({ version: Type.Integer({ minimum: 1 }) }, { additionalProperties: false }),
-    Type.Object({ alias: Name }, { additionalProperties: false }),
+    Type.Object({ alias: AliasName }, { additionalProperties: false }),
   ],
   { description: 'A fixed version, or an alias that is followed.' },
 );
@@ -28,9 +26,9 @@ const LoadedVersion = Type.Object({
 });
 
 export const EndpointSchema = Type.Object({
-  project: Name,
+  project: ProjectName,
   name: Name,
-  environment: Name,
+  environment: EnvironmentName,
   model: Name,
   target: TargetSchema,
   targetVersion: Nullable(
@@ -58,14 +56,20 @@ const Pins = Type.Array(Type.Integer({ minimum: 1 }), {
 });
 
 const CreateEndpointBody = Type.Object(
-  { name: Name, model: Name, target: TargetSchema, environment: Type.Optional(Name), pins: Type.Optional(Pins) },
+  {
+    name: Name,
+    model: Name,
+    target: TargetSchema,
+    environment: Type.Optional(EnvironmentName),
+    pins: Type.Optional(Pins),
+  },
   { additionalProperties: false },
 );
 
 const ChangeEndpointBody = Type.Object(
   {
     target: Type.Optional(TargetSchema),
-    environment: Type.Optional(Name),
+    environment: Type.Optional(EnvironmentName),
     pins: Type.Optional(Pins),
     allowBreaking: Type.Optional(Type.Boolean()),
     reason: Type.Optional(Type.String({ maxLength: 1000 })),
@@ -82,12 +86,21 @@ export const WhySchema = Type.Object({
 });
 
 const ByName = Type.Object({ endpoint: Name });
-const DryRun = Type.Object({ dryRun: Type.Optional(Type.Union([Type.Literal('1'), Type.Literal('true')])) });
 const tags = ['endpoints'];
 
+export type EndpointRoutesDeps = {
+  readonly endpoints: EndpointService;
+  /** The address that the servers are bound to. */
+  readonly host: string;
+};
+
 /** Mounted once for the default project and once for named ones. */
-export function registerEndpointRoutes(instance: FastifyInstance, endpoints: EndpointService): void {
+export function registerEndpointRoutes(instance: FastifyInstance, deps: EndpointRoutesDeps): void {
+  const { endpoints, host } = deps;
   const scope = instance.withTypeProvider<TypeBoxTypeProvider>();
+  /** The endpoint with an address that whoever asks can reach. */
+  const reachable = (endpoint: Endpoint, request: FastifyRequest): Endpoint =>
+    endpoint.url === null ? endpoint : { ...endpoint, url: reachableUrl(endpoint.url, host, request.headers.host) };
 
   scope.get(
     '/endpoints',
@@ -103,7 +116,8 @@ export function registerEndpointRoutes(instance: FastifyInstance, endpoints: End
     async (request) => {
       const { limit, after } = decodeCursor(request.query);
       const items = await endpoints.list(callOf(request), { after, limit: limit + 1 });
-      return pageOf(items, limit, (item) => item.name);
+      const page = pageOf(items, limit, (item) => item.name);
+      return { ...page, items: page.items.map((item) => reachable(item, request)) };
     },
   );
 
@@ -114,7 +128,6 @@ export function registerEndpointRoutes(instance: FastifyInstance, endpoints: End
       schema: {
         tags,
         summary: 'Create an endpoint',
-        querystring: DryRun,
         body: CreateEndpointBody,
         response: { 200: EndpointSchema, 201: EndpointSchema },
       },
@@ -123,7 +136,7 @@ export function registerEndpointRoutes(instance: FastifyInstance, endpoints: End
       const call = callOf(request);
       const endpoint = await endpoints.create(call, request.body);
       setEtag(reply, endpoint.revision);
-      return reply.code(call.dryRun ? 200 : 201).send(endpoint);
+      return reply.code(call.dryRun ? 200 : 201).send(reachable(endpoint, request));
     },
   );
 
@@ -141,7 +154,7 @@ export function registerEndpointRoutes(instance: FastifyInstance, endpoints: End
     async (request, reply) => {
       const endpoint = await endpoints.get(callOf(request), request.params.endpoint);
       setEtag(reply, endpoint.revision);
-      return endpoint;
+      return reachable(endpoint, request);
     },
   );
 
@@ -153,7 +166,6 @@ export function registerEndpointRoutes(instance: FastifyInstance, endpoints: End
         tags,
         summary: 'Move an endpoint to another version, or change its pins or environment',
         params: ByName,
-        querystring: DryRun,
         body: ChangeEndpointBody,
         response: { 200: EndpointSchema },
       },
@@ -161,7 +173,7 @@ export function registerEndpointRoutes(instance: FastifyInstance, endpoints: End
     async (request, reply) => {
       const endpoint = await endpoints.update(callOf(request), request.params.endpoint, request.body);
       setEtag(reply, endpoint.revision);
-      return endpoint;
+      return reachable(endpoint, request);
     },
   );
 
@@ -173,7 +185,6 @@ export function registerEndpointRoutes(instance: FastifyInstance, endpoints: End
         tags,
         summary: 'Delete an endpoint',
         params: ByName,
-        querystring: DryRun,
         response: { 204: Type.Null() },
       },
     },

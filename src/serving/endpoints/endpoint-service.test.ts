@@ -3,11 +3,14 @@ import { eachDialect } from '../../../test/fixtures/databases.ts';
 import { modelBytes, type RegistryUnderTest, startRegistry } from '../../../test/fixtures/registry.ts';
 import { systemClock as clock } from '../../base/clock.ts';
 import type { Database } from '../../base/db/database.ts';
+import { readSettings } from '../../base/settings.ts';
+import { limitsOfSettings } from '../../registry/limits.ts';
 import type { ObservedState } from './desired-state.ts';
 import { numberDesiredState } from './desired-state-store.ts';
 import { endpointFacts } from './endpoint-facts.ts';
 import { createEndpointService } from './endpoint-service.ts';
 
+const limits = limitsOfSettings(readSettings({}).settings);
 let registry: RegistryUnderTest | null = null;
 afterEach(async () => {
   await registry?.close();
@@ -153,7 +156,7 @@ eachDialect('the desired state', ({ open }) => {
   test('gets a new number when, and only when, its content changed', async () => {
     const database = await open();
     const { service, call } = await setUp(database);
-    const number = () => database.transaction((tx) => numberDesiredState(tx));
+    const number = () => database.transaction((tx) => numberDesiredState(tx, limits));
     const first = await number();
     expect(first).toMatchObject({ schema: 1, generation: 1, endpoints: [], versions: [] });
     expect((await number()).generation).toBe(1);
@@ -173,5 +176,26 @@ eachDialect('the desired state', ({ open }) => {
     await service.remove(call, 'adder');
     expect((await number()).generation).toBe(3);
     expect((await number()).generation).toBe(3);
+    // A gateway has seen 40: the database was restored from a backup.
+    expect((await database.transaction((tx) => numberDesiredState(tx, limits, 40))).generation).toBe(41);
+    expect((await number()).generation).toBe(41);
+  });
+
+  test("limits are the operator's of today, or the version's where they are lower, whenever it was made", async () => {
+    const database = await open();
+    const { service, call } = await setUp(database);
+    await service.create(call, { name: 'adder', model: 'adder', target: { version: 2 }, pins: [1] });
+    // As releases before this one stored them: in full.
+    const ofOld = JSON.stringify({ ...limits, runTimeoutMs: 500 });
+    await database.db.updateTable('versions').set({ limits: ofOld }).where('number', '=', 1).execute();
+    const limitsAt = async (ceiling: typeof limits) => {
+      const { generation, versions } = await database.transaction((tx) => numberDesiredState(tx, ceiling));
+      return { generation, limits: versions.map((one) => one.limits) };
+    };
+    expect(await limitsAt(limits)).toEqual({ generation: 1, limits: [{ ...limits, runTimeoutMs: 500 }, limits] });
+    const more = { ...limits, memoryBytes: limits.memoryBytes * 2 };
+    expect(await limitsAt(more)).toEqual({ generation: 2, limits: [{ ...limits, runTimeoutMs: 500 }, more] });
+    const less = { ...limits, memoryBytes: limits.memoryBytes / 2 };
+    expect(await limitsAt(less)).toEqual({ generation: 3, limits: [{ ...less, runTimeoutMs: 500 }, less] });
   });
 });

@@ -1,6 +1,6 @@
 import type { Db } from '../../base/db/database.ts';
 import { SlipwayError } from '../../base/errors.ts';
-import { diffSignatures } from '../../registry/signature.ts';
+import { assertCompatible } from '../../registry/signature.ts';
 import { assessServable, type EndpointSpec, type ServableVersion, type Target } from './endpoint.ts';
 import * as store from './endpoint-store.ts';
 
@@ -43,15 +43,5 @@ export async function assertNotBreaking(db: Db, before: EndpointSpec, to: Servab
   if (before.targetVersion === null || before.targetVersion === to.version) return;
   const from = await store.findServableVersion(db, before.modelId, before.targetVersion);
   if (!from) return;
-  const diff = diffSignatures(from.signature, to.signature);
-  if (!diff.breaking) return;
-  const reasons = diff.changes.filter((one) => one.breaking).map((one) => `${one.path}: ${one.reason}`);
-  throw new SlipwayError(
-    'signature_breaking',
-    `${before.model}@${to.version} would break callers of ${before.name}: ${reasons.join('; ')}`,
-    {
-      hint: 'Repeat it with --allow-breaking (allowBreaking: true) if every caller is ready, or serve it under an endpoint of its own.',
-      extra: { diff },
-    },
-  );
+  assertCompatible(from.signature, to.signature, { version: `${before.model}@${to.version}`, endpoint: before.name });
 }

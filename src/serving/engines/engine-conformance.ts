@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { Signature } from '../../registry/signature.ts';
 import type { Tensor } from '../tensors/tensor.ts';
 import type { Engine, LoadedModel } from './engine.ts';
+import { ENGINES } from './engine-facts.ts';
 
 /** A model the engine can load, with calls and the answers they must get, bit for bit. */
 export type ConformanceModel = {
@@ -43,7 +44,7 @@ export function testEngine({ create, models, rows, poison, refused, skip = [] }:
   describe(`the engine ${engine.name}`, () => {
     check('has a name and formats', async () => {
       expect(engine.name).toMatch(/^[a-z][a-z0-9-]*$/);
-      expect(engine.formats.length).toBeGreaterThan(0);
+      expect(ENGINES.find(({ name }) => name === engine.name)?.formats.length).toBeGreaterThan(0);
     });
 
     for (const model of models) {

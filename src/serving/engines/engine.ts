@@ -4,6 +4,7 @@
  */
 import type { Signature } from '../../registry/signature.ts';
 import type { Tensor } from '../tensors/tensor.ts';
+import type { EngineName } from './engine-facts.ts';
 
 export type LoadOptions = {
   /** Absolute path of the artifact's entry file. Its folder holds the artifact's other files and nothing else. */
@@ -27,11 +28,7 @@ export interface LoadedModel {
 }
 
 export interface Engine {
-  /** The word that versions store and callers pass to `--engine`. */
-  readonly name: string;
-  /** Formats this engine can load, e.g. `onnx`. */
-  readonly formats: readonly string[];
-  /** Whether a run holds the event loop while it computes. Default true: the runner is then deaf during a run. */
-  readonly blocks?: boolean;
+  /** The word that versions store and callers pass to `--engine`; its formats stand beside it in engine-facts.ts. */
+  readonly name: EngineName;
   load(options: LoadOptions): Promise<LoadedModel>;
 }

@@ -3,6 +3,7 @@ import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 import { SlipwayError } from '../../base/errors.ts';
 import { ProtobufFault } from '../../registry/imports/protobuf-cursor.ts';
 import { rewriteZipMaps } from '../../registry/imports/zip-map.ts';
+import { howToRaise } from '../../registry/limits.ts';
 import type { Datatype } from '../../registry/signature.ts';
 import type { Tensor } from '../tensors/tensor.ts';
 import type { Engine, LoadedModel, LoadOptions } from './engine.ts';
@@ -31,8 +32,6 @@ const ORT_TYPES: Readonly<Record<Datatype, string | null>> = {
 /** ONNX models by ONNX Runtime, on the CPU. */
 export const onnxRuntimeEngine: Engine = {
   name: 'onnxruntime',
-  formats: ['onnx'],
-  blocks: true,
   load,
 };
 
@@ -162,7 +161,7 @@ function loadError(native: string): SlipwayError {
   }
   if (/Failed to allocate memory|bad_alloc/i.test(native)) {
     return new SlipwayError('model_unsupported', 'The model needs more memory than it is allowed', {
-      hint: "Raise the version's limits.memoryBytes.",
+      hint: howToRaise('memoryBytes'),
     });
   }
   return new SlipwayError('model_invalid', `ONNX Runtime cannot load the model: ${message}`);

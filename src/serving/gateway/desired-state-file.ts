@@ -1,6 +1,6 @@
 import { readFileSync, renameSync } from 'node:fs';
-import { open, rename } from 'node:fs/promises';
 import type { Clock } from '../../base/clock.ts';
+import { writeDurably } from '../../base/durable-file.ts';
 import type { Logger } from '../../base/log.ts';
 import type { DesiredState } from '../endpoints/desired-state.ts';
 
@@ -34,26 +34,11 @@ export function createDesiredStateFile({
     return null;
   };
 
-  const write = async (state: DesiredState): Promise<void> => {
-    const temporary = `${path}.tmp`;
-    // Readable by the owner only: it holds the hashes of keys.
-    const file = await open(temporary, 'w', 0o600);
-    try {
-      await file.writeFile(JSON.stringify(state));
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(temporary, path);
-    const folder = await open('.', 'r');
-    await folder.sync().finally(() => folder.close());
-  };
-
   const writeAll = async (): Promise<void> => {
     while (next !== null) {
       const state = next;
       next = null;
-      await write(state);
+      await writeDurably(path, JSON.stringify(state));
     }
   };
 
@@ -93,5 +78,33 @@ export function assessState(value: unknown): string | null {
     return `it has the form ${JSON.stringify(schema)}, this release reads form ${STATE_SCHEMA}`;
   if (!Number.isSafeInteger(generation) || (generation as number) < 1) return 'its generation is not a number';
   if (!Array.isArray(endpoints) || !Array.isArray(versions) || !Array.isArray(keys)) return 'a part of it is missing';
+  for (const [what, items, fields] of [
+    ['endpoint', endpoints, { project: 'string', name: 'string', model: 'string', version: 'number', pins: 'object' }],
+    [
+      'version',
+      versions,
+      {
+        project: 'string',
+        model: 'string',
+        version: 'number',
+        entry: 'string',
+        files: 'object',
+        signature: 'object',
+        limits: 'object',
+        sampleRequest: 'object',
+      },
+    ],
+    ['key', keys, { id: 'string', secretSha256: 'string', scopes: 'object' }],
+  ] as const) {
+    if (!items.every((item) => hasFields(item, fields))) return `a ${what} in it is not whole`;
+  }
   return null;
+}
+
+function hasFields(item: unknown, fields: Readonly<Record<string, string>>): boolean {
+  if (typeof item !== 'object' || item === null) return false;
+  return Object.entries(fields).every(([name, type]) => {
+    const value = (item as Record<string, unknown>)[name];
+    return typeof value === type && value !== null;
+  });
 }

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { SlipwayError } from '../../base/errors.ts';
-import { uuidv7 } from '../../base/ids.ts';
+import { isRequestId, uuidv7 } from '../../base/ids.ts';
 import { type Protocol, statusOf, type WireAnswer } from '../protocols/protocol.ts';
 import type { CallHandle } from '../runner/runner.ts';
 import type { Meter } from './metrics.ts';
@@ -33,14 +33,15 @@ export type Exchange = {
   readonly protocol: Protocol;
   /** The caller's, or the prediction's id. */
   readonly requestId: string;
-  /** UUIDv7, also of requests that are refused: what a caller reports can be found in the log. */
+  /** UUIDv7, also of requests that are refused: what a caller reports can be found in the log. Sent when `predicts`. */
   readonly predictionId: string;
+  /** Whether a version was found that is asked for a prediction. */
+  predicts: boolean;
   /** The version that was picked, as text; empty before. */
   version: string;
   answered: boolean;
 };
 
-const SANE_ID = /^[\x21-\x7e]{1,128}$/;
 const CONNECTION = Symbol('connection');
 /** Bytes and time spent on the rest of a body that nobody wants, so that the client gets to read its answer. */
 const DISCARD_BYTES = 64 * 1024 * 1024;
@@ -63,7 +64,7 @@ export function openExchange(
 ): Exchange {
   const predictionId = uuidv7();
   const given = request.headers['x-request-id'];
-  const requestId = typeof given === 'string' && SANE_ID.test(given) ? given : predictionId;
+  const requestId = isRequestId(given) ? given : predictionId;
   const connection = connectionOf(request.socket);
   connection.open += 1;
   const startedMs = performance.now();
@@ -76,6 +77,7 @@ export function openExchange(
     protocol,
     requestId,
     predictionId,
+    predicts: false,
     version: '',
     answered: false,
   };
@@ -98,9 +100,8 @@ export function answer(exchange: Exchange, content: string | WireAnswer, last: b
     `${typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength}`,
     'X-Request-Id',
     requestId,
-    'X-Prediction-Id',
-    predictionId,
   ];
+  if (exchange.predicts) headers.push('X-Prediction-Id', predictionId);
   if (version !== '') headers.push('X-Slipway-Version', version);
   if (!isText && content.headers !== undefined) headers.push(...content.headers);
   if (last) headers.push('Connection', 'close');
@@ -119,12 +120,11 @@ export function refuse(exchange: Exchange, error: SlipwayError, last: boolean, e
     `${Buffer.byteLength(body)}`,
     'X-Request-Id',
     requestId,
-    'X-Prediction-Id',
-    predictionId,
     'Cache-Control',
     'no-store',
     ...extra,
   ];
+  if (exchange.predicts) headers.push('X-Prediction-Id', predictionId);
   if (version !== '') headers.push('X-Slipway-Version', version);
   if (error.retryAfterS !== undefined) headers.push('Retry-After', `${error.retryAfterS}`);
   if (error.kind === 'unauthorized') headers.push('WWW-Authenticate', 'Bearer');

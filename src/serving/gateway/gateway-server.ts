@@ -1,7 +1,6 @@
 import { createServer, type Server, STATUS_CODES } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
-import { SlipwayError } from '../../base/errors.ts';
-import type { Settings } from '../../base/settings.ts';
+import type { Socket } from 'node:net';
+import { listenUntilFree } from '../../base/http/listen.ts';
 import { answerBare, connectionOf } from './exchange.ts';
 import { createLargeBodies } from './large-bodies.ts';
 import { cancelCalls } from './prediction.ts';
@@ -24,14 +23,11 @@ export const HTTP_LIMITS = {
   bodiesAtOnce: 8,
 };
 
-/** An old process may still be ending when its successor starts. */
-const PORT_WAIT_MS = 3_000;
-const PORT_RETRY_MS = 100;
 /** A stopping gateway without anything to answer waits this long for requests that are on their way. */
 const QUIET_MS = 100;
 
 export type GatewayServer = {
-  /** @returns the base URL. @throws SlipwayError `port_taken` */
+  /** @returns the base URL. @throws SlipwayError `port_taken`, `invalid_setting` */
   listen(): Promise<string>;
   /** Answers what is under way, and what still comes, for at most `drainMs`; every answer closes its connection. */
   stop(drainMs: number): Promise<void>;
@@ -94,35 +90,19 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
     else endBroken(socket as Socket, status);
   });
 
-  const tryListen = (): Promise<void> =>
+  const open = (address: { host: string; port: number }): Promise<void> =>
     new Promise((resolve, reject) => {
       server.once('error', reject);
-      server.listen({ port: settings.httpPort, host: settings.host, backlog: 1024 }, () => {
+      server.listen({ ...address, backlog: 1024 }, () => {
         server.off('error', reject);
         resolve();
       });
     });
 
   return {
-    async listen() {
-      const untilMs = performance.now() + PORT_WAIT_MS;
-      for (;;) {
-        try {
-          await tryListen();
-          break;
-        } catch (error) {
-          const { code } = error as NodeJS.ErrnoException;
-          if (code !== 'EADDRINUSE' && code !== 'EACCES' && code !== 'EADDRNOTAVAIL') throw error;
-          if (code === 'EADDRINUSE' && performance.now() < untilMs) {
-            await new Promise((resolve) => setTimeout(resolve, PORT_RETRY_MS));
-            continue;
-          }
-          throw cannotListen(settings, code);
-        }
-      }
-      const { port } = server.address() as AddressInfo;
-      const host = settings.host.includes(':') ? `[${settings.host.replace(/^\[|\]$/g, '')}]` : settings.host;
-      return `http://${host}:${port}`;
+    listen() {
+      const { host, httpPort: port } = settings;
+      return listenUntilFree(server, { host, port, portSetting: 'SLIPWAY_HTTP_PORT' }, open);
     },
     async stop(drainMs) {
       stopping = true;
@@ -172,17 +152,4 @@ function endBroken(socket: Socket, status: number): void {
 function endWith(socket: Socket, status: number): void {
   socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
   socket.destroySoon();
-}
-
-function cannotListen(settings: Settings, code: string): SlipwayError {
-  const where = `${settings.host}:${settings.httpPort}`;
-  if (code === 'EADDRINUSE') {
-    return new SlipwayError('port_taken', `${where} is used by another program`, {
-      hint: 'End that program, or choose another port: SLIPWAY_HTTP_PORT, where 0 takes any free one.',
-    });
-  }
-  const why = code === 'EACCES' ? 'this user may not use that port' : 'this machine does not have that address';
-  return new SlipwayError('invalid_setting', `Cannot listen on ${where}: ${why}`, {
-    hint: 'Change SLIPWAY_HOST or SLIPWAY_HTTP_PORT.',
-  });
 }

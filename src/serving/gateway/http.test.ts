@@ -65,6 +65,14 @@ describe('paths and verbs', () => {
     expect(await (await post('/endpoints/add@2/predict', body)).json()).toMatchObject({ endpoint: 'add', version: 2 });
   });
 
+  it('a version that is not loaded comes with the command that loads it beside the others', async () => {
+    const refused = await post('/endpoints/add@3/predict', '{"records":[{"X":[1,2,3]}]}');
+    expect(await refused.json()).toMatchObject({
+      code: 'version_not_found',
+      hint: expect.stringContaining('slipway endpoints update add --pin 2 --pin 3'),
+    });
+  });
+
   it.each([
     ['/v2/models/nope/infer', /no endpoint nope/],
     ['/v2/models/add/versions/3/infer', /no version 3 loaded/],
@@ -142,6 +150,29 @@ describe('ids', () => {
     expect(response.headers.get('x-prediction-id')).toMatch(UUID_V7);
     expect(response.headers.get('x-request-id')).toBe('order-7/step:2');
     await response.text();
+  });
+
+  it.each([
+    ['GET', '/endpoints/add'],
+    ['GET', '/endpoints'],
+    ['GET', '/'],
+    ['GET', '/nope'],
+    ['POST', '/endpoints/nope/predict'],
+    ['PUT', '/endpoints/add/predict'],
+  ])('%s %s predicts nothing: a request id, and no prediction id', async (method, path) => {
+    const response = await fetch(gateway.url + path, { method });
+    await response.text();
+    expect(response.headers.get('x-request-id')).toMatch(UUID_V7);
+    expect(response.headers.has('x-prediction-id')).toBe(false);
+  });
+
+  it('the bare address lists what is here', async () => {
+    const response = await fetch(gateway.url);
+    expect([response.status, await response.json()]).toEqual([
+      200,
+      expect.objectContaining({ endpoints: `${gateway.url}/endpoints` }),
+    ]);
+    expect((await fetch(`${gateway.url}//`)).status).toBe(404);
   });
 
   it.each([['with spaces'], ['x'.repeat(129)], ['tab\there'], ['ünï']])(

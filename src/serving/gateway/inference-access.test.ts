@@ -8,9 +8,9 @@ it('a key works until its time comes, by the clock alone', () => {
   const { id, secret, text } = makeKey();
   const expiresAt = '2026-06-01T12:00:00.000Z';
   access.replaceKeys([{ id, project: null, secretSha256: hashSecret(secret), scopes: ['predict'], expiresAt }]);
-  expect(access.principalOf(`Bearer ${text}`)).toMatchObject({ keyId: id, project: null });
+  expect(access.principalOf({ authorization: `Bearer ${text}` })).toMatchObject({ keyId: id, project: null });
   now = new Date(expiresAt);
-  expect(() => access.principalOf(`Bearer ${text}`)).toThrowError(/unknown, expired or revoked/);
+  expect(() => access.principalOf({ authorization: `Bearer ${text}` })).toThrowError(/unknown, expired or revoked/);
 });
 
 it('replacing the keys takes effect as a whole', () => {
@@ -24,10 +24,10 @@ it('replacing the keys takes effect as a whole', () => {
     expiresAt: null,
   });
   access.replaceKeys([desired(a)]);
-  expect(access.principalOf(`Bearer ${a.text}`)?.keyId).toBe(a.id);
+  expect(access.principalOf({ authorization: `Bearer ${a.text}` })?.keyId).toBe(a.id);
   access.replaceKeys([desired(b)]);
-  expect(() => access.principalOf(`Bearer ${a.text}`)).toThrowError();
-  expect(access.principalOf(`Bearer ${b.text}`)?.keyId).toBe(b.id);
+  expect(() => access.principalOf({ authorization: `Bearer ${a.text}` })).toThrowError();
+  expect(access.principalOf({ authorization: `Bearer ${b.text}` })?.keyId).toBe(b.id);
 });
 
 it('who may use a model: predicting needs predict, looking needs predict or read', () => {
@@ -39,4 +39,15 @@ it('who may use a model: predicting needs predict, looking needs predict or read
   expect(mayUse(of('read'), 'read', 'p', 'm')).toBe(true);
   expect(mayUse(of('read'), 'predict', 'p', 'm')).toBe(false);
   expect(mayUse(of('admin'), 'predict', 'other', 'm')).toBe(false);
+});
+
+it('X-API-Key carries a key where Authorization does not, and only there', () => {
+  const access = createInferenceAccess({ keyNeeded: true, clock: { now: () => new Date(), monotonicMs: () => 0 } });
+  const { id, secret, text } = makeKey();
+  access.replaceKeys([{ id, project: null, secretSha256: hashSecret(secret), scopes: ['predict'], expiresAt: null }]);
+  expect(access.principalOf({ 'x-api-key': text })?.keyId).toBe(id);
+  expect(() => access.principalOf({ authorization: text })).toThrowError(/unknown, expired or revoked/);
+  expect(() => access.principalOf({ authorization: 'Basic x', 'x-api-key': text })).toThrowError(/unknown/);
+  expect(() => access.principalOf({ 'x-api-key': `${text}, ${text}` })).toThrowError(/unknown/);
+  expect(() => access.principalOf({ 'x-api-key': '' })).toThrowError(/need an API key/);
 });

@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import { isSecret, parseKey } from '../../base/access/key.ts';
 import { can, type Principal } from '../../base/access/permission.ts';
 import type { Clock } from '../../base/clock.ts';
@@ -8,24 +9,38 @@ export type InferenceAccess = {
   /** Takes the place of all keys at once. */
   replaceKeys(keys: readonly DesiredKey[]): void;
   /**
-   * Whose key the Authorization header carries; null when there is none and none is needed.
+   * Whose key a request carries, as `Authorization: Bearer` or else as `X-API-Key`; null when it carries none and none is needed. A
+   * wrong one is said to be wrong also where none is needed.
    * @throws SlipwayError `key_missing`, `key_invalid`
    */
-  principalOf(authorization: string | undefined): Principal | null;
-  /** As `principalOf`, where a key is never needed, but a wrong one is still said to be wrong. */
+  principalOf(headers: IncomingHttpHeaders): Principal | null;
   readonly keyNeeded: boolean;
 };
 
 type KnownKey = { readonly principal: Principal; readonly secretSha256: string; readonly expiresMs: number };
 
+/** Headers whose key was found right need no second hash. Only added to, up to this many: callers choose how they write a key. */
+const REMEMBERED = 1000;
+
 const HINT = 'Send the header Authorization: Bearer <key>; an administrator makes keys with the scope predict.';
 
 export function createInferenceAccess({ keyNeeded, clock }: { keyNeeded: boolean; clock: Clock }): InferenceAccess {
   let known = new Map<string, KnownKey>();
+  let remembered = new Map<string, KnownKey>();
+
+  const find = (header: string): KnownKey | undefined => {
+    const text = /^bearer +(\S+) *$/i.exec(header)?.[1];
+    const parsed = text === undefined ? null : parseKey(text);
+    const key = parsed === null ? undefined : known.get(parsed.id);
+    if (key === undefined || !isSecret(parsed!.secret, key.secretSha256)) return undefined;
+    if (remembered.size < REMEMBERED) remembered.set(header, key);
+    return key;
+  };
 
   return {
     keyNeeded,
     replaceKeys(keys) {
+      remembered = new Map();
       known = new Map(
         keys.map(({ id, project, scopes, secretSha256, expiresAt }): [string, KnownKey] => [
           id,
@@ -37,16 +52,15 @@ export function createInferenceAccess({ keyNeeded, clock }: { keyNeeded: boolean
         ]),
       );
     },
-    principalOf(authorization) {
-      if (authorization === undefined) {
+    principalOf({ authorization, 'x-api-key': plain }) {
+      const header = authorization ?? (plain ? `Bearer ${plain}` : undefined);
+      if (header === undefined) {
         if (!keyNeeded) return null;
         throw new SlipwayError('key_missing', 'Predictions need an API key here', { hint: HINT });
       }
-      const given = /^bearer +(\S+) *$/i.exec(authorization)?.[1];
-      const parsed = given === undefined ? null : parseKey(given);
-      const key = parsed === null ? undefined : known.get(parsed.id);
+      const key = remembered.get(header) ?? find(header);
       // One answer for unknown, wrong, expired and revoked keys: which it was is nobody's business but the administrator's.
-      if (key === undefined || !isSecret(parsed!.secret, key.secretSha256) || clock.now().getTime() >= key.expiresMs) {
+      if (key === undefined || clock.now().getTime() >= key.expiresMs) {
         throw new SlipwayError('key_invalid', 'The API key is unknown, expired or revoked', { hint: HINT });
       }
       return key.principal;

@@ -15,7 +15,7 @@ export type Meter = {
   count(status: number, milliseconds: number, batchRows: number): void;
 };
 
-export type MeterLabels = { readonly project: string; readonly endpoint: string; readonly version: number | null };
+export type MeterLabels = { readonly project: string; readonly endpoint: string; readonly version: number };
 
 export type GatewayMetrics = {
   /** The meter of a version behind an endpoint; the same one for the same labels. */
@@ -67,7 +67,7 @@ export function createGatewayMetrics(): GatewayMetrics {
 
   return {
     meter(labels) {
-      const key = `${labels.project}/${labels.endpoint}@${labels.version ?? ''}`;
+      const key = `${labels.project}/${labels.endpoint}@${labels.version}`;
       let meter = meters.get(key);
       if (meter === undefined) {
         meter = new VersionMeter(labels);
@@ -129,11 +129,10 @@ function histogram(
   lines.push(`${name}_sum{${labels}} ${sum}`, `${name}_count{${labels}} ${total}`);
 }
 
-function labelText(labels: Readonly<Record<string, string | number | null>>): string {
+function labelText(labels: Readonly<Record<string, string | number>>): string {
   return Object.entries(labels)
     .map(
-      ([name, value]) =>
-        `${name}="${`${value ?? ''}`.replace(/["\\\n]/g, (char) => (char === '\n' ? '\\n' : `\\${char}`))}"`,
+      ([name, value]) => `${name}="${`${value}`.replace(/["\\\n]/g, (char) => (char === '\n' ? '\\n' : `\\${char}`))}"`,
     )
     .join(',');
 }

@@ -21,11 +21,14 @@ const UNCOUNTED_BYTES = 64 * 1024;
 const MAX_RATIO = 100;
 const HARMLESS_BYTES = 1024 * 1024;
 
-const DECODERS: Readonly<Record<string, (bytes: Buffer, options: { maxOutputLength: number }) => Promise<Buffer>>> = {
-  gzip: promisify(gunzip),
-  'x-gzip': promisify(gunzip),
-  deflate: promisify(inflate),
-};
+type Decode = (bytes: Buffer, options: { maxOutputLength: number }) => Promise<Buffer>;
+
+/** A Map, because callers choose what is looked up: an object would find `constructor` too. */
+const DECODERS: ReadonlyMap<string, Decode> = new Map<string, Decode>([
+  ['gzip', promisify(gunzip)],
+  ['x-gzip', promisify(gunzip)],
+  ['deflate', promisify(inflate)],
+]);
 
 export type Done = (error: SlipwayError | null, body: Buffer | null) => void;
 
@@ -41,8 +44,18 @@ export function readBody(
 ): void {
   const { headers } = request;
   const encoding = headers['content-encoding'];
-  const decode =
-    encoding === undefined || encoding === 'identity' ? null : (DECODERS[encoding.toLowerCase()] ?? undefined);
+  const decode = encoding === undefined || encoding === 'identity' ? null : DECODERS.get(encoding.toLowerCase());
+  // The HTTP parser refuses what is not chunked in the end, but lets a compression before it pass, unopened.
+  const transfer = headers['transfer-encoding'];
+  if (transfer !== undefined && /\S\s*,\s*chunked$/i.test(transfer)) {
+    done(
+      new SlipwayError('unsupported_media', 'The body comes in a transfer encoding other than chunked', {
+        hint: 'To send it compressed, use Content-Encoding.',
+      }),
+      null,
+    );
+    return;
+  }
   if (decode === undefined) {
     done(
       new SlipwayError('unsupported_media', `The body is encoded as ${JSON.stringify(encoding)}`, {
@@ -77,7 +90,7 @@ export function readBody(
   };
   /** Only for large bodies: keeps the sum of all within its bound, also when the client goes away half-way. */
   const reserve = (more: number): void => {
-    if (counted === 0) request.once('close', release);
+    if (counted === 0) request.once('close', () => !request.complete && release());
     counted += more;
     limits.budget.usedBytes += more;
     if (limits.budget.usedBytes > limits.budget.maxBytes) {
@@ -113,12 +126,23 @@ export function readBody(
   request.on('end', () => {
     if (failed) return;
     const raw = parts === null ? (only ?? Buffer.alloc(0)) : Buffer.concat(parts, bytes);
-    release();
-    if (decode === null) return done(null, raw);
+    if (decode === null) {
+      release();
+      return done(null, raw);
+    }
+    // What it may grow to is reserved before it grows; until it has, the compressed bytes are held too.
     const maxOutputLength = Math.min(limits.maxBytes, Math.max(HARMLESS_BYTES, raw.length * MAX_RATIO));
+    reserve(maxOutputLength);
+    if (failed) return;
     decode(raw, { maxOutputLength }).then(
-      (decoded) => done(null, decoded),
-      (error: unknown) => done(decodeError(error, limits), null),
+      (decoded) => {
+        release();
+        if (!request.destroyed || request.complete) done(null, decoded);
+      },
+      (error: unknown) => {
+        release();
+        done(decodeError(error, limits), null);
+      },
     );
   });
 }

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { notPermitted, type Principal, seesProject } from '../../base/access/permission.ts';
 import { closestWord } from '../../base/closest-word.ts';
 import { SlipwayError, toSlipwayError } from '../../base/errors.ts';
-import { allowedHostsOf, isAllowedHost, isAllowedOrigin } from '../../base/http/origin.ts';
+import { allowedHostsOf, countHosts, isAllowedHost, isAllowedOrigin } from '../../base/http/origin.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Settings } from '../../base/settings.ts';
 import { pickVersion } from '../endpoints/routing.ts';
@@ -48,6 +48,8 @@ type Asked = {
   readonly timeoutMs: number;
 };
 
+/** Requests on one connection that may wait for their answers; clients that pipeline at all send a handful. */
+const MAX_PIPELINED = 64;
 /** Hosts and origins that passed are few and repeat: one look instead of a parse. */
 const REMEMBERED_HOSTS = 64;
 
@@ -81,11 +83,15 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
     refuse: refuseWith,
   };
 
-  const assertOrigin = ({ headers }: IncomingMessage): void => {
-    const { host, origin } = headers;
-    if (origin === undefined && host !== undefined && goodHosts.has(host)) return;
+  const assertOrigin = ({ headers, rawHeaders, method }: IncomingMessage): void => {
+    const { host, origin, 'sec-fetch-site': site } = headers;
+    if (countHosts(rawHeaders) !== 1) throw foreign('Host', 'given twice');
+    if (origin === undefined && site === undefined && goodHosts.has(host!)) return;
     if (!isAllowedHost(host, allowedHosts)) throw foreign('Host', host);
     if (!isAllowedOrigin(origin, allowedHosts)) throw foreign('Origin', origin);
+    // A browser names no origin with some requests of foreign pages, but says that they are.
+    const isVisit = (method === 'GET' || method === 'HEAD') && headers['sec-fetch-mode'] === 'navigate';
+    if (origin === undefined && site === 'cross-site' && !isVisit) throw foreign('Sec-Fetch-Site', site);
     if (goodHosts.size < REMEMBERED_HOSTS) goodHosts.add(host!);
   };
 
@@ -93,7 +99,10 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
     const known = project === 'default' || state.endpointsOf(project) !== undefined || principal?.project === project;
     // A project that the key may not see answers word for word like one that does not exist.
     if (known && (principal === null || seesProject(principal, project))) return;
-    throw new SlipwayError('project_not_found', `There is no project ${shorten(project)}`);
+    const own = principal?.project ?? null;
+    throw new SlipwayError('project_not_found', `There is no project ${shorten(project)}`, {
+      ...(own === null ? {} : { hint: `The key belongs to the project ${own}, whose endpoints are below /p/${own}/.` }),
+    });
   };
 
   const locate = (match: Match, principal: Principal | null, verb: 'predict' | 'read'): ServedEndpoint => {
@@ -139,10 +148,11 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
 
   const handlePrediction = (exchange: Exchange, match: Match, goOn: (() => void) | undefined): void => {
     const { request } = exchange;
-    const principal = access.principalOf(request.headers.authorization);
+    const principal = access.principalOf(request.headers);
     assertProject(match.project, principal);
     const pin = match.ref?.pin ?? null;
     choose(locate(match, principal, 'predict'), pin);
+    exchange.predicts = true;
     const timeoutMs = timeoutOf(request.headers['x-request-timeout-ms'], settings.requestTimeoutMs);
     readBody(request, limits, goOn, (error, body) => {
       if (error !== null) metrics.refused(refuseWith(exchange, error));
@@ -208,7 +218,7 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
   const handleRead = (exchange: Exchange, match: Match): void => {
     const { request } = exchange;
     const route = match.get!;
-    const principal = route.public ? null : access.principalOf(request.headers.authorization);
+    const principal = route.public ? null : access.principalOf(request.headers);
     if (!route.public) assertProject(match.project, principal);
     const named = match.ref !== null || match.badRef !== null;
     const endpoint = named ? viewEndpoint(locate(match, principal, 'read'), match.ref!.pin) : null;
@@ -226,8 +236,16 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
     const found = routes.match(request.url ?? '/');
     const exchange = openExchange(request, response, found.path, found.protocol);
     try {
+      if (exchange.connection.open > MAX_PIPELINED) {
+        // Nobody reads the answers: each would wait in memory behind the others.
+        metrics.refused(503);
+        request.socket.destroy();
+        return;
+      }
       assertOrigin(request);
       if (found.kind === 'none') throw unknownRoute(found.path);
+      // Before it knows keys and endpoints it cannot say that one is wrong or missing.
+      if (state.generation === 0 && found.get?.public !== true) throw notTold(settings.retryAfterS);
       const { method } = request;
       if (method === 'POST' && found.post !== null) handlePrediction(exchange, found, goOn);
       else if ((method === 'GET' || method === 'HEAD') && found.get !== null) handleRead(exchange, found);
@@ -236,6 +254,13 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
       metrics.refused(refuseWith(exchange, toSlipwayError(thrown)));
     }
   };
+}
+
+function notTold(retryAfterS: number): SlipwayError {
+  return new SlipwayError('not_ready', 'The gateway is starting and has not been told what to serve yet', {
+    retryAfterS,
+    hint: 'Retry in a moment.',
+  });
 }
 
 function unknownRoute(path: string): SlipwayError {
@@ -248,7 +273,7 @@ function wrongMethod(method: string | undefined, allow: string): SlipwayError {
   return new SlipwayError('method_not_allowed', `${method} is not allowed here`, { hint: `Use ${allow}.` });
 }
 
-function foreign(header: 'Host' | 'Origin', value: string | undefined): SlipwayError {
+function foreign(header: 'Host' | 'Origin' | 'Sec-Fetch-Site', value: string | undefined): SlipwayError {
   return new SlipwayError('foreign_origin', `The ${header} ${shorten(value ?? '(none)')} is not allowed`, {
     hint: 'If this name is yours, add it to SLIPWAY_ALLOWED_HOSTS.',
   });

@@ -5,8 +5,8 @@ import type { InferRoute, Protocol, ReadRoute } from '../protocols/protocol.ts';
 export type Match = {
   readonly kind: 'match';
   readonly protocol: Protocol;
+  /** As the path names it, so it may not exist; `default` where it names none. */
   readonly project: string;
-  /** Whether the path names the project: then it may be one that does not exist. */
   readonly get: ReadRoute | null;
   readonly post: InferRoute | null;
   /** The endpoint that the path names; null where it names none. */
@@ -23,8 +23,9 @@ export type NoMatch = { readonly kind: 'none'; readonly protocol: Protocol; read
 export type RouteTable = { match(url: string): Match | NoMatch };
 
 const DEFAULT_PROJECT = 'default';
-/** Paths that were matched before are found by one look. Bounded, because callers choose paths. */
+/** Short paths that were matched before are found by one look. Bounded, because callers choose paths. */
 const REMEMBERED = 2000;
+const LONGEST_REMEMBERED = 256;
 const LONGEST_PATH = 2048;
 
 type Pattern = {
@@ -75,7 +76,7 @@ export function createRouteTable(protocols: readonly Protocol[]): RouteTable {
       const known = remembered.get(url);
       if (known !== undefined) return known;
       const found = find(url);
-      if (found.kind === 'match') {
+      if (found.kind === 'match' && url.length <= LONGEST_REMEMBERED) {
         if (remembered.size >= REMEMBERED) remembered.clear();
         remembered.set(url, found);
       }
@@ -104,7 +105,7 @@ function matchSegments(pattern: readonly string[], segments: readonly (string | 
   for (let i = 0; i < pattern.length; i++) {
     const wanted = pattern[i]!;
     const given = segments[i];
-    if (given === null || given === undefined || given === '') return null;
+    if (given === null || given === undefined || (given === '' && wanted !== '')) return null;
     if (wanted === '{endpoint}') params.endpoint = given;
     else if (wanted === '{version}') params.version = given;
     else if (wanted !== given) return null;

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import { toSlipwayError } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
+import { blobPath } from '../../registry/artifacts/blob-path.ts';
 import type { DesiredVersion, ObservedVersion, VersionState } from '../endpoints/desired-state.ts';
 import { type RunnerSupervisor, superviseRunner } from '../runner/runner-supervisor.ts';
 import type { InputTarget } from '../tensors/input-check.ts';
@@ -61,7 +62,7 @@ export function startVersion(spec: DesiredVersion, deps: ServedVersionDeps): Ser
           entry: spec.entry,
           files: spec.files.map((file) => ({
             ...file,
-            blobPath: blobPath(deps.dataDir, spec.blobFolder, file.digest),
+            blobPath: blobPath(join(deps.dataDir, spec.blobFolder), file.digest),
           })),
           signature,
           canBatch,
@@ -102,11 +103,4 @@ export function startVersion(spec: DesiredVersion, deps: ServedVersionDeps): Ser
   };
   const turn = deps.turns.take(begin);
   return version;
-}
-
-/** Blobs lie under their digest: `<folder>/sha256/<2 hex>/<64 hex>`. The runner verifies the bytes, so the path need not be trusted. */
-function blobPath(dataDir: string, blobFolder: string, digest: string): string {
-  const hex = /^sha256:([0-9a-f]{64})$/.exec(digest)?.[1];
-  if (hex === undefined) throw new Error(`${digest} is not a digest`);
-  return join(dataDir, blobFolder, 'sha256', hex.slice(0, 2), hex);
 }

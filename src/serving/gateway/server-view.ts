@@ -63,8 +63,15 @@ export function viewEndpoint(endpoint: ServedEndpoint, pin: number | null): Endp
     signature: version.spec.signature,
     sampleRequest: version.spec.sampleRequest,
     ready,
-    reason,
+    reason: ready ? null : reason,
+    pending: pin === null ? pendingOf(endpoint) : null,
   };
+}
+
+function pendingOf({ spec, serving, desired }: ServedEndpoint): string | null {
+  if (serving === null || desired === serving) return null;
+  const state = desired?.observe().reason ?? 'It is not available.';
+  return `Version ${spec.version} is to answer next: ${state} Version ${serving.spec.version} answers until then.`;
 }
 
 function observePinned(version: ServedVersion): { ready: boolean; reason: string | null } {
@@ -74,8 +81,9 @@ function observePinned(version: ServedVersion): { ready: boolean; reason: string
 
 export function notLoaded({ spec, versions }: ServedEndpoint, pin: number): SlipwayError {
   const loaded = [...versions.keys()].sort((a, b) => a - b).join(', ');
+  const pins = [...spec.pins, pin].map((version) => `--pin ${version}`).join(' ');
   return new SlipwayError('version_not_found', `The endpoint ${spec.name} has no version ${pin} loaded`, {
-    hint: `Loaded: ${loaded || 'none'}. Versions become reachable by adding them to the endpoint's pins.`,
+    hint: `Loaded: ${loaded || 'none'}. \`slipway endpoints update ${spec.name} ${pins}\` loads it beside them.`,
   });
 }
 

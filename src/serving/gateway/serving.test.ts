@@ -77,7 +77,7 @@ describe('without any control', () => {
     ]);
     expect(ready.headers.get('retry-after')).toBe('1');
     expect((await fetch(`${gateway.url}/v2/health/live`)).status).toBe(200);
-    expect((await predict(gateway)).status).toBe(404);
+    expect((await predict(gateway)).status).toBe(503); // it cannot say 404 or 401 before it knows
   });
 
   it.each([
@@ -218,6 +218,12 @@ describe('with control', () => {
       expect.objectContaining({ servingVersion: 1, ready: true, reason: expect.stringMatching(/./) }),
     ]);
     expect(await versionOf(gateway)).toBe('1');
+    expect(await (await fetch(`${gateway.url}/endpoints/add`)).json()).toMatchObject({
+      version: 1,
+      ready: true,
+      reason: null,
+      pending: expect.stringMatching(/^Version 2 is to answer next: .* Version 1 answers until then\.$/),
+    });
     expect((await predict(gateway, '/endpoints/add@2/predict')).status).toBe(503);
   });
 

@@ -1,5 +1,5 @@
 import { SlipwayError } from '../../base/errors.ts';
-import { parseJson } from '../../base/http/json.ts';
+import { parseJson } from '../../base/json.ts';
 import { cutNumberArrays } from '../tensors/number-arrays.ts';
 import type { WireCall } from './protocol.ts';
 

@@ -3,7 +3,7 @@
  * refused.
  */
 import { type FieldError, MAX_FIELD_ERRORS } from '../../base/errors.ts';
-import { pointerOf } from '../../base/http/json.ts';
+import { pointerOf } from '../../base/json.ts';
 import { kindOf } from '../tensors/json-elements.ts';
 
 type Place = 'request' | 'input' | 'output';

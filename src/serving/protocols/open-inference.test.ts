@@ -256,6 +256,7 @@ describe('reads', () => {
     sampleRequest: { records: [] },
     ready: true,
     reason: null,
+    pending: null,
   };
   const server: ServerView = {
     release: '1.2.3',

@@ -4,6 +4,7 @@
  */
 import { closestWord } from '../../base/closest-word.ts';
 import { type FieldError, MAX_FIELD_ERRORS, SlipwayError } from '../../base/errors.ts';
+import { pointerOf } from '../../base/json.ts';
 import type { Datatype, TensorSpec } from '../../registry/signature.ts';
 import { assessShape, assessSizes, type InputTarget, invalidInput, rowsOf, shapeText } from '../tensors/input-check.ts';
 import { elementsToJson, kindOf, readElements } from '../tensors/json-elements.ts';
@@ -86,7 +87,10 @@ function parseInfer(call: WireCall, target: InputTarget): InferRequest {
   if (!isObject(body)) throw invalidInput(target, [{ pointer: '', message: 'must be an object with "inputs"' }]);
   for (const key in body) {
     if (key !== 'id' && key !== 'inputs' && key !== 'outputs' && key !== 'parameters') {
-      faults.push({ pointer: pointer(key), message: 'is not known; a request has id, parameters, inputs, outputs' });
+      faults.push({
+        pointer: pointerOf([key.slice(0, 100)]),
+        message: 'is not known; a request has id, parameters, inputs, outputs',
+      });
       if (faults.length >= MAX_FIELD_ERRORS) throw invalidInput(target, faults);
     }
   }
@@ -150,7 +154,7 @@ function parseInput(
   for (const key in given) {
     if (key !== 'name' && key !== 'datatype' && key !== 'shape' && key !== 'data' && key !== 'parameters') {
       faults.push({
-        pointer: at + pointer(key),
+        pointer: at + pointerOf([key.slice(0, 100)]),
         message: 'is not known; an input has name, shape, datatype, parameters, data',
       });
       if (faults.length >= MAX_FIELD_ERRORS) return null;
@@ -229,7 +233,10 @@ function parseOutputs(given: unknown, target: InputTarget, faults: FieldError[])
     }
     for (const key in output) {
       if (key === 'name' || key === 'parameters') continue;
-      faults.push({ pointer: `/outputs/${i}${pointer(key)}`, message: 'is not known; an output has name, parameters' });
+      faults.push({
+        pointer: pointerOf(['outputs', i, key.slice(0, 100)]),
+        message: 'is not known; an output has name, parameters',
+      });
       if (faults.length >= MAX_FIELD_ERRORS) break;
     }
     if (output['parameters'] !== undefined) {
@@ -273,10 +280,6 @@ function writeInfer(request: InferRequest, outputs: readonly Tensor[], answered:
     text += `${separator}{"name":${name},"datatype":"${output.datatype}","shape":[${output.shape.join(',')}],"data":[${elementsToJson(output)}]}`;
   }
   return `${text}]}`;
-}
-
-function pointer(key: string): string {
-  return `/${key.slice(0, 100).replaceAll('~', '~0').replaceAll('/', '~1')}`;
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

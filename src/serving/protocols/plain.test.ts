@@ -48,6 +48,7 @@ const endpoint: EndpointView = {
   sampleRequest: { records: [{ age: 41, "it's": 1 }] },
   ready: true,
   reason: null,
+  pending: null,
 };
 const server: ServerView = {
   release: '1',
@@ -82,6 +83,7 @@ describe('the plain form', () => {
           version: 3,
           ready: true,
           reason: null,
+          pending: null,
           url: 'http://localhost:8080/p/eu/endpoints/churn/predict',
         },
       ],
@@ -97,6 +99,24 @@ describe('the plain form', () => {
         curl: `curl http://localhost:8080/p/eu/endpoints/churn/predict -H "Authorization: Bearer $SLIPWAY_API_KEY" -H "Content-Type: application/json" -d '{"records":[{"age":41,"it'\\''s":1}]}'`,
       },
     });
+  });
+
+  it('says at the bare address what is here, with or without a key', () => {
+    const listing = read('/');
+    expect(listing).toMatchObject({ endpoints: 'http://localhost:8080/p/eu/endpoints' });
+    expect(plain.routes.find((route) => route.path === '/')).toMatchObject({ public: true });
+  });
+
+  it('a body that is no JSON is told with its place and a body that would do', () => {
+    const infer = plain.routes.find((route): route is InferRoute => route.kind === 'infer')!;
+    const target = { name: 'churn@3', signature, canBatch: true };
+    expect(() => infer.parse({ headers: {}, body: Buffer.from('\n x') }, target)).toThrow(
+      expect.objectContaining({
+        code: 'invalid_json',
+        message: 'Unexpected text at line 2, column 2 of the JSON body',
+        hint: `Send a JSON document such as {"records":[{"age":0,"it's":0}]}`,
+      }),
+    );
   });
 
   it('answers errors as problem documents', () => {

@@ -1,6 +1,7 @@
 /** The plain form: requests that people type by hand, answers that they read. */
-import type { FieldError, SlipwayError } from '../../base/errors.ts';
-import { ERRORS } from '../../base/errors.ts';
+import { ERRORS, type FieldError, SlipwayError } from '../../base/errors.ts';
+import { quoteForShell } from '../../base/shell.ts';
+import { sampleRequestFor } from '../../registry/sample-request.ts';
 import type { InputTarget } from '../tensors/input-check.ts';
 import { writeJson } from '../tensors/json-text.ts';
 import { readPlainBody } from '../tensors/plain-codec.ts';
@@ -26,6 +27,7 @@ export const plain: Protocol = {
       read: (server) => ({ endpoints: server.endpoints().map((endpoint) => summary(server, endpoint)) }),
     },
     { kind: 'read', path: '/endpoints/{endpoint}', read: (server, endpoint) => describe(server, endpoint!) },
+    { kind: 'read', path: '/', public: true, read: listing },
     { kind: 'infer', path: '/endpoints/{endpoint}/predict', parse: parsePredict, write: writePredict },
   ],
   statuses: HTTP_STATUSES,
@@ -35,8 +37,24 @@ export const plain: Protocol = {
 };
 
 function parsePredict(call: WireCall, target: InputTarget): InferRequest {
-  const { inputs, rows } = readPlainBody(target, readJsonBody(call));
+  const { inputs, rows } = readPlainBody(target, readBody(call, target));
   return { id: null, inputs, rows, outputs: null };
+}
+
+const MAX_EXAMPLE_CHARS = 1000;
+
+function readBody(call: WireCall, target: InputTarget): unknown {
+  try {
+    return readJsonBody(call);
+  } catch (error) {
+    if (!(error instanceof SlipwayError) || error.code !== 'invalid_json' || error.hint !== undefined) throw error;
+    const example = JSON.stringify(sampleRequestFor(target.signature));
+    const form = example.length <= MAX_EXAMPLE_CHARS ? example : '{"records": [{…}]}';
+    throw new SlipwayError(error.code, error.message, {
+      fields: error.fields,
+      hint: `Send a JSON document such as ${form}`,
+    });
+  }
 }
 
 function writePredict(request: InferRequest, outputs: readonly Tensor[], answered: Answered): string {
@@ -52,6 +70,18 @@ function writePredict(request: InferRequest, outputs: readonly Tensor[], answere
   return `${text}]}`;
 }
 
+/** For a person who opens the bare address. It says nothing that depends on who asks. */
+function listing({ baseUrl }: ServerView): unknown {
+  return {
+    slipway: 'inference; the management API has an address of its own',
+    endpoints: `${baseUrl}/endpoints`,
+    endpoint: `${baseUrl}/endpoints/{name}`,
+    predict: `POST ${baseUrl}/endpoints/{name}/predict`,
+    openInferenceProtocol: `${baseUrl}/v2`,
+    ready: `${baseUrl}/v2/health/ready`,
+  };
+}
+
 function summary(server: ServerView, endpoint: EndpointView): unknown {
   return {
     endpoint: endpoint.name,
@@ -60,6 +90,7 @@ function summary(server: ServerView, endpoint: EndpointView): unknown {
     version: endpoint.version,
     ready: endpoint.ready,
     reason: endpoint.reason,
+    pending: endpoint.pending,
     url: predictUrl(server, endpoint),
   };
 }
@@ -82,10 +113,6 @@ function describe(server: ServerView, endpoint: EndpointView): unknown {
 
 function predictUrl(server: ServerView, endpoint: EndpointView): string {
   return `${server.baseUrl}/endpoints/${endpoint.name}/predict`;
-}
-
-function quoteForShell(text: string): string {
-  return `'${text.replaceAll("'", String.raw`'\''`)}'`;
 }
 
 type Problem = {

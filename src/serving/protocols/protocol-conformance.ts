@@ -91,7 +91,7 @@ export function protocolConformance({ protocol, write, read, readError, skip = [
     test('each path is there once a method, and starts with a slash', () => {
       const keys = protocol.routes.map((one) => `${one.kind} ${one.path}`);
       expect(new Set(keys).size).toBe(keys.length);
-      for (const { path } of protocol.routes) expect(path).toMatch(/^(\/[a-z0-9{}._-]+)+$/);
+      for (const { path } of protocol.routes) expect(path).toMatch(/^(\/|(\/[a-z0-9{}._-]+)+)$/);
     });
 
     test('a prediction names its endpoint in the path', () => {

@@ -5,7 +5,7 @@
  */
 import type { ErrorCode, ErrorKind, SlipwayError } from '../../base/errors.ts';
 import type { Signature } from '../../registry/signature.ts';
-import type { SampleRequest } from '../endpoints/desired-state.ts';
+import type { PlainBody } from '../../registry/validation.ts';
 import type { InputTarget } from '../tensors/input-check.ts';
 import type { Tensor } from '../tensors/tensor.ts';
 
@@ -95,9 +95,12 @@ export type EndpointView = {
   readonly digest: string;
   readonly engine: string;
   readonly signature: Signature;
-  readonly sampleRequest: SampleRequest;
+  readonly sampleRequest: PlainBody;
   readonly ready: boolean;
+  /** Why it is not ready; null when it is. */
   readonly reason: string | null;
+  /** Which other version is to answer next, how far it is, and what answers until then; null when nothing is to change. */
+  readonly pending: string | null;
 };
 
 /** Kinds as HTTP's own statuses; protocols start from it. Overload of the server is 503; 429 is for a caller's own limit. */

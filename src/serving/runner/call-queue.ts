@@ -1,4 +1,5 @@
 import { SlipwayError } from '../../base/errors.ts';
+import { howToRaise } from '../../registry/limits.ts';
 import type { Tensor } from '../tensors/tensor.ts';
 import type { CallDone, CallHandle, CallTimings } from './runner.ts';
 
@@ -97,7 +98,7 @@ export function createCallQueue({ limit, retryAfterS }: { limit: number; retryAf
       if (size >= limit) {
         const error = new SlipwayError('queue_full', `${limit} requests wait for this version already`, {
           retryAfterS,
-          hint: 'Retry later, send fewer requests at once, or raise the queue limit of the version.',
+          hint: `Retry later, or send fewer requests at once. ${howToRaise('queueLimit')}`,
         });
         queueMicrotask(() => call.fail(error));
         return call;

@@ -1,12 +1,13 @@
+import type { ManifestFile } from '../../registry/manifest.ts';
 import type { Signature } from '../../registry/signature.ts';
-import type { RunnerFile, RunnerStep } from './runner.ts';
+import type { RunnerStep } from './runner.ts';
 
 /** JSON of the load frame: all a runner is told. */
 export type LoadMessage = {
   readonly engine: string;
   readonly entry: string;
   /** Where they lie is relative to the runner's working directory: their own `path`. */
-  readonly files: readonly Omit<RunnerFile, 'blobPath'>[];
+  readonly files: readonly ManifestFile[];
   readonly signature: Signature;
   readonly canBatch: boolean;
   readonly threads: number;
@@ -15,6 +16,9 @@ export type LoadMessage = {
 
 /** JSON of the step frame. */
 export type StepMessage = { readonly step: Extract<RunnerStep, 'verifying' | 'loading'> };
+
+/** What may be wrong with a version; no second attempt mends it. A runner, which is not trusted, can say nothing else. */
+export const LOAD_FAULTS = ['artifact_corrupt', 'model_invalid', 'model_unsupported', 'model_refused'] as const;
 
 /** JSON of the failed frame. */
 export type FailedMessage = { readonly code: string; readonly message: string; readonly hint?: string };

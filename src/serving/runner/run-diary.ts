@@ -17,6 +17,9 @@ export type RunNote = {
   readonly ids: readonly number[];
 };
 
+/** What a note of many calls takes. The parent writes this much before the start, so that notes need no more of a disk that gets full. */
+export const DIARY_BYTES = 64 * 1024;
+
 /** The runner's side. */
 export function createDiaryWriter(fd: number): (startedMs: number, calls: readonly { readonly id: number }[]) => void {
   let bytes = new Uint8Array(HEAD_BYTES + 256 * 4);
@@ -32,7 +35,11 @@ export function createDiaryWriter(fd: number): (startedMs: number, calls: readon
     start[0] = startedMs;
     words[2] = calls.length;
     for (let i = 0; i < calls.length; i++) words[4 + i] = calls[i]!.id;
-    writeSync(fd, bytes, 0, size, 0);
+    try {
+      writeSync(fd, bytes, 0, size, 0);
+    } catch {
+      // A full disk ends no run. Without the note the parent, should we die, counts all that we had as under way.
+    }
   };
 }
 

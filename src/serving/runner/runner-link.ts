@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { SlipwayError } from '../../base/errors.ts';
+import { howToRaise } from '../../registry/limits.ts';
 import type { Signature } from '../../registry/signature.ts';
 import { cleanNativeMessage } from '../engines/native-message.ts';
 import { type Call, type CallQueue, deadlineError } from './call-queue.ts';
@@ -230,7 +231,7 @@ function runFailed(message: string): SlipwayError {
   const clean = cleanNativeMessage(message);
   if (/Failed to allocate memory|bad_alloc/.test(clean)) {
     return new SlipwayError('run_failed', 'The model asked for more memory than it is allowed', {
-      hint: "Send fewer rows at once, or raise the version's limits.memoryBytes.",
+      hint: `Send fewer rows at once. ${howToRaise('memoryBytes')}`,
     });
   }
   return new SlipwayError('run_failed', `The model could not compute these inputs: ${clean}`);

@@ -1,17 +1,18 @@
 import type { ChildProcess } from 'node:child_process';
-import { closeSync, openSync, unlinkSync } from 'node:fs';
+import { closeSync, openSync, unlinkSync, writeSync } from 'node:fs';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Duplex, Readable } from 'node:stream';
-import { ERRORS, type ErrorCode, SlipwayError, toSlipwayError } from '../../base/errors.ts';
+import { SlipwayError, toSlipwayError } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
+import { howToRaise } from '../../registry/limits.ts';
 import { cleanNativeMessage } from '../engines/native-message.ts';
 import { type CallQueue, createCallQueue } from './call-queue.ts';
 import { exitReason, type KillCause } from './exit-reason.ts';
 import { launchRunner } from './launch.ts';
-import type { FailedMessage } from './load-message.ts';
+import { type FailedMessage, LOAD_FAULTS } from './load-message.ts';
 import { type ProcessMemory, processMemory } from './process-memory.ts';
-import { readDiary } from './run-diary.ts';
+import { DIARY_BYTES, readDiary } from './run-diary.ts';
 import type { Infer, LoadReport, RunnerExit, RunnerSpec, RunnerStep } from './runner.ts';
 import { crashed, createRunnerLink, type RunnerLink } from './runner-link.ts';
 import { createStderrTail } from './stderr-tail.ts';
@@ -85,6 +86,7 @@ export function startRunner(spec: RunnerSpec, { log, retryAfterS = 1 }: RunnerPr
       await rm(folder, { recursive: true, force: true, maxRetries: 3 });
     };
     try {
+      writeSync(diaryFd, new Uint8Array(DIARY_BYTES), 0, DIARY_BYTES, 0);
       await copyFiles(spec.files, folder);
       if (cause !== null) throw new SlipwayError('shutting_down', 'The runner was stopped before it started');
       child = launchRunner({ folder, diaryFd, memoryBytes: spec.limits.memoryBytes });
@@ -180,6 +182,8 @@ export function startRunner(spec: RunnerSpec, { log, retryAfterS = 1 }: RunnerPr
       exited.resolve(exit);
     };
     running.once('error', (error) => {
+      // The system gave no process: nothing of the model was seen.
+      failure ??= toSlipwayError(error);
       cause ??= { kind: 'failed', message: cleanNativeMessage(error.message) };
       void finish(null, null);
     });
@@ -206,7 +210,7 @@ export function startRunner(spec: RunnerSpec, { log, retryAfterS = 1 }: RunnerPr
         ? new SlipwayError(
             'run_timeout',
             `The model did not finish within ${spec.limits.runTimeoutMs} ms and was stopped`,
-            { retryAfterS: 1, hint: "Send fewer rows at once, or raise the version's limits.runTimeoutMs." },
+            { retryAfterS: 1, hint: `Send fewer rows at once. ${howToRaise('runTimeoutMs')}` },
           )
         : error;
     for (const call of running) call.fail(stopped);
@@ -276,8 +280,7 @@ export function startRunner(spec: RunnerSpec, { log, retryAfterS = 1 }: RunnerPr
 }
 
 function loadFailure({ code, message, hint }: FailedMessage): SlipwayError {
-  const known: ErrorCode =
-    typeof code === 'string' && Object.hasOwn(ERRORS, code) ? (code as ErrorCode) : 'model_invalid';
+  const known = LOAD_FAULTS.find((fault) => fault === code) ?? 'model_invalid';
   return new SlipwayError(
     known,
     cleanNativeMessage(String(message)),

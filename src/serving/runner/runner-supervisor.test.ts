@@ -1,6 +1,6 @@
 import { rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, afterEach, expect, test } from 'vitest';
+import { afterAll, afterEach, expect, test, vi } from 'vitest';
 import { ask, floats, row, runnerSpec, scratch, silent, spec } from '../../../test/fixtures/runner-specs.ts';
 import { type Clock, systemClock } from '../../base/clock.ts';
 import {
@@ -166,6 +166,36 @@ test('a model that never comes up is tried five times, ever more slowly', async 
     /^The runner ended 5 times in (60 s|a row); the last time it was killed after 1 ms of starting\.$/,
   );
   expect(time.pauses).toEqual([0, 100, 200, 400]);
+});
+
+test('deadlines are kept while no process serves, and looked at here only then', async () => {
+  const set = vi.spyOn(globalThis, 'setInterval');
+  const cleared = vi.spyOn(globalThis, 'clearInterval');
+  const ticking = (): number => {
+    const over = new Set(cleared.mock.calls.map(([timer]) => timer));
+    return set.mock.results.filter(({ value }) => !over.has(value)).length;
+  };
+  let startNext = (): void => {};
+  const supervisor = supervise(supervised('add.onnx'), {
+    schedule: (_delayMs, work) => {
+      startNext = work;
+      return () => {};
+    },
+  });
+  expect(ticking()).toBe(1);
+  expect((await ask(supervisor, row(1), 1, 1)).error).toMatchObject({ code: 'deadline_exceeded' });
+  await state(supervisor, 'ready');
+  expect(ticking()).toBe(0);
+  kill(supervisor);
+  await state(supervisor, 'restarting');
+  expect(ticking()).toBe(1);
+  expect((await ask(supervisor, row(1), 1, 30)).error).toMatchObject({ code: 'deadline_exceeded' });
+  startNext();
+  await state(supervisor, 'ready');
+  expect(ticking()).toBe(0);
+  await supervisor.close();
+  expect(ticking()).toBe(0);
+  vi.restoreAllMocks();
 });
 
 test('a run over its limit fails its own calls; what waited goes on in the next process', async () => {

@@ -4,6 +4,7 @@ import type { Logger } from '../../base/log.ts';
 import type { VersionState } from '../endpoints/desired-state.ts';
 import type { Tensor } from '../tensors/tensor.ts';
 import { createCallQueue } from './call-queue.ts';
+import { LOAD_FAULTS } from './load-message.ts';
 import type { Infer, RunnerExit, RunnerSpec } from './runner.ts';
 import { type RunnerProcess, startRunner } from './runner-process.ts';
 
@@ -14,14 +15,6 @@ const CRASH_WINDOW_MS = 60_000;
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 5_000;
 const EXPIRE_MS = 20;
-
-/** Errors of a load that no second attempt can mend. */
-const FINAL_CODES: ReadonlySet<string> = new Set([
-  'artifact_corrupt',
-  'model_invalid',
-  'model_unsupported',
-  'model_refused',
-]);
 
 export type SupervisedSpec = RunnerSpec & {
   /** Inputs that the model is known to answer. A process takes calls when it has answered them. */
@@ -95,6 +88,13 @@ export function superviseRunner(spec: SupervisedSpec, deps: SupervisorDeps): Run
     onChange?.(status());
   };
 
+  let expiry: NodeJS.Timeout | undefined;
+  /** A process looks at the deadlines of the queue it serves; without one they are looked at here. */
+  const watchDeadlines = (here: boolean): void => {
+    clearInterval(expiry);
+    expiry = here ? setInterval(() => queue.expire(performance.now()), EXPIRE_MS).unref() : undefined;
+  };
+
   const start = (): void => {
     callOff = null;
     const process = startRunner(spec, { log, retryAfterS });
@@ -112,10 +112,15 @@ export function superviseRunner(spec: SupervisedSpec, deps: SupervisorDeps): Run
       crashesInARow = 0;
       become('ready', null);
     }
-    if (failure !== null) process.kill();
-    // The queue goes on to the next process; should this one end, what it had not started comes back first.
-    else process.serve(queue);
+    if (failure === null) {
+      // The queue goes on to the next process; should this one end, what it had not started comes back first.
+      process.serve(queue);
+      watchDeadlines(false);
+    } else {
+      process.kill();
+    }
     const exit = await process.exited;
+    watchDeadlines(true);
     runner = null;
     ended.resolve();
     if (state !== 'draining') onExit(exit, failure);
@@ -140,12 +145,19 @@ export function superviseRunner(spec: SupervisedSpec, deps: SupervisorDeps): Run
       { version: spec.name, reason: said, lastStep: exit.lastStep, stderr: exit.stderr.slice(-2000) },
       'runner ended',
     );
-    if (failure !== null && FINAL_CODES.has(failure.code)) {
+    if (failure !== null && LOAD_FAULTS.some((fault) => fault === failure.code)) {
       giveUp(
         'failed',
         `The model ${said}.`,
         new SlipwayError('not_ready', `The version cannot be loaded: ${failure.message}`),
       );
+      return;
+    }
+    if (failure !== null && SERVER_FAULTS.has(failure.code)) {
+      // The machine's fault, not the model's: no crash, and mended without us. Until then calls wait, or expire.
+      restarts++;
+      become('restarting', `The runner cannot be started: ${failure.message}. It is tried again.`);
+      callOff = schedule(LONGEST_PAUSE_MS, start);
       return;
     }
     const nowMs = clock.monotonicMs();
@@ -169,9 +181,8 @@ export function superviseRunner(spec: SupervisedSpec, deps: SupervisorDeps): Run
   const giveUp = (next: 'failed' | 'quarantined', why: string, error: SlipwayError): void => {
     become(next, why);
     queue.failAll(error);
+    watchDeadlines(false);
   };
-
-  const expiry = setInterval(() => queue.expire(performance.now()), EXPIRE_MS).unref();
 
   const refusal = (): SlipwayError | null => {
     switch (state) {
@@ -186,6 +197,7 @@ export function superviseRunner(spec: SupervisedSpec, deps: SupervisorDeps): Run
     }
   };
 
+  watchDeadlines(true);
   start();
 
   return {
@@ -215,12 +227,14 @@ export function superviseRunner(spec: SupervisedSpec, deps: SupervisorDeps): Run
           await ended.promise;
         }
         queue.failAll(new SlipwayError('shutting_down', 'This version is being stopped', { retryAfterS }));
-        clearInterval(expiry);
+        watchDeadlines(false);
       })();
       return closed;
     },
   };
 }
+
+const SERVER_FAULTS: ReadonlySet<string> = new Set(['disk_full', 'data_unwritable']);
 
 const QUARANTINE_HINT =
   'Look at `slipway why` and `slipway versions show`, then deploy another version; a restart of the server tries this one again.';

@@ -3,19 +3,10 @@
  * process with one loaded model version. `startRunner` gives one process; `superviseRunner` keeps one alive.
  */
 import type { SlipwayError } from '../../base/errors.ts';
+import type { RunnerLimits } from '../../registry/limits.ts';
 import type { Signature } from '../../registry/signature.ts';
-import type { RunnerLimits } from '../endpoints/desired-state.ts';
+import type { StoredFile } from '../../registry/validation.ts';
 import type { Tensor } from '../tensors/tensor.ts';
-
-/** One file of the artifact and where its bytes lie; nothing of it is trusted before its digest was recomputed. */
-export type RunnerFile = {
-  /** Path inside the artifact, `/` between folders. */
-  readonly path: string;
-  /** `sha256:<64 hex>`. */
-  readonly digest: string;
-  readonly sizeBytes: number;
-  readonly blobPath: string;
-};
 
 export type RunnerSpec = {
   /** For logs and reasons: `project/model@version`. */
@@ -23,7 +14,8 @@ export type RunnerSpec = {
   readonly engine: string;
   /** Path, inside the artifact, of the file the engine opens. */
   readonly entry: string;
-  readonly files: readonly RunnerFile[];
+  /** Nothing of them is trusted before their digests were recomputed. */
+  readonly files: readonly StoredFile[];
   readonly signature: Signature;
   /** Whether rows of different calls may share a run. */
   readonly canBatch: boolean;

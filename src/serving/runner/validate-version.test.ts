@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { filesOf, MODELS, ROWS_OF_3, runnerSpec, scratch, silent, spec } from '../../../test/fixtures/runner-specs.ts';
@@ -41,6 +41,14 @@ function job(model: string, { limits, ...changes }: Changes = {}): ValidationJob
 
 const outcomes = (steps: readonly { name: string; outcome: string }[]) =>
   Object.fromEntries(steps.map((step) => [step.name, step.outcome]));
+
+test('a fault of the server is thrown, and is no verdict on the model', async () => {
+  const file = join(folder, 'a-file');
+  writeFileSync(file, '');
+  const elsewhere = createValidator({ log: silent, scratchDir: file });
+  await expect(elsewhere(job('add.onnx'))).rejects.toMatchObject({ code: 'internal', cause: { code: 'ENOTDIR' } });
+  rmSync(file);
+});
 
 describe('a model that is in order', () => {
   test('passes, with its times, its memory, and whether requests may share runs', async () => {

@@ -2,13 +2,15 @@ import { join } from 'node:path';
 import { type Clock, systemClock } from '../../base/clock.ts';
 import { SlipwayError, toSlipwayError } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
-import type {
-  GoldenCase,
-  PlainBody,
-  Validate,
-  ValidationJob,
-  ValidationOutcome,
-  ValidationStep,
+import { howToRaise } from '../../registry/limits.ts';
+import {
+  type GoldenCase,
+  isFaultOfServer,
+  type PlainBody,
+  type Validate,
+  type ValidationJob,
+  type ValidationOutcome,
+  type ValidationStep,
 } from '../../registry/validation.ts';
 import { recordsToTensors } from '../tensors/plain-codec.ts';
 import type { Tensor } from '../tensors/tensor.ts';
@@ -24,8 +26,6 @@ export type ValidatorDeps = {
   readonly clock?: Clock;
 };
 
-/** Validations under way at once; the others wait, so that a burst of uploads leaves the machine to those who serve. */
-const AT_ONCE = 2;
 const TIMED_RUNS = 5;
 /** No more timed runs once they took this long together. */
 const TIMED_BUDGET_MS = 2000;
@@ -46,8 +46,7 @@ class StepFailure extends Error {
  * process ends nothing else; what was seen of it is the outcome.
  */
 export function createValidator({ log, scratchDir, clock = systemClock }: ValidatorDeps): Validate {
-  const turn = createTurns(AT_ONCE);
-  return (job) => turn(() => validate(job, { log, scratchDir: join(scratchDir, 'validate'), clock }));
+  return (job) => validate(job, { log, scratchDir: join(scratchDir, 'validate'), clock });
 }
 
 async function validate(job: ValidationJob, deps: Required<ValidatorDeps>): Promise<ValidationOutcome> {
@@ -56,6 +55,7 @@ async function validate(job: ValidationJob, deps: Required<ValidatorDeps>): Prom
   const steps: ValidationStep[] = [];
   const warnings: string[] = [];
   let failure: StepFailure | null = null;
+  let fault: SlipwayError | null = null;
   let loadMs: number | null = null;
   let inferMs: number | null = null;
   let canBatch = false;
@@ -71,7 +71,13 @@ async function validate(job: ValidationJob, deps: Required<ValidatorDeps>): Prom
     }
     const startedMs = performance.now();
     const result = await work().catch((error: unknown) => {
-      failure = error instanceof StepFailure ? error : asFailure(toSlipwayError(error));
+      if (error instanceof StepFailure) {
+        failure = error;
+      } else {
+        const known = toSlipwayError(error);
+        if (isFaultOfServer(known.code)) fault = known;
+        failure = new StepFailure(known.message, known.hint ?? null);
+      }
       return { detail: failure.message, failed: true };
     });
     const outcome =
@@ -122,6 +128,7 @@ async function validate(job: ValidationJob, deps: Required<ValidatorDeps>): Prom
   // Asked to end only when it still runs: a process that ended by itself has its own story.
   void runner.close();
   const exit = await runner.exited;
+  if (fault !== null) throw fault;
   const reason = reasonOf(failure, exit);
   return {
     canBatch: reason === null && canBatch,
@@ -231,10 +238,6 @@ function inferOnce(
   });
 }
 
-function asFailure(error: SlipwayError): StepFailure {
-  return new StepFailure(error.message, error.hint ?? null);
-}
-
 function reasonOf(failure: StepFailure | null, exit: RunnerExit): string | null {
   if (!exit.asked) return `The model ${exit.reason}.`;
   return failure === null ? null : ended(failure.message);
@@ -245,11 +248,11 @@ function ended(sentence: string): string {
 }
 
 function hintOf(failure: StepFailure | null, exit: RunnerExit): string | null {
-  if (/memory/.test(exit.reason)) return "Raise the version's limits.memoryBytes, or make the model smaller.";
+  if (/memory/.test(exit.reason)) return `${howToRaise('memoryBytes')} Or make the model smaller.`;
   if (/was killed after a run/.test(exit.reason))
-    return "Raise the version's limits.runTimeoutMs, or look for a loop that never ends.";
+    return `${howToRaise('runTimeoutMs')} Or look for a loop that never ends.`;
   if (/was killed after/.test(exit.reason))
-    return "Raise the version's limits.loadTimeoutMs, or look for a model that unfolds itself while loading.";
+    return `${howToRaise('loadTimeoutMs')} Or look for a model that unfolds itself while loading.`;
   return (
     failure?.hint ??
     (exit.asked
@@ -260,21 +263,4 @@ function hintOf(failure: StepFailure | null, exit: RunnerExit): string | null {
 
 function round(ms: number): number {
   return Math.round(ms * 1000) / 1000;
-}
-
-/** Lets `most` pieces of work run at once. */
-function createTurns(most: number): <T>(work: () => Promise<T>) => Promise<T> {
-  let running = 0;
-  const waiting: (() => void)[] = [];
-  return async (work) => {
-    if (running >= most) await new Promise<void>((resolve) => waiting.push(resolve));
-    else running++;
-    try {
-      return await work();
-    } finally {
-      const next = waiting.shift();
-      if (next === undefined) running--;
-      else next();
-    }
-  };
 }

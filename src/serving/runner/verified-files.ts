@@ -3,7 +3,7 @@ import { constants, createReadStream } from 'node:fs';
 import { copyFile, mkdir, open } from 'node:fs/promises';
 import { dirname, join, posix } from 'node:path';
 import { SlipwayError, toSlipwayError } from '../../base/errors.ts';
-import type { RunnerFile } from './runner.ts';
+import type { StoredFile } from '../../registry/validation.ts';
 
 /** What `readEntry` can hold: a Buffer's and protobuf's common limit. */
 const LARGEST_ENTRY_BYTES = 2 ** 31 - 1;
@@ -13,7 +13,7 @@ const LARGEST_ENTRY_BYTES = 2 ** 31 - 1;
  * of the store within reach. Where the file system can, a copy shares its blocks with the blob.
  * @throws SlipwayError artifact_corrupt when a blob is gone, disk_full
  */
-export async function copyFiles(files: readonly RunnerFile[], folder: string): Promise<void> {
+export async function copyFiles(files: readonly StoredFile[], folder: string): Promise<void> {
   for (const { path, blobPath } of files) {
     const target = join(folder, ...safeParts(path));
     await mkdir(dirname(target), { recursive: true });
@@ -42,7 +42,7 @@ export function safeParts(path: string): string[] {
  * The bytes of one file, proven to be those of its digest: hashed in memory, so that what was checked is what is used.
  * @throws SlipwayError artifact_corrupt
  */
-export async function readVerified(file: RunnerFile, at: string): Promise<Uint8Array> {
+export async function readVerified(file: StoredFile, at: string): Promise<Uint8Array> {
   if (file.sizeBytes > LARGEST_ENTRY_BYTES) {
     throw new SlipwayError('model_unsupported', `${file.path} has 2 GiB or more`, {
       hint: 'Export the model with external data: a small model file beside its weights.',
@@ -67,7 +67,7 @@ export async function readVerified(file: RunnerFile, at: string): Promise<Uint8A
 }
 
 /** Checks a file that an engine will open by itself, in a folder that nobody else writes to. @throws SlipwayError artifact_corrupt */
-export async function verifyFile(file: RunnerFile, at: string): Promise<void> {
+export async function verifyFile(file: StoredFile, at: string): Promise<void> {
   const hash = createHash('sha256');
   let size = 0;
   for await (const chunk of createReadStream(at, { highWaterMark: 1024 * 1024 })) {

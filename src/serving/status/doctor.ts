@@ -3,6 +3,7 @@ import { access, stat, statfs } from 'node:fs/promises';
 import { availableParallelism, freemem, platform } from 'node:os';
 import { join } from 'node:path';
 import { verifyAudit } from '../../base/audit.ts';
+import { ADMIN_KEY_FILE } from '../../base/data-folder.ts';
 import type { Database } from '../../base/db/database.ts';
 import type { Settings } from '../../base/settings.ts';
 import { isLoopback } from '../../base/settings.ts';
@@ -148,7 +149,11 @@ async function checkServing({ database, publisher, now }: DoctorDeps): Promise<C
       ? pass('runners', 'None had to be restarted')
       : warn(
           'runners',
-          restarts.map((one) => `${one.model}@${one.version} restarted ${one.restarts} times`).join('; '),
+          restarts
+            .map(
+              (one) => `${one.model}@${one.version} restarted ${one.restarts} ${one.restarts === 1 ? 'time' : 'times'}`,
+            )
+            .join('; '),
           'See `slipway logs` for how they ended.',
         ),
   );
@@ -166,11 +171,11 @@ async function checkAccess({ database, settings, now }: DoctorDeps): Promise<Che
   if (settings.inferenceAuth === 'required') checks.push(pass('inference access', 'Predictions need a key'));
   else if (isLoopback(settings.host)) checks.push(pass('inference access', 'Open, on this machine only'));
   else checks.push(fail('inference access', 'Open to the network', 'Set SLIPWAY_INFERENCE_AUTH=required.'));
-  const keyFile = await stat(join(settings.dataDir, 'admin.key')).catch(() => null);
+  const keyPath = join(settings.dataDir, ADMIN_KEY_FILE);
+  const keyFile = await stat(keyPath).catch(() => null);
   if (keyFile === null) checks.push(pass('admin key file', 'Not kept in the data folder'));
   else if ((keyFile.mode & 0o077) === 0) checks.push(pass('admin key file', 'Readable by its owner only'));
-  else
-    checks.push(fail('admin key file', 'Other users may read it', `chmod 600 ${join(settings.dataDir, 'admin.key')}`));
+  else checks.push(fail('admin key file', 'Other users may read it', `chmod 600 ${keyPath}`));
   const expiring = await listKeysExpiringBefore(database.db, new Date(now.getTime() + WEEK_MS).toISOString());
   checks.push(
     expiring.length === 0

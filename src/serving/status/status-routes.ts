@@ -3,27 +3,29 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { FastifyInstance } from 'fastify';
 import { Type } from 'typebox';
 import type { Clock } from '../../base/clock.ts';
+import { LOG_FILE } from '../../base/data-folder.ts';
 import type { Database } from '../../base/db/database.ts';
 import { callerOf } from '../../base/http/management-server.ts';
+import { reachableUrl } from '../../base/http/reachable-url.ts';
+import { Nullable, oneOf, Time } from '../../base/http/schema-parts.ts';
 import type { Settings } from '../../base/settings.ts';
 import type { DesiredStatePublisher } from '../endpoints/desired-state-publisher.ts';
 import { runChecks } from './doctor.ts';
+import { joinGatewayMetrics } from './gateway-metrics.ts';
 import { readLog } from './log-file.ts';
 import { readServerStatus } from './server-status.ts';
 
-export const LOG_FILE = 'logs/slipway.log';
-
 export const ServerStatusSchema = Type.Object({
   release: Type.String(),
-  startedAt: Type.String(),
+  startedAt: Time,
   generation: Type.Integer(),
-  inferenceUrl: Type.Union([Type.String(), Type.Null()]),
+  inferenceUrl: Nullable(Type.String()),
   gateways: Type.Array(
     Type.Object({
       instance: Type.String(),
       httpUrl: Type.String(),
       generation: Type.Integer(),
-      observedAt: Type.String(),
+      observedAt: Time,
     }),
   ),
   counts: Type.Object({
@@ -36,9 +38,9 @@ export const ServerStatusSchema = Type.Object({
 
 export const CheckSchema = Type.Object({
   name: Type.String(),
-  outcome: Type.Union([Type.Literal('pass'), Type.Literal('warn'), Type.Literal('fail')]),
+  outcome: oneOf(['pass', 'warn', 'fail']),
   detail: Type.String(),
-  fix: Type.Union([Type.String(), Type.Null()]),
+  fix: Nullable(Type.String()),
 });
 
 type StatusDeps = {
@@ -70,7 +72,10 @@ export function registerStatusRoutes(instance: FastifyInstance, deps: StatusDeps
     },
     async (request) => {
       const { project } = callerOf(request).principal;
-      return readServerStatus({ db: database.db, project, publisher, release, startedAt, now: clock.now() });
+      const now = clock.now();
+      const status = await readServerStatus({ db: database.db, project, publisher, release, startedAt, now });
+      if (status.inferenceUrl === null) return status;
+      return { ...status, inferenceUrl: reachableUrl(status.inferenceUrl, settings.host, request.headers.host) };
     },
   );
 
@@ -143,6 +148,6 @@ function renderMetrics(status: Awaited<ReturnType<typeof readServerStatus>>, pub
     gauge('slipway_endpoints_ready', 'Endpoints that are ready.', status.counts.endpointsReady),
     gauge('slipway_generation', 'Number of the desired state.', status.generation),
     gauge('slipway_gateways', 'Gateways connected to control.', status.gateways.length),
-    ...publisher.gateways().map((gateway) => gateway.metricsText),
+    joinGatewayMetrics(publisher.gateways()),
   ].join('');
 }

@@ -69,11 +69,12 @@ export function shapeText(spec: TensorSpec): string {
 }
 
 /** The one error for inputs that do not fit, with all faults found. */
-export function invalidInput(target: InputTarget, faults: readonly FieldError[]): SlipwayError {
+export function invalidInput(target: InputTarget, faults: readonly FieldError[], hint?: string): SlipwayError {
   const shown = faults.slice(0, MAX_FIELD_ERRORS);
   const first = shown[0]!;
   const more = faults.length > 1 ? ` (and ${faults.length - 1} more)` : '';
   return new SlipwayError('invalid_input', `${target.name}: ${first.pointer || 'the body'} ${first.message}${more}`, {
     fields: shown,
+    ...(hint === undefined ? {} : { hint }),
   });
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { FieldError } from '../../base/errors.ts';
-import { parseJson } from '../../base/http/json.ts';
+import { parseJson } from '../../base/json.ts';
 import type { Datatype } from '../../registry/signature.ts';
 import { elementsToJson, readElements } from './json-elements.ts';
 import { writeJson } from './json-text.ts';

@@ -14,11 +14,12 @@ const FP32_LIMIT = 2 ** 127 * (2 - 2 ** -24);
 const BF16_LIMIT = 2 ** 127 * (2 - 2 ** -8);
 const FP16_LIMIT = 65_520;
 
-const NON_FINITE: Readonly<Record<string, number>> = {
-  NaN: Number.NaN,
-  Infinity: Number.POSITIVE_INFINITY,
-  '-Infinity': Number.NEGATIVE_INFINITY,
-};
+/** A Map, because callers choose what is looked up: an object would find `constructor` too. */
+const NON_FINITE: ReadonlyMap<string, number> = new Map([
+  ['NaN', Number.NaN],
+  ['Infinity', Number.POSITIVE_INFINITY],
+  ['-Infinity', Number.NEGATIVE_INFINITY],
+]);
 
 /**
  * Reads `data` as the elements of a tensor.
@@ -212,7 +213,9 @@ function floatOf(value: unknown): number | string {
   if (typeof value === 'number') return value;
   if (typeof value === 'bigint') return Number(value);
   if (typeof value === 'string') {
-    return NON_FINITE[value] ?? 'must be a number; among strings only "NaN", "Infinity" and "-Infinity" stand for one';
+    return (
+      NON_FINITE.get(value) ?? 'must be a number; among strings only "NaN", "Infinity" and "-Infinity" stand for one'
+    );
   }
   if (value === null)
     return 'must be a number, not null; a missing value is the string "NaN" where the model allows it';

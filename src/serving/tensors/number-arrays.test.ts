@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { parseJson } from '../../base/http/json.ts';
+import { parseJson } from '../../base/json.ts';
 import { cutNumberArrays } from './number-arrays.ts';
 
 /** The value of a body with its cut arrays put back: must be what parsing the whole gives. */

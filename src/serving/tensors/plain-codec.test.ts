@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { SlipwayError } from '../../base/errors.ts';
+import { sampleRequestFor } from '../../registry/sample-request.ts';
 import type { Signature, TensorSpec } from '../../registry/signature.ts';
 import { readPlainBody, recordsToTensors } from './plain-codec.ts';
 import type { Tensor } from './tensor.ts';
@@ -126,6 +127,25 @@ describe('records', () => {
     expect(read.inputs).toHaveLength(expected.length);
     for (const [i, tensor] of expected.entries()) expect(read.inputs[i]).toMatchObject(tensor);
     expect(read.rows).toBe(rows);
+  });
+
+  it('columns without names are told once each, with the record that fits and where names are given', () => {
+    const wide = signature([spec('X', 'FP32', [-1, 4])]);
+    const record = { sl: 1, sw: 2, pl: 3, pw: 4 };
+    expect(faultsOf(wide, { records: [record] }).map(([pointer]) => pointer)).toEqual(
+      ['X', 'sl', 'sw', 'pl', 'pw'].map((name) => `/records/0/${name}`),
+    );
+    const shown = { X: [0, 0, 0, 0] };
+    expect(() => recordsToTensors(wide, { records: [record] })).toThrow(
+      expect.objectContaining({
+        hint: expect.stringMatching(/looks like \{"X":\[0,0,0,0\]\}.*signature\.inputs\.X\.features of slipway\.yaml/),
+      }),
+    );
+    expect(sampleRequestFor(wide)).toEqual({ records: [shown] });
+    expect(recordsToTensors(wide, { records: [shown] }).rows).toBe(1);
+    expect(() => recordsToTensors(named, { records: [{ age: 1 }] })).toThrow(
+      expect.objectContaining({ hint: undefined }),
+    );
   });
 
   it('features called like things every object has are not found by accident', () => {

@@ -4,22 +4,15 @@
  */
 import { closestWord } from '../../base/closest-word.ts';
 import { type FieldError, MAX_FIELD_ERRORS } from '../../base/errors.ts';
-import { pointerOf } from '../../base/http/json.ts';
-import type { Signature, TensorSpec } from '../../registry/signature.ts';
+import { pointerOf } from '../../base/json.ts';
+import { sampleRequestFor } from '../../registry/sample-request.ts';
+import { isRowWise, type Signature, type TensorSpec } from '../../registry/signature.ts';
 import { assessShape, assessSizes, type InputTarget, invalidInput, rowsOf, shapeText } from './input-check.ts';
 import { kindOf, readElements } from './json-elements.ts';
 import { elementCount } from './shape.ts';
 import type { Tensor } from './tensor.ts';
 
 export type PlainInputs = { readonly inputs: Tensor[]; readonly rows: number };
-
-/**
- * Whether one record is one row of every input: true when the first dimension of all of them is free, or fixed to 1 in front of others.
- * Otherwise one record is the whole request.
- */
-export function isRowWise(specs: readonly TensorSpec[]): boolean {
-  return specs.every((spec) => spec.shape[0] === -1 || (spec.shape[0] === 1 && spec.shape.length > 1));
-}
 
 /**
  * Reads a body of either form.
@@ -38,8 +31,29 @@ export function readPlainBody(target: InputTarget, body: unknown): PlainInputs {
       faults,
     );
   }
-  if (faults.length > 0) throw invalidInput(target, faults);
+  if (faults.length > 0) throw invalidInput(target, faults, recordHint(target.signature, body));
   return { inputs, rows: rowsOf(inputs) };
+}
+
+const MAX_HINT_CHARS = 1000;
+
+/** What a record has to look like, for bodies whose records name none of an input's parts; and how its columns get names. */
+function recordHint(signature: Signature, body: unknown): string | undefined {
+  const [first] = isObject(body) && Array.isArray(body['records']) ? (body['records'] as unknown[]) : [];
+  if (!isObject(first)) return undefined;
+  const isNamed = ({ name, features }: TensorSpec): boolean => Object.hasOwn(first, name) || features !== undefined;
+  const unnamed = signature.inputs.find((spec) => !isNamed(spec) && !spec.optional);
+  if (unnamed === undefined) return undefined;
+  const sample = sampleRequestFor(signature);
+  const record = JSON.stringify('records' in sample ? sample.records[0] : sample.inputs);
+  const form =
+    record.length <= MAX_HINT_CHARS
+      ? `A record of this model looks like ${record}.`
+      : `A record of this model names ${signature.inputs.map((spec) => spec.name).join(', ')}.`;
+  const width = unnamed.shape.length === 2 && isRowWise(signature.inputs) ? unnamed.shape[1]! : 0;
+  if (width < 2) return form;
+  const where = `signature.inputs.${unnamed.name}.features of slipway.yaml`;
+  return `${form} To send its ${width} values by name, list the names in ${where} and deploy it again.`;
 }
 
 /** As `readPlainBody`, for callers that know a signature only. */
@@ -148,9 +162,7 @@ function readRecords(signature: Signature, records: unknown, faults: FieldError[
   const known = new Set(signature.inputs.flatMap((spec) => [spec.name, ...(spec.features ?? [])]));
   const proposals = signature.inputs.flatMap((spec) => spec.features ?? [spec.name]);
   for (let i = 0; i < rows.length && faults.length < MAX_FIELD_ERRORS; i++) {
-    for (const key in rows[i]) {
-      if (!known.has(key)) refuseUnknown(rows[i]!, proposals, `/records/${i}`, 'a feature', faults, known);
-    }
+    refuseUnknown(rows[i]!, proposals, `/records/${i}`, 'a feature', faults, known);
   }
   return tensors;
 }

@@ -1,6 +1,5 @@
-import type { Signature } from '../../registry/signature.ts';
+import { isRowWise, type Signature } from '../../registry/signature.ts';
 import { elementValues } from './json-elements.ts';
-import { isRowWise } from './plain-codec.ts';
 import type { Tensor } from './tensor.ts';
 
 /**

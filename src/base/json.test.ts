@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { SlipwayError } from '../errors.ts';
+import { SlipwayError } from './errors.ts';
 import { parseJson, pointerOf } from './json.ts';
 
 const parse = (text: string, maxDepth?: number): unknown =>

@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
-import { type FieldError, MAX_FIELD_ERRORS, SlipwayError } from '../errors.ts';
+import { type FieldError, MAX_FIELD_ERRORS, SlipwayError } from './errors.ts';
+import { findSyntaxError, placeOf } from './json-syntax.ts';
 
 /**
  * Strict JSON, for management bodies and for predictions alike. `JSON.parse` alone lets the last of two equal keys win, rounds
@@ -265,10 +266,12 @@ function invalid(message: string, details: { hint?: string; fields?: readonly Fi
 
 /** V8's message quotes the body; what was sent is not echoed, only where it went wrong. */
 function syntaxError(text: string, error: Error): SlipwayError {
-  const place = /\(line (\d+) column (\d+)\)/.exec(error.message);
-  const where = place ? ` at line ${place[1]}, column ${place[2]}` : '';
-  const ended = /Unexpected end|Unterminated/.test(error.message);
-  const message = ended ? 'The body ends in the middle of a JSON document' : `The body is not valid JSON${where}`;
+  const offset = findSyntaxError(text);
+  const ended = offset >= text.length || /Unexpected end|Unterminated/.test(error.message);
+  const { line, column } = placeOf(text, offset);
+  const message = ended
+    ? 'The body ends in the middle of a JSON document'
+    : `Unexpected text at line ${line}, column ${column} of the JSON body`;
   if (/(?<![\w"])-?(NaN|Infinity)(?![\w"])/.test(text.length > 1_000_000 ? text.slice(0, 1_000_000) : text)) {
     return invalid(message, {
       hint: 'JSON has no NaN and no Infinity; leave the value out or send null where the model allows it.',

@@ -1,21 +1,22 @@
 import { Command, CommanderError, Option } from 'commander';
 import { closestWord } from '../base/closest-word.ts';
 import { CliError, toCliError } from './cli-error.ts';
+import { adviceText } from './command-word.ts';
 import { askConfirmation } from './confirm.ts';
 import { connect, resolveConnection } from './connection.ts';
 import { EXIT_CODES } from './exit-code.ts';
-import { nounHelp, optionsOf, rootHelp, verbHelp } from './help.ts';
+import { nounHelp, optionsOf, rootHelp, usageOf, verbHelp } from './help.ts';
 import { createOutput, type Output } from './output.ts';
 import { createPaint } from './terminal.ts';
-import { readOptions, type VerbSpec } from './verb.ts';
+import { type NounSpec, readOptions, type VerbSpec } from './verb.ts';
 import { isNoun, VERBS, type VerbRow } from './verbs.ts';
 
 /**
  * Parses the command line, runs the verb and gives the exit code. Only the file of the named verb is loaded.
  * @param argv what follows the program's name
  */
-export async function runProgram(argv: readonly string[]): Promise<number> {
-  const wantsJson = argv.includes('--json') && argv[0] !== 'predict';
+export async function runCommandLine(argv: readonly string[]): Promise<number> {
+  const wantsJson = asksForJson(argv);
   const fallback = createOutput({ json: wantsJson, color: !argv.includes('--no-color'), quiet: false });
   const words = argv[0] === 'help' ? argv.slice(1).filter((word) => !word.startsWith('-')) : null;
   const paint = createPaint(process.stdout, process.env, !argv.includes('--no-color'));
@@ -44,6 +45,12 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     fallback.failure(failure, commandWords(argv), argv.includes('--debug'));
     return failure.exitCode;
   }
+}
+
+/** Whether the document is asked for; `predict --json '{…}'` gives an input instead, and only a bare one asks. */
+function asksForJson(argv: readonly string[]): boolean {
+  if (argv[0] !== 'predict') return argv.includes('--json');
+  return argv.some((word, at) => word === '--json' && (argv[at + 1] ?? '-').startsWith('-'));
 }
 
 const capital = (text: string): string => text.replace(/^./, (c) => c.toUpperCase());
@@ -81,13 +88,15 @@ async function dispatch(argv: readonly string[], first: string | undefined): Pro
       for (const verb of spec.verbs) noun.addCommand(commandOf(`${row.name} ${verb.name}`, verb, state));
       noun.action(() => {
         const verbs = spec.verbs.map((verb) => verb.name).join(', ');
-        const asked = noun.args[0];
+        const asked = noun.args.find((word) => !word.startsWith('-'));
         if (asked !== undefined) (noun as unknown as { unknownCommand(): never }).unknownCommand();
         throw new CliError('usage', `\`slipway ${row.name}\` needs a verb: ${verbs}`, {
           hint: `\`slipway ${row.name} -h\` shows an example of each.`,
         });
       });
       noun.allowExcessArguments(true);
+      // `slipway audit --json` lacks a verb; that it has an option besides is not what to say.
+      noun.allowUnknownOption(true);
       root.addCommand(noun);
     } else {
       root.addCommand(commandOf(row.name, spec, state));
@@ -135,7 +144,7 @@ async function runVerb(words: string, spec: VerbSpec, command: Command): Promise
   const values = command.opts<Record<string, unknown>>();
   const options = readOptions(values);
   const out = createOutput({
-    json: values['json'] === true,
+    json: values['json'] === true || options.list('json').includes('') || values['output'] === 'json',
     color: options.unlessNo('color'),
     quiet: options.flag('quiet'),
   });
@@ -184,9 +193,9 @@ async function runVerb(words: string, spec: VerbSpec, command: Command): Promise
     out.progress(null);
     const failure = toCliError(error);
     if (interrupt.signal.aborted && failure.reason === 'interrupted') {
-      out.note(
-        `Interrupted. ${spec.changes ? 'What was acknowledged is kept; repeat the command to go on where it stopped.' : ''}`.trim(),
-      );
+      const hint = failure.hint ?? (spec.changes ? 'Look at what was done before repeating it.' : '');
+      if (out.json) out.failure(failure, words, false);
+      else out.note(`Interrupted. ${adviceText(hint)}`.trim());
       return failure.exitCode;
     }
     out.failure(failure, words, options.flag('debug'));
@@ -199,7 +208,8 @@ async function runVerb(words: string, spec: VerbSpec, command: Command): Promise
 async function showHelp(words: readonly string[], out: Output): Promise<number> {
   const row = rowOf(words[0]);
   if (words.length === 0) {
-    out.line(rootHelp(out.paint).trimEnd());
+    const rows = VERBS.filter((other) => !other.hidden).map(({ name, summary }) => ({ name, summary }));
+    out.result('help', { verbs: rows }, () => rootHelp(out.paint));
     return EXIT_CODES.ok.code;
   }
   if (row === undefined) {
@@ -220,8 +230,14 @@ async function showHelp(words: readonly string[], out: Output): Promise<number> 
   }
   const path = isNoun(spec) ? words.slice(0, 2) : words.slice(0, 1);
   const text = verb === undefined ? await nounHelp(row, out.paint) : verbHelp(path.join(' '), verb, out.paint);
-  out.line(text.trimEnd());
+  out.result('help', helpData(path.join(' '), isNoun(spec) && verb !== undefined ? verb : spec), () => text);
   return EXIT_CODES.ok.code;
+}
+
+function helpData(words: string, spec: VerbSpec | NounSpec): unknown {
+  if (isNoun(spec)) return { words, verbs: spec.verbs.map(({ name, summary }) => ({ name, summary })) };
+  const { summary, about = null, examples, args = [] } = spec;
+  return { words, summary, about, examples, args, options: optionsOf(spec), usage: usageOf(words, spec) };
 }
 
 function unknownWord(word: string, known: readonly string[], before: string): CliError {

@@ -1,6 +1,7 @@
 import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js';
-import { closestWord } from '../closest-word.ts';
-import { type FieldError, MAX_FIELD_ERRORS, SlipwayError } from '../errors.ts';
+import { closestWord } from './closest-word.ts';
+import { type FieldError, MAX_FIELD_ERRORS, SlipwayError } from './errors.ts';
+import { NAME_PATTERN, NAME_RULE } from './ids.ts';
 import { pointerOf } from './json.ts';
 
 type Schema = Record<string, unknown>;
@@ -172,7 +173,10 @@ function plain(error: ErrorObject): [pointer: string, message: string] {
     case 'enum':
       return [at, `must be ${alternatives([error])}`];
     case 'pattern':
-      return [at, `must match ${String(params['pattern'])}`];
+      return [
+        at,
+        params['pattern'] === NAME_PATTERN ? `is no name: ${NAME_RULE}` : `must match ${String(params['pattern'])}`,
+      ];
     case 'format':
       return [
         at,
