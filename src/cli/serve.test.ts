@@ -166,7 +166,9 @@ test('a version that would break callers is refused with the reason, and served 
   expect(refused.stderr).toContain('--allow-breaking');
   expect(refused.stderr).toContain('(code signature_breaking');
   expect(data<{ targetVersion: number }>('endpoints', 'show', 'churn').targetVersion).toBe(1);
-  expect(slipway('deploy', path, '--name', 'churn', '--allow-breaking').code).toBe(0);
+  const insisted = slipway('deploy', path, '--name', 'churn', '--allow-breaking');
+  expect(insisted.code).toBe(0);
+  expect(insisted.stdout).toContain('endpoints update churn --version 1 --allow-breaking ');
 });
 
 test('a file that is no model is exit code 6, with the reason and the fix', () => {
@@ -265,6 +267,12 @@ test('a key with few rights can do little, is rotated, and ends when revoked', (
   const key = data<{ id: string; name: string }[]>('keys', 'list').find((one) => one.name === 'shop')!;
   const refused = slipway('models', 'list', '--key-file', 'shop.key');
   expect({ code: refused.code, stdout: refused.stdout }).toEqual({ code: 5, stdout: '' });
+  // A pipeline's key may deploy but not predict: everything but the trial call happens.
+  slipway('keys', 'create', 'ci', '--scope', 'deploy', '--out', 'ci.key');
+  const byPipeline = slipway('deploy', join(MODELS, 'add.onnx'), '--name', 'mixed-ci', '--key-file', 'ci.key');
+  expect(byPipeline.code).toBe(0);
+  expect(byPipeline.stdout).toContain('The trial call was skipped');
+  expect(slipway('endpoints', 'delete', 'mixed-ci', '--confirm=mixed-ci').code).toBe(0);
   const rotated = data<{ id: string; key: string }>('keys', 'rotate', key.id);
   expect(rotated.key).toMatch(/^slipway_live_/);
   expect(slipway('keys', 'revoke', key.id).code).toBe(0);

@@ -11,13 +11,13 @@ import type { EndpointFacts } from './endpoint-facts.ts';
 import { findModelOf } from './find-model.ts';
 import { type ImportedArtifact, importArtifact } from './imports/artifact-import.ts';
 import { assertWithin, type RunnerLimits } from './limits.ts';
-import { byPath, createManifest, type ManifestFile } from './manifest.ts';
+import { byPath, canonicalJson, createManifest, digestOf, type ManifestFile } from './manifest.ts';
 import { assertWords } from './model.ts';
 import { nextVersion, type StoredModel, setNextVersion } from './model-store.ts';
 import { sampleRequestFor } from './sample-request.ts';
 import { assertCompatible, type Signature } from './signature.ts';
 import { localFiles, type ValidationQueue } from './validation-queue.ts';
-import { type CreateVersion, type EngineFacts, pickEngine, sameFiles, type Version } from './version.ts';
+import { type CreateVersion, type EngineFacts, pickEngine, type Version } from './version.ts';
 import * as store from './version-store.ts';
 
 export type VersionCreation = ReturnType<typeof createVersionCreation>;
@@ -51,7 +51,7 @@ export function createVersionCreation(deps: {
     const flight = `${call.project.id}/${modelName}/${key}`;
     const other = underWay.get(flight);
     if (other) {
-      assertSameRequest(other.input, input);
+      assertSameRequest(requestHash(other.input), input);
       return other.answer;
     }
     const answer = createOnce(call, modelName, input).finally(() => underWay.delete(flight));
@@ -149,6 +149,7 @@ export function createVersionCreation(deps: {
       card: input.card ?? imported.card,
       aliases: [],
       idempotencyKey: call.idempotencyKey,
+      requestSha256: call.idempotencyKey === null ? null : requestHash(input),
       revision: 1,
       createdAt,
       createdBy: call.principal.actor,
@@ -205,16 +206,21 @@ async function findByKey(
 ): Promise<store.StoredVersion | null> {
   if (call.idempotencyKey === null || call.dryRun) return null;
   const version = await store.findVersionByKey(db, model.id, call.idempotencyKey);
-  if (version) assertSameRequest(version, input);
+  if (version) assertSameRequest(version.requestSha256, input);
   return version;
 }
 
-/** A key is for one request. Files are what tells requests apart; words about the version may have changed since. */
-function assertSameRequest(known: Pick<CreateVersion, 'files'>, input: CreateVersion): void {
-  if (sameFiles(known.files, input.files)) return;
-  throw new SlipwayError('already_exists', 'The Idempotency-Key was used for a version of other files', {
+/** A key is for one request: with other content it is a mistake, which must not end in an answer about the first. */
+function assertSameRequest(known: string | null, input: CreateVersion): void {
+  if (known === requestHash(input)) return;
+  throw new SlipwayError('already_exists', 'The Idempotency-Key was used for another request', {
     hint: 'Take a new key for each version; repeat one only for the same request.',
   });
+}
+
+/** The order of files, and of keys, makes no other request. */
+function requestHash(input: CreateVersion): string {
+  return digestOf(Buffer.from(canonicalJson({ ...input, files: input.files.toSorted(byPath) })));
 }
 
 /** The version as it was when it was made, so that a repeated request gets the same answer at any time. */

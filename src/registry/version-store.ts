@@ -16,6 +16,8 @@ export type StoredVersion = Omit<Version, 'limits'> & {
   readonly modelId: string;
   readonly manifest: string;
   readonly idempotencyKey: string | null;
+  /** Of the request that the key stands for. */
+  readonly requestSha256: string | null;
 };
 
 /**
@@ -23,7 +25,15 @@ export type StoredVersion = Omit<Version, 'limits'> & {
  * @param ceiling the operator's limits
  */
 export function showVersion(version: StoredVersion, ceiling: RunnerLimits): Version {
-  const { id: _id, projectId: _project, modelId: _model, manifest: _text, idempotencyKey: _key, ...shown } = version;
+  const {
+    id: _id,
+    projectId: _project,
+    modelId: _model,
+    manifest: _text,
+    idempotencyKey: _key,
+    requestSha256: _request,
+    ...shown
+  } = version;
   const { ownLimits, ...rest } = shown;
   return { ...rest, limits: effectiveLimits(ceiling, ownLimits) };
 }
@@ -83,6 +93,7 @@ async function toVersions(db: Db, rows: readonly VersionRow[]): Promise<StoredVe
     card: row.card,
     aliases: aliases.get(`${row.model_id}@${row.number}`) ?? [],
     idempotencyKey: row.idempotency_key,
+    requestSha256: row.request_sha256,
     revision: row.revision,
     createdAt: row.created_at,
     createdBy: row.created_by,
@@ -201,6 +212,7 @@ export async function insertVersion(db: Db, version: StoredVersion): Promise<voi
       tags: JSON.stringify(version.tags),
       card: version.card,
       idempotency_key: version.idempotencyKey,
+      request_sha256: version.requestSha256,
       revision: version.revision,
       created_at: version.createdAt,
       created_by: version.createdBy,

@@ -104,6 +104,18 @@ eachDialect('versions', (dialect) => {
     expect(created).toHaveLength(1);
   });
 
+  it('a key is for one request: the same with other words is refused, never answered with the first', async () => {
+    const { registry, call, callWith, upload } = await startRegistry();
+    await registry.models.create(call, { name: 'words' });
+    const files = [{ path: 'model.onnx', digest: await upload(modelBytes('add.onnx')) }];
+    const keyed = callWith({ idempotencyKey: 'one' });
+    const first = await registry.versions.create(keyed, 'words', { files, tags: { a: '1' } });
+    expect((await registry.versions.create(keyed, 'words', { tags: { a: '1' }, files })).version).toBe(first.version);
+    await expect(registry.versions.create(keyed, 'words', { files, tags: { a: '2' } })).rejects.toMatchObject({
+      code: 'already_exists',
+    });
+  });
+
   it('a key that was used for other files is refused', async () => {
     const { push } = await open();
     await push('churn', { 'model.onnx': add }, { idempotencyKey: 'k' });

@@ -70,6 +70,8 @@ export type Tables = {
     tags: string;
     card: string | null;
     idempotency_key: string | null;
+    /** Of the request that the key stands for, so that the key of one is not taken for another. */
+    request_sha256: string | null;
     revision: number;
     created_at: string;
     created_by: string;

@@ -253,6 +253,23 @@ describe('bad tensors are a clear 400 with the place of the fault', () => {
   });
 });
 
+// Once a lookup in an object literal found Object.prototype's members, and they were computed as NaN.
+describe('strings that are names of JavaScript are no numbers', () => {
+  it.each(['constructor', 'toString', 'valueOf', 'hasOwnProperty', '__defineGetter__', 'isPrototypeOf'])(
+    '%s',
+    async (word) => {
+      for (const [path, body] of [
+        ['/endpoints/add/predict', { records: [{ X: [word, 0, 0] }] }],
+        ['/endpoints/add/predict', { inputs: { X: [[word, 0, 0]] } }],
+        ['/v2/models/add/infer', { inputs: [{ name: 'X', shape: [1, 3], datatype: 'FP32', data: [word, 0, 0] }] }],
+      ] as const) {
+        const response = await fetch(`${gateway.url}${path}`, { method: 'POST', body: JSON.stringify(body) });
+        expect([response.status, await response.text()]).toEqual([400, expect.stringContaining('must be a number')]);
+      }
+    },
+  );
+});
+
 describe('what is at the edge of a type comes back exactly', () => {
   it.each([
     ['int64', 'INT64', '9007199254740993,-9223372036854775808,9223372036854775807'],

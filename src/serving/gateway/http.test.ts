@@ -354,6 +354,28 @@ describe('sizes', () => {
     expect([response.status, await response.text()]).toEqual([status, expect.stringContaining('error')]);
   });
 
+  // Once a lookup in an object literal found Object.prototype's members, and the gateway ended.
+  it.each(['constructor', '__proto__', 'toString', 'hasOwnProperty'])('the encoding %s is 415', async (encoding) => {
+    const response = await post('/endpoints/add/predict', new Uint8Array(Buffer.from('{}')), {
+      'content-encoding': encoding,
+    });
+    expect(response.status).toBe(415);
+    expect(gateway.child.exitCode).toBeNull();
+  });
+
+  it('many bodies that would grow large at once are refused in part, not held in memory', async () => {
+    const residentMib = (): number =>
+      Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${gateway.child.pid}/status`, 'utf8'))![1]) / 1024;
+    const before = residentMib();
+    const body = new Uint8Array(gzipSync(Buffer.alloc(60 * 1024 * 1024, 0x20)));
+    const padding = new Uint8Array([...body, ...new Uint8Array(640 * 1024)]);
+    const all = await Promise.all(
+      Array.from({ length: 30 }, () => post('/endpoints/add/predict', padding, { 'content-encoding': 'gzip' })),
+    );
+    expect(all.every((response) => [400, 413, 503].includes(response.status))).toBe(true);
+    expect(residentMib() - before).toBeLessThan(1200);
+  }, 60_000);
+
   it.each([
     ['gzip', 10, gzipSync],
     ['deflate', 10, deflateSync],

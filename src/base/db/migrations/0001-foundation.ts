@@ -76,6 +76,7 @@ export async function up(db: Transaction<Tables>, dialect: Dialect): Promise<voi
     .addColumn('tags', 'text', (c) => c.notNull())
     .addColumn('card', 'text')
     .addColumn('idempotency_key', 'text')
+    .addColumn('request_sha256', 'text')
     .addColumn('revision', 'integer', (c) => c.notNull())
     .addColumn('created_at', 'text', (c) => c.notNull())
     .addColumn('created_by', 'text', (c) => c.notNull())
