@@ -105,7 +105,7 @@ eachDialect('versions', (dialect) => {
   });
 
   it('a key is for one request: the same with other words is refused, never answered with the first', async () => {
-    const { registry, call, callWith, upload } = await startRegistry();
+    const { registry, call, callWith, upload } = await open();
     await registry.models.create(call, { name: 'words' });
     const files = [{ path: 'model.onnx', digest: await upload(modelBytes('add.onnx')) }];
     const keyed = callWith({ idempotencyKey: 'one' });
