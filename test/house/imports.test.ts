@@ -75,12 +75,12 @@ describe('imports', () => {
     expect(wrong).toEqual([]);
   });
 
-  test('of HTTP stand in routes, protocols and the servers only', () => {
+  test('of HTTP stand in routes, protocols, the servers and the CLI, which is a client, only', () => {
     const wrong = arrows
       .filter((arrow) => arrow.specifier === 'fastify' || arrow.specifier === 'node:http')
       .filter(
         (arrow) =>
-          !/-routes\.ts$|^src\/base\/http\/|^src\/serving\/(protocols|gateway)\/|^src\/control-rooms\.ts$/.test(
+          !/-routes\.ts$|^src\/base\/http\/|^src\/serving\/(protocols|gateway)\/|^src\/control-rooms\.ts$|^src\/cli\//.test(
             arrow.from,
           ),
       )

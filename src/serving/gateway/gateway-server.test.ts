@@ -40,7 +40,8 @@ async function start(
   dataDir = makeDataDir();
   const scratchDir = join(dataDir, 'run/runners');
   state = createServingState({ dataDir, scratchDir, retryAfterS: 1, log: silent, clock, onObservable: () => {} });
-  if (serving !== null) state.apply(makeState(dataDir, serving));
+  const nothing = { schema: 1, generation: 1, endpoints: [], versions: [], keys: [] } as const;
+  state.apply(serving === null ? nothing : makeState(dataDir, serving));
   server = createGatewayServer({
     settings,
     state,
