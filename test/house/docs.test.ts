@@ -6,6 +6,7 @@ import { expect, test } from 'vitest';
 import { ERRORS } from '../../src/base/errors.ts';
 import { SETTINGS } from '../../src/base/settings.ts';
 import { isNoun, VERBS } from '../../src/cli/verbs.ts';
+import { PROTOCOLS } from '../../src/serving/protocols/protocols.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');
@@ -60,6 +61,18 @@ test('every error code is documented, used, and no other is documented', () => {
   expect(Object.keys(ERRORS).filter((code) => !used.has(code))).toEqual([]);
 });
 
+test('every inference route is documented, and no other', () => {
+  const rows = read('docs/reference/protocols.md')
+    .split('\n')
+    .filter((line) => /^\| \[/.test(line));
+  const documented = rows.flatMap((row) => [...row.matchAll(/`((?:GET|POST) [^`]+)`/g)].map((match) => match[1]));
+  const routes = PROTOCOLS.flatMap(({ routes }) =>
+    routes.map(({ kind, path }) => `${kind === 'infer' ? 'POST' : 'GET'} ${path}`),
+  );
+  expect(routes.length).toBeGreaterThan(10);
+  expect(documented.sort()).toEqual(routes.sort());
+});
+
 test('every CLI verb is documented', async () => {
   const page = read('docs/reference/cli.md');
   for (const row of VERBS.filter((one) => !one.hidden)) {
@@ -67,6 +80,8 @@ test('every CLI verb is documented', async () => {
     const names = isNoun(spec) ? spec.verbs.map((verb) => `slipway ${row.name} ${verb.name}`) : [`slipway ${row.name}`];
     for (const name of names) expect(page).toContain(name);
   }
+  const words = new Set([...page.matchAll(/^#+ `slipway ([a-z_]+)/gm)].map((match) => match[1] ?? ''));
+  expect([...words].filter((word) => !VERBS.some((row) => row.name === word))).toEqual([]);
 });
 
 test('every link between pages leads to a file', () => {
