@@ -13,6 +13,7 @@ import { assertSafeBind } from './base/settings.ts';
 import type { DesiredState, ObservedState } from './serving/endpoints/desired-state.ts';
 import { type ControlLink, openControlLink } from './serving/gateway/control-link.ts';
 import { assessState, createDesiredStateFile } from './serving/gateway/desired-state-file.ts';
+import { createEndpointFinder } from './serving/gateway/find-endpoint.ts';
 import { createGatewayServer } from './serving/gateway/gateway-server.ts';
 import { observeGauges } from './serving/gateway/gauges.ts';
 import { createInferenceAccess } from './serving/gateway/inference-access.ts';
@@ -43,7 +44,8 @@ void runProgram('gateway', async (settings, lifecycle) => {
       link?.observedChanged();
     },
   });
-  const server = createGatewayServer({ settings, state, access, metrics, log, protocols: PROTOCOLS });
+  const finder = createEndpointFinder({ state, retryAfterS: settings.retryAfterS });
+  const server = createGatewayServer({ settings, state, access, finder, metrics, log, protocols: PROTOCOLS });
 
   const take = (desired: DesiredState): void => {
     access.replaceKeys(desired.keys);

@@ -10,6 +10,7 @@ import { readSettings } from '../../base/settings.ts';
 import { openInference } from '../protocols/open-inference.ts';
 import { plain } from '../protocols/plain.ts';
 import type { Protocol } from '../protocols/protocol.ts';
+import { createEndpointFinder } from './find-endpoint.ts';
 import { createGatewayServer, type GatewayServer, HTTP_LIMITS } from './gateway-server.ts';
 import { createInferenceAccess } from './inference-access.ts';
 import { createGatewayMetrics } from './metrics.ts';
@@ -43,6 +44,7 @@ async function start(
   const nothing = { schema: 1, generation: 1, endpoints: [], versions: [], keys: [] } as const;
   state.apply(serving === null ? nothing : makeState(dataDir, serving));
   server = createGatewayServer({
+    finder: createEndpointFinder({ state, retryAfterS: 1 }),
     settings,
     state,
     access: createInferenceAccess({ keyNeeded: false, clock }),

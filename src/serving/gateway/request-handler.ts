@@ -1,28 +1,29 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { notPermitted, type Principal, seesProject } from '../../base/access/permission.ts';
-import { closestWord } from '../../base/closest-word.ts';
+import type { Principal } from '../../base/access/permission.ts';
 import { SlipwayError, toSlipwayError } from '../../base/errors.ts';
 import { allowedHostsOf, countHosts, isAllowedHost, isAllowedOrigin } from '../../base/http/origin.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Settings } from '../../base/settings.ts';
-import { pickVersion } from '../endpoints/routing.ts';
 import type { InferRequest, Protocol } from '../protocols/protocol.ts';
 import { writeJson } from '../tensors/json-text.ts';
 import { answer, type Exchange, openExchange, refuse } from './exchange.ts';
-import { type InferenceAccess, mayUse } from './inference-access.ts';
+import type { EndpointFinder } from './find-endpoint.ts';
+import type { InferenceAccess } from './inference-access.ts';
 import { LARGE_BODY_BYTES, type LargeBodies, type Parsed } from './large-bodies.ts';
 import type { GatewayMetrics, Meter } from './metrics.ts';
 import { predict, timeoutOf } from './prediction.ts';
 import { type BodyLimits, readBody } from './request-body.ts';
 import { createRouteTable, type Match } from './route-table.ts';
 import type { ServedVersion } from './served-version.ts';
-import { notLoaded, notReady, viewEndpoint, viewServer } from './server-view.ts';
-import type { ServedEndpoint, ServingState } from './serving-state.ts';
+import { viewEndpoint, viewServer } from './server-view.ts';
+import type { ServingState } from './serving-state.ts';
+import { shown } from './shown-text.ts';
 
 export type RequestHandlerDeps = {
   readonly settings: Settings;
   readonly state: ServingState;
   readonly access: InferenceAccess;
+  readonly finder: EndpointFinder;
   readonly metrics: GatewayMetrics;
   readonly protocols: readonly Protocol[];
   readonly log: Logger;
@@ -54,7 +55,7 @@ const MAX_PIPELINED = 64;
 const REMEMBERED_HOSTS = 64;
 
 export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
-  const { settings, state, access, metrics, log, limits, stopping } = deps;
+  const { settings, state, access, finder, metrics, log, limits, stopping } = deps;
   const routes = createRouteTable(deps.protocols);
   const allowedHosts = allowedHostsOf(settings);
   const goodHosts = new Set<string>();
@@ -67,7 +68,7 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
     const { requestId, predictionId, path } = exchange;
     if (error.kind === 'internal') log.error({ err: error, requestId, predictionId, path }, 'a request failed');
     const retryable = error.kind === 'overloaded' || error.kind === 'unavailable';
-    const shown =
+    const told =
       retryable && error.retryAfterS === undefined
         ? new SlipwayError(error.code, error.message, {
             retryAfterS: settings.retryAfterS,
@@ -75,7 +76,7 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
             ...(error.hint === undefined ? {} : { hint: error.hint }),
           })
         : error;
-    return refuse(exchange, shown, stopping(), extra);
+    return refuse(exchange, told, stopping(), extra);
   };
 
   const prediction = {
@@ -95,48 +96,6 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
     if (goodHosts.size < REMEMBERED_HOSTS) goodHosts.add(host!);
   };
 
-  const assertProject = (project: string, principal: Principal | null): void => {
-    const known = project === 'default' || state.endpointsOf(project) !== undefined || principal?.project === project;
-    // A project that the key may not see answers word for word like one that does not exist.
-    if (known && (principal === null || seesProject(principal, project))) return;
-    const own = principal?.project ?? null;
-    throw new SlipwayError('project_not_found', `There is no project ${shorten(project)}`, {
-      ...(own === null ? {} : { hint: `The key belongs to the project ${own}, whose endpoints are below /p/${own}/.` }),
-    });
-  };
-
-  const locate = (match: Match, principal: Principal | null, verb: 'predict' | 'read'): ServedEndpoint => {
-    const { project, ref, badRef } = match;
-    const endpoint = ref === null ? undefined : state.find(project, ref.name);
-    if (endpoint === undefined) throw noEndpoint(project, ref?.name ?? badRef ?? '', badRef !== null, principal);
-    if (!mayUse(principal, verb, project, endpoint.spec.model))
-      throw notPermitted(principal!, verb, endpoint.spec.model);
-    return endpoint;
-  };
-
-  const noEndpoint = (project: string, name: string, isBad: boolean, principal: Principal | null): SlipwayError => {
-    const names = [...(state.endpointsOf(project)?.values() ?? [])]
-      .filter((one) => mayUse(principal, 'read', project, one.spec.model))
-      .map((one) => one.spec.name);
-    const near = isBad ? null : closestWord(name.slice(0, 100), names);
-    const hint = isBad
-      ? 'A version is a number: name@2.'
-      : near !== null
-        ? `Did you mean ${near}?`
-        : 'GET /endpoints lists what is served.';
-    return new SlipwayError('endpoint_not_found', `There is no endpoint ${shorten(name)}`, { hint });
-  };
-
-  /** The version that answers, now: asked again when the body is there, because it may have been switched meanwhile. */
-  const choose = (endpoint: ServedEndpoint, pin: number | null): ServedVersion => {
-    const { version, reason } = pickVersion(endpoint, pin);
-    if (reason === 'not-loaded') throw notLoaded(endpoint, pin!);
-    if (version === null || !version.wasReady) {
-      throw notReady(endpoint, pin === null ? null : version, settings.retryAfterS);
-    }
-    return version;
-  };
-
   const meterOf = (match: Match, version: ServedVersion): Meter => {
     const known = meters.get(match);
     const number = version.spec.version;
@@ -149,9 +108,9 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
   const handlePrediction = (exchange: Exchange, match: Match, goOn: (() => void) | undefined): void => {
     const { request } = exchange;
     const principal = access.principalOf(request.headers);
-    assertProject(match.project, principal);
+    finder.assertProject(match.project, principal);
     const pin = match.ref?.pin ?? null;
-    choose(locate(match, principal, 'predict'), pin);
+    finder.choose(finder.locate(match, principal, 'predict'), pin);
     exchange.predicts = true;
     const timeoutMs = timeoutOf(request.headers['x-request-timeout-ms'], settings.requestTimeoutMs);
     readBody(request, limits, goOn, (error, body) => {
@@ -203,7 +162,7 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
   };
 
   const chooseFor = ({ exchange, match, principal, pin }: Asked): ServedVersion => {
-    const version = choose(locate(match, principal, 'predict'), pin);
+    const version = finder.choose(finder.locate(match, principal, 'predict'), pin);
     exchange.version = `${version.spec.version}`;
     return version;
   };
@@ -219,9 +178,9 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
     const { request } = exchange;
     const route = match.get!;
     const principal = route.public ? null : access.principalOf(request.headers);
-    if (!route.public) assertProject(match.project, principal);
+    if (!route.public) finder.assertProject(match.project, principal);
     const named = match.ref !== null || match.badRef !== null;
-    const endpoint = named ? viewEndpoint(locate(match, principal, 'read'), match.ref!.pin) : null;
+    const endpoint = named ? viewEndpoint(finder.locate(match, principal, 'read'), match.ref!.pin) : null;
     const { project } = match;
     const prefix = match.path.startsWith('/p/') ? `/p/${project}` : '';
     const server = viewServer(
@@ -264,7 +223,7 @@ function notTold(retryAfterS: number): SlipwayError {
 }
 
 function unknownRoute(path: string): SlipwayError {
-  return new SlipwayError('route_not_found', `There is nothing at ${shorten(path)}`, {
+  return new SlipwayError('route_not_found', `There is nothing at ${shown(path)}`, {
     hint: 'GET /endpoints lists what is served here; the management API listens on its own port.',
   });
 }
@@ -274,13 +233,7 @@ function wrongMethod(method: string | undefined, allow: string): SlipwayError {
 }
 
 function foreign(header: 'Host' | 'Origin' | 'Sec-Fetch-Site', value: string | undefined): SlipwayError {
-  return new SlipwayError('foreign_origin', `The ${header} ${shorten(value ?? '(none)')} is not allowed`, {
+  return new SlipwayError('foreign_origin', `The ${header} ${shown(value ?? '(none)')} is not allowed`, {
     hint: 'If this name is yours, add it to SLIPWAY_ALLOWED_HOSTS.',
   });
-}
-
-/** What a caller sent, fit to be shown back: bounded, and without control characters. */
-function shorten(text: string): string {
-  const clean = text.replace(/[^\x20-\x7e\xa0-\uffff]/g, '?');
-  return clean.length > 100 ? `${clean.slice(0, 100)}…` : clean;
 }

@@ -346,7 +346,7 @@ describe('the end', () => {
       sampleRequest: { records: [{ X: 1, rounds: 1 }] },
     };
     const gateway = later(await serve({ versions: [slow, add()] }), end);
-    const call = fetch(`${gateway.url}/endpoints/slow/predict`, json({ records: [{ X: 1, rounds: 1_500_000 }] }));
+    const call = fetch(`${gateway.url}/endpoints/slow/predict`, json({ records: [{ X: 1, rounds: 600_000 }] }));
     await new Promise((resolve) => setTimeout(resolve, 100));
     const exit = gateway.stop('SIGTERM');
     await new Promise((resolve) => setTimeout(resolve, 50));

@@ -1,0 +1,83 @@
+import { notPermitted, type Principal, seesProject } from '../../base/access/permission.ts';
+import { closestWord } from '../../base/closest-word.ts';
+import { SlipwayError } from '../../base/errors.ts';
+import { type EndpointRef, pickVersion } from '../endpoints/routing.ts';
+import { mayUse } from './inference-access.ts';
+import type { ServedVersion } from './served-version.ts';
+import { notLoaded, notReady } from './server-view.ts';
+import type { ServedEndpoint, ServingState } from './serving-state.ts';
+import { shown } from './shown-text.ts';
+
+/** What a caller names, as its protocol read it. */
+export type Named = {
+  /** It may not exist. */
+  readonly project: string;
+  /** Null where nothing, or nothing that can exist, is named. */
+  readonly ref: EndpointRef | null;
+  /** The text of an endpoint that cannot exist, such as `churn@x`. */
+  readonly badRef: string | null;
+};
+
+/** Finds what callers name, whatever the protocol: does the project exist, does the endpoint, may the caller, which version answers. */
+export type EndpointFinder = {
+  /** @throws SlipwayError `project_not_found`, also for a project that the key may not see */
+  assertProject(project: string, principal: Principal | null): void;
+  /** @throws SlipwayError `endpoint_not_found`, `forbidden` */
+  locate(named: Named, principal: Principal | null, verb: 'predict' | 'read'): ServedEndpoint;
+  /**
+   * The version that answers, now: ask again after any wait, because it may have been switched meanwhile.
+   * @throws SlipwayError `version_not_found`, `not_ready`
+   */
+  choose(endpoint: ServedEndpoint, pin: number | null): ServedVersion;
+};
+
+export function createEndpointFinder(deps: {
+  readonly state: ServingState;
+  readonly retryAfterS: number;
+}): EndpointFinder {
+  const { state, retryAfterS } = deps;
+
+  const noEndpoint = ({ project, ref, badRef }: Named, principal: Principal | null): SlipwayError => {
+    const name = ref?.name ?? badRef ?? '';
+    const names = [...(state.endpointsOf(project)?.values() ?? [])]
+      .filter((one) => mayUse(principal, 'read', project, one.spec.model))
+      .map((one) => one.spec.name);
+    const near = badRef !== null ? null : closestWord(name.slice(0, 100), names);
+    const hint =
+      badRef !== null
+        ? 'A version is a number: name@2.'
+        : near !== null
+          ? `Did you mean ${near}?`
+          : 'GET /endpoints lists what is served.';
+    return new SlipwayError('endpoint_not_found', `There is no endpoint ${shown(name)}`, { hint });
+  };
+
+  return {
+    assertProject(project, principal) {
+      const known = project === 'default' || state.endpointsOf(project) !== undefined || principal?.project === project;
+      // A project that the key may not see answers word for word like one that does not exist.
+      if (known && (principal === null || seesProject(principal, project))) return;
+      const own = principal?.project ?? null;
+      throw new SlipwayError('project_not_found', `There is no project ${shown(project)}`, {
+        ...(own === null
+          ? {}
+          : { hint: `The key belongs to the project ${own}, whose endpoints are below /p/${own}/.` }),
+      });
+    },
+    locate(named, principal, verb) {
+      const { project, ref } = named;
+      const endpoint = ref === null ? undefined : state.find(project, ref.name);
+      if (endpoint === undefined) throw noEndpoint(named, principal);
+      if (!mayUse(principal, verb, project, endpoint.spec.model)) {
+        throw notPermitted(principal!, verb, endpoint.spec.model);
+      }
+      return endpoint;
+    },
+    choose(endpoint, pin) {
+      const { version, reason } = pickVersion(endpoint, pin);
+      if (reason === 'not-loaded') throw notLoaded(endpoint, pin!);
+      if (version === null || !version.wasReady) throw notReady(endpoint, pin === null ? null : version, retryAfterS);
+      return version;
+    },
+  };
+}
