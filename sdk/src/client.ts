@@ -23,6 +23,7 @@ import type {
   CreateVersion,
   Endpoint,
   EndpointDescription,
+  KeyLimitsChange,
   Model,
   NewApiKey,
   Page,
@@ -197,6 +198,9 @@ export function createClient(options: ClientOptions) {
   const keys = {
     list: (call?: ListOptions) => list<ApiKey>(`${root}/keys`, call),
     create: (input: CreateKey, call?: ChangeOptions) => change<NewApiKey>('POST', `${root}/keys`, input, call),
+    /** Other limits for a key that goes on. */
+    update: (id: string, input: { limits: KeyLimitsChange }, call?: ChangeOptions) =>
+      change<ApiKey>('PATCH', `${root}/keys/${segment(id)}`, input, call),
     /** A second live key with the same rights; the first stays valid until it is revoked. */
     rotate: (id: string, call?: ChangeOptions) =>
       change<NewApiKey>('POST', `${root}/keys/${segment(id)}/rotate`, {}, call),

@@ -259,12 +259,29 @@ export type ApiKey = {
   revokedAt: string | null;
   lastUsedAt: string | null;
   rotatedFrom: string | null;
+  limits: KeyLimits;
+};
+
+/** Per gateway. Null: no limit; for `burst` as many as one second's. */
+export type KeyLimits = { rate: number | null; burst: number | null; concurrency: number | null; weight: number };
+/** What is not named stays as it is; null takes a limit away. */
+export type KeyLimitsChange = {
+  rate?: number | null;
+  burst?: number | null;
+  concurrency?: number | null;
+  weight?: number | null;
 };
 
 /** The only answer that carries a key's secret: it cannot be shown again. */
 export type NewApiKey = ApiKey & { key: string };
 
-export type CreateKey = { name: string; scopes: Scope[]; project?: string | null; expiresAt?: string | null };
+export type CreateKey = {
+  name: string;
+  scopes: Scope[];
+  project?: string | null;
+  expiresAt?: string | null;
+  limits?: KeyLimitsChange;
+};
 
 export type AuditRecord = {
   seq: number;

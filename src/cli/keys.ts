@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import type { NewApiKey } from '../../sdk/src/client.ts';
 import { CliError } from './cli-error.ts';
 import { commandText } from './command-text.ts';
+import { KEY_LIMIT_OPTIONS, limitsText, readKeyLimits } from './key-limits.ts';
 import { LIST_OPTIONS, listing } from './list-options.ts';
 import { checkName } from './name-check.ts';
 import { cleanLine, formatAge, table } from './terminal.ts';
@@ -28,6 +29,7 @@ export const keys: NounSpec = {
               { title: 'project' },
               { title: 'scopes' },
               { title: 'state' },
+              { title: 'limits' },
               { title: 'used' },
               { title: 'made' },
             ],
@@ -37,6 +39,7 @@ export const keys: NounSpec = {
               key.project ?? 'every',
               key.scopes.join(' '),
               key.revokedAt !== null ? 'revoked' : key.expiresAt !== null ? `until ${key.expiresAt}` : 'live',
+              limitsText(key.limits),
               key.lastUsedAt === null ? 'never' : formatAge(key.lastUsedAt),
               formatAge(key.createdAt),
             ]),
@@ -54,6 +57,10 @@ export const keys: NounSpec = {
       examples: [
         ['slipway keys create web-shop --scope predict:churn --expires 90d', 'may ask one endpoint, for 90 days'],
         [
+          'slipway keys create app --scope predict --rate 100/s --burst 200 --concurrency 16 --weight 2',
+          'at most so much, and twice the share of others in a full queue',
+        ],
+        [
           'slipway keys create ci --scope deploy --scope promote --out ci.key',
           'written to a file instead of the terminal',
         ],
@@ -63,6 +70,7 @@ export const keys: NounSpec = {
         { flags: '--scope <scope>', help: 'what it may do; may be repeated', repeatable: true },
         { flags: '--every-project', help: 'valid in every project' },
         { flags: '--expires <when>', help: 'a time such as 90d, 12h or 2027-01-31; never unless given' },
+        ...KEY_LIMIT_OPTIONS,
         OUT,
       ],
       changes: true,
@@ -76,16 +84,43 @@ export const keys: NounSpec = {
         const name = checkName('name', call.args[0]!);
         const client = await call.client();
         const expires = call.options.text('expires');
+        const limits = readKeyLimits(call.options);
         const key = await client.keys.create(
           {
             name,
             scopes: [...scopes],
             project: call.options.flag('everyProject') ? null : client.project,
             ...(expires === undefined ? {} : { expiresAt: parseExpiry(expires, Date.now()) }),
+            ...(limits === null ? {} : { limits }),
           },
           { dryRun: call.dryRun, signal: call.signal },
         );
         give(call, 'keys.create', key);
+      },
+    },
+    {
+      name: 'update',
+      summary: 'Give a key other limits; what is not named stays',
+      examples: [
+        ['slipway keys update k3f9 --rate 50/s', 'holds on the gateways at once'],
+        ['slipway keys update k3f9 --rate none --concurrency 8', 'no rate any more, 8 predictions at once'],
+      ],
+      args: [ID],
+      options: KEY_LIMIT_OPTIONS,
+      changes: true,
+      async run(call) {
+        const limits = readKeyLimits(call.options);
+        if (limits === null) {
+          throw new CliError('usage', 'Nothing was named to change', {
+            hint: 'For example --rate 100/s; `slipway help keys update` lists all.',
+          });
+        }
+        const client = await call.client();
+        const key = await client.keys.update(call.args[0]!, { limits }, { dryRun: call.dryRun, signal: call.signal });
+        const text = `${cleanLine(key.name)}: ${limitsText(key.limits)}`;
+        call.out.result('keys.update', { ...key, dryRun: call.dryRun }, () =>
+          call.dryRun ? `Would set the limits of ${text}. Nothing was changed.` : `Limits of ${text}`,
+        );
       },
     },
     {

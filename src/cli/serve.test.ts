@@ -273,6 +273,16 @@ test('a key with few rights can do little, is rotated, and ends when revoked', (
   expect(byPipeline.code).toBe(0);
   expect(byPipeline.stdout).toContain('The trial call was skipped');
   expect(slipway('endpoints', 'delete', 'mixed-ci', '--confirm=mixed-ci').code).toBe(0);
+  const limited = ['keys', 'update', key.id, '--rate', '600/m', '--burst', '20', '--concurrency', '4', '--weight', '2'];
+  expect(data<{ limits: unknown }>(...limited).limits).toEqual({ rate: 10, burst: 20, concurrency: 4, weight: 2 });
+  expect(slipway('keys', 'list').stdout).toContain('10/s +20, 4 at once, weight 2');
+  expect(data<{ limits: unknown }>('keys', 'update', key.id, '--rate', 'none').limits).toMatchObject({
+    rate: null,
+    burst: null,
+    concurrency: 4,
+  });
+  expect(slipway('keys', 'update', key.id, '--rate', '10').code).toBe(2);
+  expect(slipway('keys', 'update', key.id).code).toBe(2);
   const rotated = data<{ id: string; key: string }>('keys', 'rotate', key.id);
   expect(rotated.key).toMatch(/^slipway_live_/);
   expect(slipway('keys', 'revoke', key.id).code).toBe(0);

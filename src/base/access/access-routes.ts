@@ -4,10 +4,32 @@ import { Type } from 'typebox';
 import { callerOf } from '../http/call-context.ts';
 import { decodeCursor, PageQuery, pageOf } from '../http/paging.ts';
 import { KeyName, Nullable, ProjectName, Time } from '../http/schema-parts.ts';
+import { KEY_LIMIT_RANGES } from './key-limits.ts';
 import { type KeyService, keyCursor } from './key-service.ts';
 import type { ProjectService } from './project-service.ts';
 
 export const ProjectSchema = Type.Object({ name: ProjectName, createdAt: Time });
+
+const range = ([minimum, maximum]: readonly [number, number], description: string) => ({
+  minimum,
+  maximum,
+  description,
+});
+const LIMIT_SCHEMAS = {
+  rate: Nullable(Type.Number(range(KEY_LIMIT_RANGES.rate, 'Predictions per second, on average; null: no limit.'))),
+  burst: Nullable(Type.Integer(range(KEY_LIMIT_RANGES.burst, "Predictions at once; null: one second's."))),
+  concurrency: Nullable(
+    Type.Integer(range(KEY_LIMIT_RANGES.concurrency, 'Predictions under way at once; null: no limit.')),
+  ),
+};
+const WEIGHT = Type.Integer(range(KEY_LIMIT_RANGES.weight, 'Share of a queue beside other keys.'));
+
+export const KeyLimitsSchema = Type.Object({ ...LIMIT_SCHEMAS, weight: WEIGHT });
+
+const KeyLimitsChangeSchema = Type.Partial(Type.Object({ ...LIMIT_SCHEMAS, weight: Nullable(WEIGHT) }), {
+  additionalProperties: false,
+  description: 'What is not named stays as it is; null takes a limit away.',
+});
 
 export const ApiKeySchema = Type.Object({
   id: Type.String(),
@@ -20,6 +42,7 @@ export const ApiKeySchema = Type.Object({
   revokedAt: Nullable(Time),
   lastUsedAt: Nullable(Time),
   rotatedFrom: Nullable(Type.String()),
+  limits: KeyLimitsSchema,
 });
 
 export const NewApiKeySchema = Type.Object({
@@ -37,6 +60,7 @@ const CreateKeyBody = Type.Object({
   }),
   project: Type.Optional(Nullable(ProjectName)),
   expiresAt: Type.Optional(Nullable(Time)),
+  limits: Type.Optional(KeyLimitsChangeSchema),
 });
 
 export const MeSchema = Type.Object({
@@ -116,6 +140,21 @@ export function registerAccessRoutes(instance: FastifyInstance, { keys, projects
       const caller = callerOf(request);
       return reply.code(caller.dryRun ? 200 : 201).send(await keys.rotate(caller, request.params.id));
     },
+  );
+
+  app.patch(
+    '/api/v1/keys/:id',
+    {
+      config: { permission: 'admin' },
+      schema: {
+        tags: ['access'],
+        summary: 'Give an API key other limits',
+        params: KeyId,
+        body: Type.Object({ limits: KeyLimitsChangeSchema }),
+        response: { 200: ApiKeySchema },
+      },
+    },
+    (request) => keys.update(callerOf(request), request.params.id, request.body),
   );
 
   app.delete(

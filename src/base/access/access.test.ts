@@ -11,6 +11,7 @@ import type { Database } from '../db/database.ts';
 import { createLogger } from '../log.ts';
 import { ensureAdminKey } from './admin-key.ts';
 import type { Caller } from './call.ts';
+import type { KeyLimitsChange } from './key-limits.ts';
 import { createKeyService, keyCursor } from './key-service.ts';
 import { createProjectService } from './project-service.ts';
 
@@ -48,6 +49,52 @@ eachDialect('access', ({ open }) => {
       (await listRecords(database.db, { beforeSeq: null, limit: 100 })).map((row) => row.action).reverse();
     return { clock, database, keys, projects, admin, adminText: key ?? '', actions, changed: () => changes };
   }
+
+  test('limits are kept, changed one by one, go over to a rotated key, and are refused when they make no sense', async () => {
+    const { keys, admin, actions, changed } = await setUp();
+    const none = { rate: null, burst: null, concurrency: null, weight: 1 };
+    expect((await keys.create(admin, { name: 'free', scopes: ['predict'] })).limits).toEqual(none);
+    const made = await keys.create(admin, { name: 'k', scopes: ['predict'], limits: { rate: 10.5, burst: 20 } });
+    expect(made.limits).toEqual({ ...none, rate: 10.5, burst: 20 });
+    const update = (limits: KeyLimitsChange, dryRun = false) => keys.update({ ...admin, dryRun }, made.id, { limits });
+    expect((await update({ concurrency: 4, weight: 3 })).limits).toEqual({
+      rate: 10.5,
+      burst: 20,
+      concurrency: 4,
+      weight: 3,
+    });
+    const before = changed();
+    expect((await update({ rate: null }, true)).limits).toEqual({ ...none, concurrency: 4, weight: 3 });
+    expect(changed()).toBe(before);
+    expect((await keys.rotate(admin, made.id)).limits).toMatchObject({ rate: 10.5, concurrency: 4 });
+    expect((await update({ rate: null, weight: null })).limits).toEqual({ ...none, concurrency: 4 });
+    for (const [limits, pointer] of [
+      [{ rate: 0 }, '/limits/rate'],
+      [{ rate: Number.NaN }, '/limits/rate'],
+      [{ rate: 2_000_000 }, '/limits/rate'],
+      [{ burst: 5 }, '/limits/burst'],
+      [{ concurrency: 1.5 }, '/limits/concurrency'],
+      [{ weight: 0 }, '/limits/weight'],
+    ] as const) {
+      await expect(update(limits)).rejects.toMatchObject({ code: 'invalid_request', fields: [{ pointer }] });
+    }
+    await expect(keys.create(admin, { name: 'bad', scopes: ['read'], limits: { rate: -1 } })).rejects.toMatchObject({
+      fields: [{ pointer: '/limits/rate' }],
+    });
+    await keys.revoke(admin, made.id);
+    await expect(update({ rate: 1 })).rejects.toMatchObject({ code: 'key_revoked' });
+    await expect(keys.update(admin, 'nobody', { limits: {} })).rejects.toMatchObject({ code: 'key_not_found' });
+    expect(await actions()).toEqual([
+      'project.create',
+      'key.create',
+      'key.create',
+      'key.create',
+      'key.update',
+      'key.rotate',
+      'key.update',
+      'key.revoke',
+    ]);
+  });
 
   test('the first start makes the project default and one admin key, told once and kept in a private file', async () => {
     const { clock, database, keys, projects, adminText, actions } = await setUp();

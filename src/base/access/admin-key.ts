@@ -43,6 +43,7 @@ export async function ensureAdminKey(deps: {
       revoked_at: null,
       last_used_at: null,
       rotated_from: null,
+      limits: null,
     };
     await store.insertKey(tx, row);
     const detail = { name: row.name, scopes: ['admin'] };

@@ -6,6 +6,7 @@ import { isName, NAME_RULE } from '../ids.ts';
 import type { Logger } from '../log.ts';
 import type { Caller } from './call.ts';
 import { hashSecret, isSecret, makeKey, parseKey } from './key.ts';
+import { assessLimits, changeLimits, type KeyLimits, type KeyLimitsChange, NO_LIMITS } from './key-limits.ts';
 import * as store from './key-store.ts';
 import { assertCan, type Principal, parseScope, VERBS } from './permission.ts';
 import { findProject } from './project-store.ts';
@@ -22,6 +23,7 @@ export type ApiKey = {
   readonly revokedAt: string | null;
   readonly lastUsedAt: string | null;
   readonly rotatedFrom: string | null;
+  readonly limits: KeyLimits;
 };
 
 /** The only form that carries the key itself: it cannot be shown again. */
@@ -32,6 +34,7 @@ export type CreateKey = {
   readonly scopes: readonly string[];
   readonly project?: string | null;
   readonly expiresAt?: string | null;
+  readonly limits?: KeyLimitsChange;
 };
 
 export type KeyService = ReturnType<typeof createKeyService>;
@@ -85,6 +88,7 @@ export function createKeyService({ database, clock, log, onChange }: KeyServiceD
           scopes: JSON.parse(row.scopes),
           expiresAt: row.expires_at,
           rotatedFrom: row.rotated_from,
+          ...(row.limits === null ? {} : { limits: JSON.parse(row.limits) }),
         },
         requestId: caller.requestId,
       },
@@ -115,7 +119,8 @@ export function createKeyService({ database, clock, log, onChange }: KeyServiceD
 
     async create(caller: Caller, input: CreateKey): Promise<NewApiKey> {
       assertCan(caller.principal, 'admin', '*');
-      assertInput(input, clock.now());
+      const limits = changeLimits(NO_LIMITS, input.limits ?? {});
+      assertInput(input, limits, clock.now());
       const made = await database.transaction(async (tx) => {
         const project = input.project ? await findProject(tx, input.project) : null;
         if (input.project && !project) {
@@ -136,6 +141,7 @@ export function createKeyService({ database, clock, log, onChange }: KeyServiceD
           project: project?.name ?? null,
           expiresAt: input.expiresAt ? new Date(input.expiresAt).toISOString() : null,
           rotatedFrom: null,
+          limits: input.limits === undefined ? null : JSON.stringify(limits),
         });
         if (!caller.dryRun) {
           await store.insertKey(tx, columnsOf(row));
@@ -173,6 +179,7 @@ export function createKeyService({ database, clock, log, onChange }: KeyServiceD
           project: old.project,
           expiresAt: sameLifetime(old, clock.now()),
           rotatedFrom: old.id,
+          limits: old.limits,
         });
         if (!caller.dryRun) {
           await store.insertKey(tx, columnsOf(row));
@@ -182,6 +189,29 @@ export function createKeyService({ database, clock, log, onChange }: KeyServiceD
       });
       await changed(caller);
       return made;
+    },
+
+    /** Other limits for a key that goes on; gateways hold them as soon as they learn of them. */
+    async update(caller: Caller, id: string, change: { readonly limits: KeyLimitsChange }): Promise<ApiKey> {
+      assertCan(caller.principal, 'admin', '*');
+      const shown = await database.transaction(async (tx) => {
+        const row = await find(tx, id);
+        if (row.revoked_at !== null) {
+          throw new SlipwayError('key_revoked', `The API key ${row.name} is revoked, since ${row.revoked_at}`, {
+            hint: 'Make a new key instead.',
+          });
+        }
+        const limits = changeLimits(limitsOf(row), change.limits);
+        assertNoFaults(assessLimits(limits), 'The limits of the API key cannot be these');
+        const next = { ...row, limits: JSON.stringify(limits) };
+        if (!caller.dryRun) {
+          await store.setKeyLimits(tx, row.id, next.limits);
+          await audit(tx, caller, 'key.update', next);
+        }
+        return show(next);
+      });
+      await changed(caller);
+      return shown;
     },
 
     /** At once and for good. The last key that can administer is not revoked: nobody could make another. */
@@ -208,13 +238,13 @@ export function createKeyService({ database, clock, log, onChange }: KeyServiceD
     },
   };
 
-  type Draft = Pick<store.KeyRow, 'name' | 'scopes' | 'project'> & {
+  type Draft = Pick<store.KeyRow, 'name' | 'scopes' | 'project' | 'limits'> & {
     projectId: string | null;
     expiresAt: string | null;
     rotatedFrom: string | null;
   };
 
-  function draft(caller: Caller, { name, scopes, project, projectId, expiresAt, rotatedFrom }: Draft) {
+  function draft(caller: Caller, { name, scopes, project, projectId, expiresAt, rotatedFrom, limits }: Draft) {
     const { id, secret, text } = makeKey();
     const row: store.KeyRow = {
       id,
@@ -229,6 +259,7 @@ export function createKeyService({ database, clock, log, onChange }: KeyServiceD
       revoked_at: null,
       last_used_at: null,
       rotated_from: rotatedFrom,
+      limits,
     };
     return { row, text };
   }
@@ -270,7 +301,12 @@ function show(row: store.KeyRow): ApiKey {
     revokedAt: row.revoked_at,
     lastUsedAt: row.last_used_at,
     rotatedFrom: row.rotated_from,
+    limits: limitsOf(row),
   };
+}
+
+function limitsOf({ limits }: Pick<store.KeyRow, 'limits'>): KeyLimits {
+  return limits === null ? NO_LIMITS : (JSON.parse(limits) as KeyLimits);
 }
 
 function sameLifetime(old: store.KeyRow, now: Date): string | null {
@@ -278,7 +314,7 @@ function sameLifetime(old: store.KeyRow, now: Date): string | null {
   return new Date(now.getTime() + Date.parse(old.expires_at) - Date.parse(old.created_at)).toISOString();
 }
 
-function assertInput(input: CreateKey, now: Date): void {
+function assertInput(input: CreateKey, limits: KeyLimits, now: Date): void {
   const fields: FieldError[] = [];
   if (!isName(input.name)) fields.push({ pointer: '/name', message: NAME_RULE });
   if (input.scopes.length === 0) fields.push({ pointer: '/scopes', message: 'must name at least one scope' });
@@ -293,5 +329,9 @@ function assertInput(input: CreateKey, now: Date): void {
   if (input.expiresAt && !(Date.parse(input.expiresAt) > now.getTime())) {
     fields.push({ pointer: '/expiresAt', message: 'must be in the future' });
   }
-  if (fields.length > 0) throw new SlipwayError('invalid_request', 'The API key cannot be made like this', { fields });
+  assertNoFaults([...fields, ...assessLimits(limits)], 'The API key cannot be made like this');
+}
+
+function assertNoFaults(fields: readonly FieldError[], message: string): void {
+  if (fields.length > 0) throw new SlipwayError('invalid_request', message, { fields });
 }

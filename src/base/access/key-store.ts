@@ -48,6 +48,10 @@ export async function revokeKey(db: Db, id: string, at: string): Promise<void> {
   await db.updateTable('api_keys').set({ revoked_at: at }).where('id', '=', id).execute();
 }
 
+export async function setKeyLimits(db: Db, id: string, limits: string): Promise<void> {
+  await db.updateTable('api_keys').set({ limits }).where('id', '=', id).execute();
+}
+
 export async function touchKey(db: Db, id: string, at: string): Promise<void> {
   await db.updateTable('api_keys').set({ last_used_at: at }).where('id', '=', id).execute();
 }

@@ -4,6 +4,7 @@ import type { Clock } from '../clock.ts';
 import { SlipwayError } from '../errors.ts';
 import type { Dialect } from './dialect.ts';
 import * as foundation from './migrations/0001-foundation.ts';
+import * as keyLimits from './migrations/0002-key-limits.ts';
 import type { Tables } from './tables.ts';
 
 export type Migration = {
@@ -12,7 +13,10 @@ export type Migration = {
 };
 
 /** In order. One that was released is never changed or removed; a mistake is mended by a further one. */
-export const MIGRATIONS: readonly Migration[] = [{ name: '0001-foundation', up: foundation.up }];
+export const MIGRATIONS: readonly Migration[] = [
+  { name: '0001-foundation', up: foundation.up },
+  { name: '0002-key-limits', up: keyLimits.up },
+];
 
 export type MigrateOptions = {
   readonly transaction: <T>(work: (tx: Transaction<Tables>) => Promise<T>) => Promise<T>;

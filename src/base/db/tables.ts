@@ -19,6 +19,8 @@ export type Tables = {
     last_used_at: string | null;
     /** The key this one replaces, which stays valid until it is revoked. */
     rotated_from: string | null;
+    /** JSON of `KeyLimits`; null: no limits. */
+    limits: string | null;
   };
   audit: {
     seq: number;

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { KeyLimits } from '../../base/access/key-limits.ts';
 import type { Db } from '../../base/db/database.ts';
 import { effectiveLimits, type RunnerLimits } from '../../registry/limits.ts';
 import type { DesiredEndpoint, DesiredKey, DesiredState, DesiredVersion } from './desired-state.ts';
@@ -115,9 +116,14 @@ async function readKeys(db: Db): Promise<DesiredKey[]> {
       'api_keys.secret_sha256 as secretSha256',
       'api_keys.scopes as scopes',
       'api_keys.expires_at as expiresAt',
+      'api_keys.limits as limits',
     ])
     .where('api_keys.revoked_at', 'is', null)
     .orderBy('api_keys.id')
     .execute();
-  return rows.map((row) => ({ ...row, scopes: JSON.parse(row.scopes) as string[] }));
+  return rows.map(({ limits, ...row }) => ({
+    ...row,
+    scopes: JSON.parse(row.scopes) as string[],
+    ...(limits === null ? {} : { limits: JSON.parse(limits) as KeyLimits }),
+  }));
 }

@@ -2,6 +2,7 @@
  * The numbered document by which control tells gateways what to serve. Control writes it, pushes it over the control socket and
  * a gateway keeps its last one on disk: with it a gateway serves, and restarts, while control is down.
  */
+import type { KeyLimits } from '../../base/access/key-limits.ts';
 import type { RunnerLimits } from '../../registry/limits.ts';
 import type { ManifestFile } from '../../registry/manifest.ts';
 import type { Signature } from '../../registry/signature.ts';
@@ -57,6 +58,8 @@ export type DesiredKey = {
   readonly scopes: readonly string[];
   /** RFC 3339, or null. */
   readonly expiresAt: string | null;
+  /** Absent: none. */
+  readonly limits?: KeyLimits;
 };
 
 /** What a gateway sees, sent to control on every change and every few seconds. Control keeps it in memory only. */
