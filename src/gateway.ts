@@ -45,7 +45,16 @@ void runProgram('gateway', async (settings, lifecycle) => {
     },
   });
   const finder = createEndpointFinder({ state, retryAfterS: settings.retryAfterS });
-  const server = createGatewayServer({ settings, state, access, finder, metrics, log, protocols: PROTOCOLS });
+  const server = createGatewayServer({
+    settings,
+    state,
+    access,
+    finder,
+    metrics,
+    log,
+    protocols: PROTOCOLS,
+    askControl: (asked) => link!.change(asked), // requests need a state, and that needs the link or comes just before it
+  });
 
   const take = (desired: DesiredState): void => {
     access.replaceKeys(desired.keys);

@@ -17,6 +17,7 @@ export const ERROR_HELP: Readonly<Record<ErrorCode, string>> = {
   unsupported_media:
     'Send `Content-Type: application/json` in UTF-8; files go as `application/octet-stream`. The management API takes no compressed bodies.',
   unsupported_option: 'The protocol or route has no such option; the message names it. Leave it out.',
+  not_offered: 'The message says why, and what to use in its place.',
   too_large:
     'Send fewer rows at once, or raise `SLIPWAY_MAX_BODY` (requests) or `SLIPWAY_MAX_UPLOAD` (model files) and start the server again.',
   key_missing: 'Send `Authorization: Bearer <key>`. The first key is in `admin.key` in the data folder.',

@@ -28,6 +28,7 @@ export const ERRORS = {
   invalid_cursor: { kind: 'invalid', title: 'The page cursor is not one of ours' },
   unsupported_media: { kind: 'invalid', title: 'The content type or encoding is not supported here' },
   unsupported_option: { kind: 'invalid', title: 'The option is not supported here' },
+  not_offered: { kind: 'invalid', title: 'This part of the protocol is not offered' },
   too_large: { kind: 'too_large', title: 'The body is larger than allowed' },
   // who asks
   key_missing: { kind: 'unauthorized', title: 'An API key is needed' },

@@ -1,8 +1,10 @@
 import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
+import { SlipwayError } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import { createLineReader } from './control-line.ts';
 import type { DesiredState, ObservedState } from './desired-state.ts';
+import { type ChangeAsked, toWireError } from './endpoint-change.ts';
 
 /** Relative: processes run with `<data>/run` as working directory, because a socket's path may have only about 100 bytes. */
 export const CONTROL_SOCKET = 'control.sock';
@@ -22,6 +24,8 @@ export type ControlSocket = {
   publish(state: DesiredState): void;
   /** Calls back with the generation that a gateway has when it connects. */
   onHello(listener: (generation: number) => void): void;
+  /** Takes what gateways ask in their callers' names. What it throws is the answer. */
+  onChange(make: (asked: ChangeAsked) => Promise<void>): void;
   /** Calls back on every observation, for those who wait for one. */
   onObserved(listener: () => void): () => void;
   close(): Promise<void>;
@@ -30,7 +34,8 @@ export type ControlSocket = {
 type GatewayMessage =
   | { type: 'hello'; instance: string; httpUrl: string; generation: number }
   | { type: 'observed'; observed: ObservedState }
-  | { type: 'metrics'; text: string };
+  | { type: 'metrics'; text: string }
+  | ({ type: 'change'; id: number } & ChangeAsked);
 
 /**
  * Control's end of the line to its gateways. A gateway that cannot take a state (its socket is full) gets the newest one once it
@@ -42,6 +47,21 @@ export async function listenControlSocket(deps: { log: Logger }): Promise<Contro
   const listeners = new Set<() => void>();
   let current: DesiredState | null = null;
   let greet: (generation: number) => void = () => {};
+  let makeChange: (asked: ChangeAsked) => Promise<void> = async () => {
+    throw new SlipwayError('not_ready', 'Control is starting', { retryAfterS: 1, hint: 'Retry in a moment.' });
+  };
+
+  const answerChange = async (socket: Socket, id: number, asked: ChangeAsked): Promise<void> => {
+    const error = await makeChange(asked).then(
+      () => null,
+      (thrown: unknown) => {
+        const wire = toWireError(thrown);
+        if (wire.code === 'internal') log.error({ err: thrown, requestId: asked.requestId }, 'a change failed');
+        return wire;
+      },
+    );
+    if (!socket.destroyed) socket.write(`${JSON.stringify({ type: 'changed', id, error })}\n`);
+  };
 
   const send = (socket: Socket, gateway: ConnectedGateway): void => {
     if (current === null || current.generation === gateway.sentGeneration || socket.writableNeedDrain) return;
@@ -68,6 +88,11 @@ export async function listenControlSocket(deps: { log: Logger }): Promise<Contro
       case 'metrics':
         if (known) known.metricsText = message.text;
         break;
+      case 'change': {
+        const { id, key, project, endpoint, change, requestId } = message;
+        void answerChange(socket, id, { key, project, endpoint, change, requestId });
+        break;
+      }
       default:
         log.warn({ type: (message as { type: unknown }).type }, 'unknown message from a gateway');
     }
@@ -112,6 +137,9 @@ export async function listenControlSocket(deps: { log: Logger }): Promise<Contro
     },
     onHello(listener) {
       greet = listener;
+    },
+    onChange(make) {
+      makeChange = make;
     },
     onObserved(listener) {
       listeners.add(listener);

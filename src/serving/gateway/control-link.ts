@@ -1,11 +1,17 @@
 import { connect, type Socket } from 'node:net';
+import { SlipwayError } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import { createLineReader } from '../endpoints/control-line.ts';
 import { CONTROL_SOCKET } from '../endpoints/control-socket.ts';
 import type { DesiredState, ObservedState } from '../endpoints/desired-state.ts';
+import { type ChangeAsked, fromWireError, type WireError } from '../endpoints/endpoint-change.ts';
 
 const OBSERVE_MS = 2_000;
 const METRICS_MS = 5_000;
+/** A change is one transaction; control that takes longer is stuck. */
+const CHANGE_MS = 10_000;
+/** Changes asked for at one time. Each holds a request open. */
+const MAX_CHANGES = 100;
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 5_000;
 /** A control that reads nothing must not make the gateway hoard what it would tell it. */
@@ -14,6 +20,11 @@ const MAX_UNSENT_BYTES = 4 * 1024 * 1024;
 export type ControlLink = {
   /** Tells control at the end of this turn of the event loop what is observed. */
   observedChanged(): void;
+  /**
+   * Asks control for a change in a caller's name; settles when it is committed.
+   * @throws SlipwayError what control says; `not_ready` when it is not there or does not answer, and then it may have been done or not
+   */
+  change(asked: ChangeAsked): Promise<void>;
   close(): void;
 };
 
@@ -36,6 +47,8 @@ export function openControlLink(deps: ControlLinkDeps): ControlLink {
   let failures = 0;
   let retry: NodeJS.Timeout | null = null;
   let scheduled = false;
+  let nextChange = 1;
+  const changes = new Map<number, { settle: (error: SlipwayError | null) => void }>();
 
   const send = (message: object): void => {
     if (!connected || socket === null || socket.writableLength > MAX_UNSENT_BYTES) return;
@@ -44,8 +57,14 @@ export function openControlLink(deps: ControlLinkDeps): ControlLink {
   const sendObserved = (): void => send({ type: 'observed', observed: deps.observe() });
 
   const take = (message: object): void => {
-    const { type, state } = message as { type?: unknown; state?: unknown };
+    const { type, state, id, error } = message as {
+      type?: unknown;
+      state?: unknown;
+      id?: number;
+      error?: WireError | null;
+    };
     if (type === 'state') deps.onState(state as DesiredState);
+    else if (type === 'changed') changes.get(id!)?.settle(error ? fromWireError(error) : null);
     else log.warn({ type }, 'unknown message from control');
   };
 
@@ -72,6 +91,7 @@ export function openControlLink(deps: ControlLinkDeps): ControlLink {
       if (connected) log.warn('control is gone; serving on from the last state');
       connected = false;
       socket = null;
+      for (const { settle } of changes.values()) settle(noControl('went away before it answered'));
       if (closed) return;
       // Full jitter, so that gateways cut off together do not come back together.
       const pauseMs =
@@ -95,6 +115,22 @@ export function openControlLink(deps: ControlLinkDeps): ControlLink {
         sendObserved();
       });
     },
+    change(asked) {
+      if (!connected) return Promise.reject(noControl('is not running'));
+      if (changes.size >= MAX_CHANGES) return Promise.reject(noControl('has too much to do'));
+      const id = nextChange++;
+      return new Promise((resolve, reject) => {
+        const settle = (error: SlipwayError | null): void => {
+          clearTimeout(timer);
+          changes.delete(id);
+          if (error === null) resolve();
+          else reject(error);
+        };
+        const timer = setTimeout(() => settle(noControl('did not answer in time')), CHANGE_MS);
+        changes.set(id, { settle });
+        send({ type: 'change', id, ...asked });
+      });
+    },
     close() {
       closed = true;
       clearInterval(observing);
@@ -103,4 +139,11 @@ export function openControlLink(deps: ControlLinkDeps): ControlLink {
       socket?.destroy();
     },
   };
+}
+
+function noControl(why: string): SlipwayError {
+  return new SlipwayError('not_ready', `What is served cannot be changed now: control ${why}`, {
+    retryAfterS: 1,
+    hint: 'Predictions go on. It is started again by itself; see `slipway logs`, then look what is loaded and retry.',
+  });
 }

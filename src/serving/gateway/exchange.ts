@@ -97,7 +97,7 @@ export function answer(exchange: Exchange, content: string | WireAnswer, last: b
     'Content-Type',
     isText ? 'application/json' : content.contentType,
     'Content-Length',
-    `${typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength}`,
+    `${sizeOf(body)}`,
     'X-Request-Id',
     requestId,
   ];
@@ -139,12 +139,23 @@ export function answerBare(exchange: Exchange, status: number): void {
   send(exchange, status, ['Content-Length', '0', 'X-Request-Id', exchange.requestId, 'Connection', 'close'], '');
 }
 
-function send(exchange: Exchange, status: number, headers: string[], body: string | Uint8Array): void {
+function sizeOf(body: WireAnswer['body']): number {
+  if (typeof body === 'string') return Buffer.byteLength(body);
+  if (body instanceof Uint8Array) return body.byteLength;
+  return body.reduce((sum, chunk) => sum + chunk.byteLength, 0);
+}
+
+function send(exchange: Exchange, status: number, headers: string[], body: WireAnswer['body']): void {
   if (exchange.answered) return; // never two answers to one request
   exchange.answered = true;
   exchange.connection.open -= 1;
-  exchange.response.writeHead(status, headers);
-  exchange.response.end(body);
+  const { response } = exchange;
+  response.writeHead(status, headers);
+  if (typeof body === 'string' || body instanceof Uint8Array) return void response.end(body);
+  response.cork();
+  for (const chunk of body) response.write(chunk);
+  response.end();
+  response.uncork();
 }
 
 function hasBody({ headers }: IncomingMessage): boolean {

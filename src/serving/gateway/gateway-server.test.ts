@@ -51,6 +51,7 @@ async function start(
     metrics: createGatewayMetrics(),
     protocols: [openInference, large, plain],
     log: silent,
+    askControl: () => Promise.reject(new Error('no control here')),
     limits: { ...HTTP_LIMITS, checkMs: 20, ...limits },
   });
   return Number(new URL(await server.listen()).port);

@@ -2,6 +2,7 @@
  * What the gateway counts, as Prometheus text. On the hot path a prediction costs a few additions on typed arrays that its version
  * holds; text is made only when it is asked for.
  */
+import { VersionStatistics } from './version-statistics.ts';
 
 /** Upper bounds of the latency histogram. */
 const SECONDS = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30];
@@ -9,6 +10,7 @@ const SECONDS = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1
 const ROWS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
 
 export type Meter = {
+  readonly statistics: VersionStatistics;
   /** Predictions being computed or waiting. */
   inFlight: number;
   /** One answer. `batchRows` is 0 when no run took place. */
@@ -33,6 +35,7 @@ export type Gauge = {
 
 class VersionMeter implements Meter {
   readonly labels: MeterLabels;
+  readonly statistics = new VersionStatistics();
   readonly statuses = new Map<number, number>();
   readonly seconds = new Float64Array(SECONDS.length + 1);
   readonly rows = new Float64Array(ROWS.length + 1);

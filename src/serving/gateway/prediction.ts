@@ -31,11 +31,15 @@ export function predict(
   timeoutMs: number,
 ): void {
   const { connection, startedMs } = exchange;
-  const leftMs = timeoutMs - (performance.now() - startedMs);
-  if (leftMs <= 0) throw tooLate(timeoutMs);
+  const givenMs = Math.min(timeoutMs, inferRequest.timeoutMs ?? timeoutMs);
+  const inputMs = performance.now() - startedMs;
+  const leftMs = givenMs - inputMs;
+  if (leftMs <= 0) throw tooLate(givenMs);
   const done = (error: SlipwayError | null, outputs: readonly Tensor[] | null, timings: CallTimings): void => {
     connection.calls.splice(connection.calls.indexOf(call), 1);
     meter.inFlight -= 1;
+    const { batchRows, queueMs, runMs } = timings;
+    const computedMs = performance.now();
     let status = 200;
     if (error !== null) status = deps.refuse(exchange, error);
     else {
@@ -51,7 +55,13 @@ export function predict(
         status = deps.refuse(exchange, toSlipwayError(thrown));
       }
     }
-    meter.count(status, performance.now() - startedMs, timings.batchRows);
+    const endedMs = performance.now();
+    meter.count(status, endedMs - startedMs, batchRows);
+    const { rows } = inferRequest;
+    if (status !== 200) meter.statistics.fail(endedMs - startedMs);
+    else {
+      meter.statistics.succeed(rows, batchRows, endedMs - startedMs, inputMs, queueMs, runMs, endedMs - computedMs);
+    }
   };
   meter.inFlight += 1;
   const handle = version.supervisor!.infer(inferRequest.inputs, inferRequest.rows, { timeoutMs: leftMs }, done);
@@ -68,6 +78,7 @@ export function cancelCalls({ calls }: Connection): void {
     handle.cancel();
     meter.inFlight -= 1;
     meter.count(CLIENT_CLOSED, performance.now() - startedMs, 0);
+    meter.statistics.cancel(performance.now() - startedMs);
   }
 }
 

@@ -4,8 +4,9 @@ import { SlipwayError, toSlipwayError } from '../../base/errors.ts';
 import { allowedHostsOf, countHosts, isAllowedHost, isAllowedOrigin } from '../../base/http/origin.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Settings } from '../../base/settings.ts';
-import type { InferRequest, Protocol } from '../protocols/protocol.ts';
+import type { InferRequest, Protocol, ServerView } from '../protocols/protocol.ts';
 import { writeJson } from '../tensors/json-text.ts';
+import { type AskControl, handleAction } from './actions.ts';
 import { answer, type Exchange, openExchange, refuse } from './exchange.ts';
 import type { EndpointFinder } from './find-endpoint.ts';
 import type { InferenceAccess } from './inference-access.ts';
@@ -29,6 +30,7 @@ export type RequestHandlerDeps = {
   readonly log: Logger;
   readonly limits: BodyLimits;
   readonly largeBodies: LargeBodies;
+  readonly askControl: AskControl;
   /** Whether the server is ending: answers then close their connections. */
   readonly stopping: () => boolean;
 };
@@ -126,7 +128,7 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
       const version = chooseFor(asked);
       meter = meterOf(match, version);
       const call = { body, headers: exchange.request.headers };
-      if (body.length < LARGE_BODY_BYTES) {
+      if (body.length < LARGE_BODY_BYTES || match.post!.parsesFast?.(call, version.target)) {
         const inferRequest = match.post!.parse(call, version.target);
         predict(prediction, exchange, match, version, meter, inferRequest, asked.timeoutMs);
       } else {
@@ -174,19 +176,39 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
     else meter.count(status, performance.now() - exchange.startedMs, 0);
   };
 
+  const viewOf = (exchange: Exchange, { project, path }: Match, principal: Principal | null): ServerView =>
+    viewServer(
+      { state, keyNeeded: access.keyNeeded, assess, metrics },
+      {
+        project,
+        principal,
+        host: exchange.request.headers.host ?? '',
+        prefix: path.startsWith('/p/') ? `/p/${project}` : '',
+      },
+    );
+
+  const actions = {
+    limits,
+    askControl: deps.askControl,
+    answer: prediction.answer,
+    refuse: (exchange: Exchange, error: SlipwayError) => metrics.refused(refuseWith(exchange, error)),
+  };
+
+  const startAction = (exchange: Exchange, match: Match, goOn: (() => void) | undefined): void => {
+    const principal = access.principalOf(exchange.request.headers);
+    finder.assertProject(match.project, principal);
+    handleAction(actions, exchange, match, viewOf(exchange, match, principal), goOn);
+  };
+
   const handleRead = (exchange: Exchange, match: Match): void => {
     const { request } = exchange;
     const route = match.get!;
     const principal = route.public ? null : access.principalOf(request.headers);
     if (!route.public) finder.assertProject(match.project, principal);
     const named = match.ref !== null || match.badRef !== null;
-    const endpoint = named ? viewEndpoint(finder.locate(match, principal, 'read'), match.ref!.pin) : null;
-    const { project } = match;
-    const prefix = match.path.startsWith('/p/') ? `/p/${project}` : '';
-    const server = viewServer(
-      { state, keyNeeded: access.keyNeeded, assess },
-      { project, principal, host: request.headers.host ?? '', prefix },
-    );
+    const pin = match.ref?.pin ?? null;
+    const endpoint = named ? viewEndpoint(finder.locate(match, principal, 'read'), pin, metrics) : null;
+    const server = viewOf(exchange, match, principal);
     if (endpoint !== null) exchange.version = `${endpoint.version}`;
     answer(exchange, writeJson(route.read(server, endpoint)), stopping());
   };
@@ -206,8 +228,10 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
       // Before it knows keys and endpoints it cannot say that one is wrong or missing.
       if (state.generation === 0 && found.get?.public !== true) throw notTold(settings.retryAfterS);
       const { method } = request;
+      if (found.absent !== null) throw notOffered(found.absent.reason);
       if (method === 'POST' && found.post !== null) handlePrediction(exchange, found, goOn);
       else if ((method === 'GET' || method === 'HEAD') && found.get !== null) handleRead(exchange, found);
+      else if (method === 'POST' && found.action !== null) startAction(exchange, found, goOn);
       else metrics.refused(refuseWith(exchange, wrongMethod(method, found.allow), ['Allow', found.allow]));
     } catch (thrown) {
       metrics.refused(refuseWith(exchange, toSlipwayError(thrown)));
@@ -226,6 +250,10 @@ function unknownRoute(path: string): SlipwayError {
   return new SlipwayError('route_not_found', `There is nothing at ${shown(path)}`, {
     hint: 'GET /endpoints lists what is served here; the management API listens on its own port.',
   });
+}
+
+function notOffered(reason: string): SlipwayError {
+  return new SlipwayError('not_offered', reason);
 }
 
 function wrongMethod(method: string | undefined, allow: string): SlipwayError {

@@ -1,5 +1,5 @@
 import { type EndpointRef, parseEndpointRef } from '../endpoints/routing.ts';
-import type { InferRoute, Protocol, ReadRoute } from '../protocols/protocol.ts';
+import type { AbsentRoute, ActionRoute, InferRoute, Protocol, ReadRoute } from '../protocols/protocol.ts';
 
 /** What a path means. */
 export type Match = {
@@ -9,6 +9,8 @@ export type Match = {
   readonly project: string;
   readonly get: ReadRoute | null;
   readonly post: InferRoute | null;
+  readonly action: ActionRoute | null;
+  readonly absent: AbsentRoute | null;
   /** The endpoint that the path names; null where it names none. */
   readonly ref: EndpointRef | null;
   /** The text of an endpoint that cannot exist, such as `churn@x`. */
@@ -33,6 +35,8 @@ type Pattern = {
   readonly segments: readonly string[];
   get: ReadRoute | null;
   post: InferRoute | null;
+  action: ActionRoute | null;
+  absent: AbsentRoute | null;
 };
 
 /**
@@ -62,9 +66,13 @@ export function createRouteTable(protocols: readonly Protocol[]): RouteTable {
         project,
         get: pattern.get,
         post: pattern.post,
+        action: pattern.action,
+        absent: pattern.absent,
         ref,
         badRef: params.endpoint !== undefined && ref === null ? versionText(params) : null,
-        allow: [...(pattern.get ? ['GET', 'HEAD'] : []), ...(pattern.post ? ['POST'] : [])].join(', '),
+        allow: [...(pattern.get ? ['GET', 'HEAD'] : []), ...(pattern.post || pattern.action ? ['POST'] : [])].join(
+          ', ',
+        ),
         path,
       };
     }
@@ -91,19 +99,24 @@ function patternsOf(protocol: Protocol): Pattern[] {
   const byPath = new Map<string, Pattern>();
   for (const route of protocol.routes) {
     const segments = route.path.split('/').slice(1);
-    const pattern = byPath.get(route.path) ?? { protocol, segments, get: null, post: null };
+    const none = { get: null, post: null, action: null, absent: null };
+    const pattern: Pattern = byPath.get(route.path) ?? { protocol, segments, ...none };
     if (route.kind === 'read') pattern.get = route;
-    else pattern.post = route;
+    else if (route.kind === 'infer') pattern.post = route;
+    else if (route.kind === 'action') pattern.action = route;
+    else pattern.absent = route;
     byPath.set(route.path, pattern);
   }
   return [...byPath.values()];
 }
 
 function matchSegments(pattern: readonly string[], segments: readonly (string | null)[]): Params | null {
-  if (pattern.length !== segments.length) return null;
+  const open = pattern.at(-1) === '{rest}';
+  if (open ? segments.length < pattern.length : pattern.length !== segments.length) return null;
   const params: Params = {};
   for (let i = 0; i < pattern.length; i++) {
     const wanted = pattern[i]!;
+    if (wanted === '{rest}') return params;
     const given = segments[i];
     if (given === null || given === undefined || (given === '' && wanted !== '')) return null;
     if (wanted === '{endpoint}') params.endpoint = given;

@@ -1,9 +1,12 @@
 import type { Principal } from '../../base/access/permission.ts';
 import { SlipwayError } from '../../base/errors.ts';
 import { RELEASE } from '../../base/release.ts';
+import type { VersionState } from '../endpoints/desired-state.ts';
 import { pickVersion } from '../endpoints/routing.ts';
-import type { EndpointView, ServerView } from '../protocols/protocol.ts';
+import type { ModelStatistics } from '../protocols/model-statistics.ts';
+import type { EndpointView, HeldVersion, ServerView } from '../protocols/protocol.ts';
 import { mayUse } from './inference-access.ts';
+import type { GatewayMetrics } from './metrics.ts';
 import type { ServedVersion } from './served-version.ts';
 import { observeEndpoint, type ServedEndpoint, type ServingState } from './serving-state.ts';
 
@@ -11,6 +14,7 @@ export type ServerViewDeps = {
   readonly state: ServingState;
   readonly keyNeeded: boolean;
   readonly assess: () => { ready: boolean; reason: string | null };
+  readonly metrics: GatewayMetrics;
 };
 
 /** What one caller may know of the server. */
@@ -24,20 +28,21 @@ export function viewServer(
   },
 ): ServerView {
   const { ready, reason } = deps.assess();
+  const seen = (): ServedEndpoint[] =>
+    [...(deps.state.endpointsOf(caller.project)?.values() ?? [])]
+      .filter((endpoint) => mayUse(caller.principal, 'read', caller.project, endpoint.spec.model))
+      .sort((a, b) => (a.spec.name < b.spec.name ? -1 : 1));
   return {
     release: RELEASE,
     ready,
     reason,
     baseUrl: `http://${caller.host}${caller.prefix}`,
     keyNeeded: deps.keyNeeded,
-    endpoints: () => {
-      const all = [...(deps.state.endpointsOf(caller.project)?.values() ?? [])];
-      return all
-        .filter((endpoint) => mayUse(caller.principal, 'read', caller.project, endpoint.spec.model))
+    endpoints: () =>
+      seen()
         .filter((endpoint) => (endpoint.serving ?? endpoint.desired) !== null)
-        .sort((a, b) => (a.spec.name < b.spec.name ? -1 : 1))
-        .map((endpoint) => viewEndpoint(endpoint, null));
-    },
+        .map((endpoint) => viewEndpoint(endpoint, null, deps.metrics)),
+    held: () => seen().flatMap(holdings),
   };
 }
 
@@ -45,7 +50,11 @@ export function viewServer(
  * @param pin a version that the endpoint must hold, else null
  * @throws SlipwayError `version_not_found`, `not_ready`
  */
-export function viewEndpoint(endpoint: ServedEndpoint, pin: number | null): EndpointView {
+export function viewEndpoint(
+  endpoint: ServedEndpoint,
+  pin: number | null,
+  metrics: Pick<GatewayMetrics, 'meter'>,
+): EndpointView {
   const { spec } = endpoint;
   const picked = pickVersion(endpoint, pin);
   if (picked.reason === 'not-loaded') throw notLoaded(endpoint, pin!);
@@ -60,12 +69,52 @@ export function viewEndpoint(endpoint: ServedEndpoint, pin: number | null): Endp
     versions: [...endpoint.versions.keys()].sort((a, b) => a - b),
     digest: version.spec.digest,
     engine: version.spec.engine,
+    canBatch: version.spec.canBatch,
+    limits: version.spec.limits,
+    statistics: () => statisticsOf(endpoint, pin, metrics),
     signature: version.spec.signature,
     sampleRequest: version.spec.sampleRequest,
     ready,
     reason: ready ? null : reason,
     pending: pin === null ? pendingOf(endpoint) : null,
   };
+}
+
+/** Versions without a single prediction have zeros, rather than none. */
+function statisticsOf(
+  { spec, versions }: ServedEndpoint,
+  pin: number | null,
+  metrics: Pick<GatewayMetrics, 'meter'>,
+): ModelStatistics[] {
+  const { project, name } = spec;
+  return [...versions.keys()]
+    .filter((version) => pin === null || version === pin)
+    .sort((a, b) => a - b)
+    .map((version) => metrics.meter({ project, endpoint: name, version }).statistics.read(name, version));
+}
+
+const HELD_STATES: Readonly<Record<VersionState, HeldVersion['state']>> = {
+  ready: 'ready',
+  loading: 'loading',
+  warming: 'loading',
+  restarting: 'loading',
+  draining: 'unloading',
+  quarantined: 'unavailable',
+  failed: 'unavailable',
+};
+
+function holdings({ spec, versions }: ServedEndpoint): HeldVersion[] {
+  if (versions.size === 0) {
+    const reason = 'The version it names is not there.';
+    return [{ endpoint: spec.name, version: spec.version, state: 'unavailable', reason }];
+  }
+  return [...versions.values()]
+    .sort((a, b) => a.spec.version - b.spec.version)
+    .map((version) => {
+      const { state, reason } = version.observe();
+      const held = HELD_STATES[state];
+      return { endpoint: spec.name, version: version.spec.version, state: held, reason };
+    });
 }
 
 function pendingOf({ spec, serving, desired }: ServedEndpoint): string | null {

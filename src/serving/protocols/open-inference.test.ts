@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest';
+import { endpointView, serverView } from '../../../test/fixtures/protocol-views.ts';
 import type { SlipwayError } from '../../base/errors.ts';
 import type { Signature } from '../../registry/signature.ts';
 import { elementsToJson } from '../tensors/json-elements.ts';
 import type { Tensor } from '../tensors/tensor.ts';
 import { openInference } from './open-inference.ts';
-import type { EndpointView, InferRoute, ReadRoute, ServerView } from './protocol.ts';
+import type { EndpointView, InferRoute, ReadRoute } from './protocol.ts';
 import { protocolConformance } from './protocol-conformance.ts';
 
 const headers = { 'content-type': 'application/json' };
@@ -244,28 +245,8 @@ describe('infer requests', () => {
 });
 
 describe('reads', () => {
-  const endpoint: EndpointView = {
-    name: 'm',
-    model: 'm',
-    environment: 'production',
-    version: 3,
-    versions: [2, 3],
-    digest: 'sha256:0',
-    engine: 'onnxruntime',
-    signature,
-    sampleRequest: { records: [] },
-    ready: true,
-    reason: null,
-    pending: null,
-  };
-  const server: ServerView = {
-    release: '1.2.3',
-    ready: true,
-    reason: null,
-    baseUrl: 'http://h',
-    keyNeeded: false,
-    endpoints: () => [endpoint],
-  };
+  const endpoint = endpointView({ signature });
+  const server = serverView({ endpoints: () => [endpoint] });
   const read = (path: string, of = server, one: EndpointView | null = endpoint): unknown =>
     openInference.routes
       .find((route): route is ReadRoute => route.kind === 'read' && route.path === path)!

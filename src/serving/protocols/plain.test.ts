@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest';
+import { endpointView, serverView } from '../../../test/fixtures/protocol-views.ts';
 import { SlipwayError } from '../../base/errors.ts';
 import type { Signature } from '../../registry/signature.ts';
 import { writeJson } from '../tensors/json-text.ts';
 import { nestedValues } from '../tensors/plain-predictions.ts';
 import { plain } from './plain.ts';
-import type { EndpointView, InferRoute, ReadRoute, ServerView } from './protocol.ts';
+import type { InferRoute, ReadRoute } from './protocol.ts';
 import { protocolConformance } from './protocol-conformance.ts';
 
 const call = (body: unknown) => ({
@@ -36,28 +37,18 @@ const signature: Signature = {
   inputs: [{ name: 'X', datatype: 'FP32', shape: [-1, 2], features: ['age', "it's"] }],
   outputs: [{ name: 'id', datatype: 'INT64', shape: [-1] }],
 };
-const endpoint: EndpointView = {
+const endpoint = endpointView({
   name: 'churn',
-  model: 'm',
   environment: 'staging',
-  version: 3,
-  versions: [2, 3],
-  digest: 'sha256:0',
-  engine: 'onnxruntime',
   signature,
   sampleRequest: { records: [{ age: 41, "it's": 1 }] },
-  ready: true,
-  reason: null,
-  pending: null,
-};
-const server: ServerView = {
+});
+const server = serverView({
   release: '1',
-  ready: true,
-  reason: null,
   baseUrl: 'http://localhost:8080/p/eu',
   keyNeeded: true,
   endpoints: () => [endpoint],
-};
+});
 const read = (path: string): unknown =>
   plain.routes.find((route): route is ReadRoute => route.path === path)!.read(server, endpoint);
 

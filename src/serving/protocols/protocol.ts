@@ -4,10 +4,14 @@
  * runners or keys: the gateway reads the body, checks access, picks the version, keeps deadlines and counts.
  */
 import type { ErrorCode, ErrorKind, SlipwayError } from '../../base/errors.ts';
+import type { RunnerLimits } from '../../registry/limits.ts';
 import type { Signature } from '../../registry/signature.ts';
 import type { PlainBody } from '../../registry/validation.ts';
+import type { EndpointChange } from '../endpoints/endpoint-change.ts';
+import type { EndpointRef } from '../endpoints/routing.ts';
 import type { InputTarget } from '../tensors/input-check.ts';
 import type { Tensor } from '../tensors/tensor.ts';
+import type { ModelStatistics } from './model-statistics.ts';
 
 export interface Protocol {
   readonly name: string;
@@ -18,12 +22,17 @@ export interface Protocol {
   writeError(error: SlipwayError, about: ErrorContext): { readonly contentType: string; readonly body: string };
 }
 
-export type Route = InferRoute | ReadRoute;
+export type Route = InferRoute | ReadRoute | ActionRoute | AbsentRoute;
 
-/** A prediction: POST, answered with JSON unless `write` says otherwise. */
+/** A prediction: POST, answered with JSON unless `write` says otherwise (a binary form, or a stream of events). */
 export type InferRoute = {
   readonly kind: 'infer';
   readonly path: string;
+  /**
+   * Whether a large body is parsed in next to no time, because its tensors are raw bytes. Such a body is not handed to the thread that
+   * parses large ones.
+   */
+  parsesFast?(call: WireCall, target: InputTarget): boolean;
   /** Parses and checks a whole body. Throws SlipwayError, with the pointers of all faults when inputs do not fit. */
   parse(call: WireCall, target: InputTarget): InferRequest;
   /** The answer. `outputs` are those of the signature, in its order; a request may have asked for some of them. */
@@ -39,6 +48,27 @@ export type ReadRoute = {
   read(server: ServerView, endpoint: EndpointView | null): unknown;
 };
 
+/** A question or a deed that has a body but is no prediction: POST, answered with a JSON value. */
+export type ActionRoute = {
+  readonly kind: 'action';
+  readonly path: string;
+  act(call: ActionCall): unknown | Promise<unknown>;
+};
+
+export type ActionCall = WireCall & {
+  readonly server: ServerView;
+  /** As the path names it, whether or not it exists; null where it names none. */
+  readonly endpoint: EndpointRef | null;
+  /**
+   * Asks control for a change in the caller's name. Control looks at the key itself, as the management API would, and writes the audit log.
+   * @throws SlipwayError what the management API would answer; `not_ready` when control is not there
+   */
+  changeEndpoint(name: string, change: EndpointChange): Promise<void>;
+};
+
+/** A part of the protocol that is not offered, whatever the method: 501 with the reason. A last segment `{rest}` stands for any more. */
+export type AbsentRoute = { readonly kind: 'absent'; readonly path: string; readonly reason: string };
+
 export type WireCall = {
   /** After decompression, within the size limit. */
   readonly body: Uint8Array;
@@ -47,7 +77,8 @@ export type WireCall = {
 
 export type WireAnswer = {
   readonly contentType: string;
-  readonly body: string | Uint8Array;
+  /** Chunks are sent one after the other without being joined. */
+  readonly body: string | Uint8Array | readonly Uint8Array[];
   /** Further headers, name and value in turn. */
   readonly headers?: readonly string[];
 };
@@ -60,7 +91,15 @@ export type InferRequest = {
   readonly rows: number;
   /** Names of the outputs asked for, in the order of the answer; null for all. */
   readonly outputs: readonly string[] | null;
+  /** How soon it is wanted among what waits; absent: normal. */
+  readonly priority?: Priority;
+  /** The deadline that the body names, counted like that of X-Request-Timeout-Ms; the smaller of the two holds. */
+  readonly timeoutMs?: number;
+  /** How its protocol is to write the answer: that protocol's own business. Plain data, because it may cross threads. */
+  readonly form?: unknown;
 };
+
+export type Priority = 'high' | 'normal' | 'low';
 
 export type Answered = {
   readonly endpoint: string;
@@ -82,6 +121,18 @@ export type ServerView = {
   readonly baseUrl: string;
   readonly keyNeeded: boolean;
   readonly endpoints: () => readonly EndpointView[];
+  /** Every version of every endpoint, also of those that have none to answer. */
+  readonly held: () => readonly HeldVersion[];
+};
+
+/** A version that an endpoint holds, or should. */
+export type HeldVersion = {
+  readonly endpoint: string;
+  /** Null for an endpoint without any. */
+  readonly version: number | null;
+  readonly state: 'ready' | 'loading' | 'unloading' | 'unavailable';
+  /** Why it is not ready; null when it is. */
+  readonly reason: string | null;
 };
 
 export type EndpointView = {
@@ -94,7 +145,11 @@ export type EndpointView = {
   readonly versions: readonly number[];
   readonly digest: string;
   readonly engine: string;
+  readonly canBatch: boolean;
+  readonly limits: RunnerLimits;
   readonly signature: Signature;
+  /** What was counted, of every version that can be pinned; of the pinned one only where one is pinned. */
+  readonly statistics: () => readonly ModelStatistics[];
   readonly sampleRequest: PlainBody;
   readonly ready: boolean;
   /** Why it is not ready; null when it is. */
@@ -120,6 +175,7 @@ export const HTTP_STATUSES: Readonly<Record<ErrorKind, number>> = {
 const PRESCRIBED: { readonly [code in ErrorCode]?: number } = {
   method_not_allowed: 405,
   unsupported_media: 415,
+  not_offered: 501,
   rate_limited: 429,
   deadline_exceeded: 504,
 };

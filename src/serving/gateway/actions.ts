@@ -1,0 +1,62 @@
+import { SlipwayError, toSlipwayError } from '../../base/errors.ts';
+import type { ChangeAsked } from '../endpoints/endpoint-change.ts';
+import type { ActionCall, ServerView } from '../protocols/protocol.ts';
+import { writeJson } from '../tensors/json-text.ts';
+import type { Exchange } from './exchange.ts';
+import { type BodyLimits, readBody } from './request-body.ts';
+import type { Match } from './route-table.ts';
+
+/** Settles when the change is made, and rejects with what control says. */
+export type AskControl = (asked: ChangeAsked) => Promise<void>;
+
+export type ActionDeps = {
+  readonly limits: BodyLimits;
+  readonly askControl: AskControl;
+  readonly answer: (exchange: Exchange, content: string) => void;
+  readonly refuse: (exchange: Exchange, error: SlipwayError) => void;
+};
+
+/** Reads the body, acts, and answers. Who asks was looked at before; what needs more than reading is control's to permit. */
+export function handleAction(
+  deps: ActionDeps,
+  exchange: Exchange,
+  match: Match,
+  server: ServerView,
+  goOn: (() => void) | undefined,
+): void {
+  const { request, requestId } = exchange;
+  const { headers } = request;
+  const act = async (body: Buffer): Promise<unknown> => {
+    const call: ActionCall = {
+      body,
+      headers,
+      server,
+      endpoint: match.ref,
+      changeEndpoint: async (endpoint, change) => {
+        const key = keyOf(headers);
+        if (key === null) throw keyNeeded();
+        await deps.askControl({ key, project: match.project, endpoint, change, requestId });
+      },
+    };
+    return match.action!.act(call);
+  };
+  readBody(request, deps.limits, goOn, (error, body) => {
+    if (error !== null) return deps.refuse(exchange, error);
+    act(body!).then(
+      (value) => deps.answer(exchange, writeJson(value)),
+      (thrown: unknown) => deps.refuse(exchange, toSlipwayError(thrown)),
+    );
+  });
+}
+
+function keyOf({ authorization, 'x-api-key': plain }: ActionCall['headers']): string | null {
+  if (authorization === undefined) return typeof plain === 'string' && plain !== '' ? plain : null;
+  return /^bearer +(\S+) *$/i.exec(authorization as string)?.[1] ?? null;
+}
+
+/** Where predictions need no key, changing what is served still does. */
+function keyNeeded(): SlipwayError {
+  return new SlipwayError('key_missing', 'Loading and unloading need an API key, also where predictions need none', {
+    hint: 'Send the header Authorization: Bearer <key> with a key of the scope deploy.',
+  });
+}
