@@ -1,7 +1,8 @@
 import type { Datatype, Signature } from '../../sdk/src/types.ts';
+import { CsvFault, type CsvRow, readCsv } from '../base/csv.ts';
+import { CELL_RULES, type CellKind, type CellValue, INVALID_CELL, readCell } from '../base/csv-cell.ts';
 import { MAX_FIELD_ERRORS } from '../base/errors.ts';
 import { CliError } from './cli-error.ts';
-import { readCsv } from './csv.ts';
 import { featuresAdvice, namesText, positionalInput } from './positional.ts';
 import type { PredictRecord, Row } from './records.ts';
 import { count } from './terminal.ts';
@@ -32,7 +33,7 @@ export async function* readCsvRecords(
   let header: readonly string[] | null = null;
   let cells: readonly Cell[] = [];
   let inOrder: string | null = null;
-  for await (const row of readCsv(chunks)) {
+  for await (const row of rowsOf(chunks, options.file)) {
     if (header === null) {
       header = row.fields.map((name) => name.trim());
       inOrder = takenInOrder(header, signature, options);
@@ -70,15 +71,28 @@ export async function* readCsvRecords(
   );
 }
 
+async function* rowsOf(chunks: AsyncIterable<string>, file: string): AsyncGenerator<CsvRow> {
+  try {
+    yield* readCsv(chunks);
+  } catch (error) {
+    if (!(error instanceof CsvFault)) throw error;
+    throw new CliError('validation', `${file}, line ${error.line}: field ${error.column} ${error.message}`, {
+      code: 'invalid_input',
+      hint: 'A field that holds quotes, separators or line breaks stands in quotes, and its own quotes are doubled.',
+    });
+  }
+}
+
 function readCells(fields: readonly string[], cells: readonly Cell[], line: number, faults: Fault[]): unknown[] {
   const values: unknown[] = [];
   for (const { at, name, type } of cells) {
     const text = fields[at];
     if (text === undefined) continue; // told as a row of too few fields
-    const value = readCell(text, type);
-    values.push(value);
-    if (value === INVALID) {
-      const wanted = WANTED[type] ?? (FLOATS.has(type) ? 'a number' : 'a whole number');
+    const kind = KINDS[type] ?? 'integer';
+    const value = readCell(text, kind);
+    if (value !== INVALID_CELL) values.push(asJson(value));
+    else {
+      const wanted = CELL_RULES[kind];
       const said = text.trim() === '' ? `is blank; it must be ${wanted}` : `${JSON.stringify(text)} is not ${wanted}`;
       faults.push({ pointer: `line ${line}, ${name}`, message: said });
     }
@@ -170,35 +184,17 @@ function namedCells(header: readonly string[], signature: Signature, options: Cs
   });
 }
 
-const INVALID = Symbol('invalid');
-const WANTED: Partial<Record<Datatype, string>> = { BOOL: 'true, false, 1 or 0' };
-const FLOATS = new Set<Datatype>(['FP16', 'BF16', 'FP32', 'FP64']);
-const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
-/** JSON has no such number; the server reads the string. */
-const MISSING = 'NaN';
-/** How a missing number is written by pandas, R and databases. */
-const MISSING_TEXTS = new Set(['', 'na', 'nan', 'null', 'none', 'n/a', '#n/a', '<na>']);
-const INFINITIES: Record<string, string> = {
-  inf: 'Infinity',
-  '+inf': 'Infinity',
-  '-inf': '-Infinity',
-  infinity: 'Infinity',
-  '-infinity': '-Infinity',
+const KINDS: Partial<Record<Datatype, CellKind>> = {
+  BOOL: 'boolean',
+  FP16: 'float',
+  BF16: 'float',
+  FP32: 'float',
+  FP64: 'float',
+  BYTES: 'text',
 };
-const BOOLEANS: Record<string, boolean> = { true: true, false: false, '1': true, '0': false, yes: true, no: false };
+const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 
-function readCell(text: string, type: Datatype): unknown {
-  if (type === 'BYTES') return text;
-  const trimmed = text.trim();
-  if (type === 'BOOL') return BOOLEANS[trimmed.toLowerCase()] ?? INVALID;
-  if (FLOATS.has(type)) {
-    if (NUMBER.test(trimmed)) return Number(trimmed);
-    const lower = trimmed.toLowerCase();
-    return MISSING_TEXTS.has(lower) ? MISSING : (INFINITIES[lower] ?? INVALID);
-  }
-  // A whole number may be written 3.0, as tables exported from floats do.
-  const whole = trimmed.replace(/\.0+$/, '');
-  if (!/^[+-]?\d+$/.test(whole)) return INVALID;
-  const n = Number(whole);
-  return Number.isSafeInteger(n) ? n : BigInt(whole.replace(/^\+/, ''));
+/** JSON has no NaN and no infinities; the server reads these strings. */
+function asJson(value: CellValue): unknown {
+  return typeof value === 'number' && !Number.isFinite(value) ? String(value) : value;
 }

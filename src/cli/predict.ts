@@ -1,8 +1,9 @@
 import { createReadStream } from 'node:fs';
 import type { CallOptions, Client, PredictRequest, PredictResponse, Signature } from '../../sdk/src/client.ts';
 import { stringifyJson } from '../../sdk/src/json.ts';
+import { csvField } from '../base/csv.ts';
+import { flatRow } from '../base/flat-row.ts';
 import { CliError, toCliError } from './cli-error.ts';
-import { csvField } from './csv.ts';
 import { readCsvRecords } from './csv-records.ts';
 import { type Batch, explainInFile } from './file-rows.ts';
 import { parseCount } from './key-values.ts';
@@ -249,23 +250,9 @@ function createWriter(call: VerbCall, form: OutputForm): Writer {
   };
 }
 
-/**
- * Columns of a table: an output by class becomes one column a class, `probabilities.good`.
- * @param vectors whether a list becomes one column a value, `embedding.0`; a list of lists stays JSON
- */
+/** See `flatRow`: columns of a table. */
 export function flatten(prediction: Record<string, unknown>, vectors = false): Record<string, unknown> {
-  const row: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(prediction)) {
-    if (vectors && Array.isArray(value) && value.every((item) => typeof item !== 'object')) {
-      for (const [at, item] of value.entries()) row[`${name}.${at}`] = item;
-    } else if (Array.isArray(value)) row[name] = stringifyJson(value);
-    else if (typeof value === 'object' && value !== null) {
-      for (const [inner, item] of Object.entries(value)) {
-        row[`${name}.${inner}`] = typeof item === 'object' && item !== null ? stringifyJson(item) : item;
-      }
-    } else row[name] = value;
-  }
-  return row;
+  return flatRow(prediction, { vectors, toJson: stringifyJson });
 }
 
 /** An output of changing length has no columns: better no file than one that lost values. */

@@ -130,7 +130,7 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
       const call = { body, headers: exchange.request.headers };
       if (body.length < LARGE_BODY_BYTES || match.post!.parsesFast?.(call, version.target)) {
         const inferRequest = match.post!.parse(call, version.target);
-        predict(prediction, exchange, match, version, meter, inferRequest, asked.timeoutMs);
+        compute(asked, version, meter, inferRequest, body);
       } else {
         const parsed: Parsed = (error, inferRequest, again) =>
           continueLarge(asked, version, error, inferRequest, again);
@@ -141,6 +141,25 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
     }
   };
 
+  /** Files among the inputs become tensors first, beside the loop. */
+  const compute = (
+    asked: Asked,
+    version: ServedVersion,
+    meter: Meter,
+    inferRequest: InferRequest,
+    body: Buffer,
+  ): void => {
+    const { exchange, match, timeoutMs } = asked;
+    if (inferRequest.encoded === undefined) {
+      predict(prediction, exchange, match, version, meter, inferRequest, timeoutMs);
+      return;
+    }
+    match.post!.decode!(inferRequest, version.target).then(
+      (decoded) => continueLarge(asked, version, null, decoded, body),
+      (error: unknown) => continueLarge(asked, version, toSlipwayError(error), null, body),
+    );
+  };
+
   /** Some time passed: the client may be gone, and the version, which then ends, may have been replaced. */
   const continueLarge = (
     asked: Asked,
@@ -149,7 +168,7 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
     inferRequest: InferRequest | null,
     body: Buffer,
   ): void => {
-    const { exchange, match, timeoutMs } = asked;
+    const { exchange, match } = asked;
     if (exchange.request.socket.destroyed) return;
     let meter: Meter | null = null;
     try {
@@ -157,7 +176,7 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
       meter = meterOf(match, version);
       if (version !== parsedFor && body.length > 0) answerPrediction(asked, body);
       else if (error !== null) throw error;
-      else predict(prediction, exchange, match, version, meter, inferRequest!, timeoutMs);
+      else compute(asked, version, meter, inferRequest!, body);
     } catch (thrown) {
       refuseCounted(exchange, meter, toSlipwayError(thrown));
     }

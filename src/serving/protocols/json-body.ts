@@ -48,13 +48,19 @@ export function readTensorBody(call: WireCall): TensorBody {
   return { value: parseJson(call.body, { maxDepth: MAX_DEPTH }), numbersOf: NO_NUMBERS };
 }
 
+/** Whether a Content-Type is one that JSON comes under. */
+export function isJsonType(type: string | readonly string[] | undefined): boolean {
+  if (type === undefined || type === lastGood) return true;
+  if (typeof type !== 'string' || !JSON_TYPES.test(type)) return false;
+  lastGood = type;
+  return true;
+}
+
 function assertJson(call: WireCall): void {
   const type = call.headers['content-type'];
-  if (type === undefined || type === lastGood) return;
-  if (typeof type !== 'string' || !JSON_TYPES.test(type)) {
+  if (!isJsonType(type)) {
     throw new SlipwayError('unsupported_media', `The body has the type ${JSON.stringify(type)}`, {
       hint: 'Send JSON with Content-Type: application/json.',
     });
   }
-  lastGood = type;
 }

@@ -110,6 +110,31 @@ describe('the plain form', () => {
     );
   });
 
+  it('takes other forms by Content-Type, and says which there are', () => {
+    const infer = plain.routes.find((route): route is InferRoute => route.kind === 'infer')!;
+    const target = { name: 'churn@3', signature, canBatch: true };
+    const of = (type: string, body: string, accept?: string) =>
+      infer.parse(
+        { headers: { 'content-type': type, ...(accept === undefined ? {} : { accept }) }, body: Buffer.from(body) },
+        target,
+      );
+    const inputs = [{ name: 'X', datatype: 'FP32', shape: [1, 2], data: Float32Array.of(1, 2) }];
+    expect(of('text/csv', "age,it's\n1,2\n")).toEqual({ id: null, inputs, rows: 1, outputs: null });
+    expect(of('application/x-ndjson', '{"age":1,"it\'s":2}', 'text/csv')).toEqual({
+      id: null,
+      inputs,
+      rows: 1,
+      outputs: null,
+      form: 'text/csv',
+    });
+    expect(() => of('application/xml', '<a/>')).toThrow(
+      expect.objectContaining({
+        code: 'unsupported_media',
+        hint: expect.stringMatching(/application\/json, text\/csv, application\/x-ndjson/),
+      }),
+    );
+  });
+
   it('answers errors as problem documents', () => {
     const error = new SlipwayError('queue_full', 'Too many wait', { hint: 'Later.', retryAfterS: 1 });
     const { contentType, body } = plain.writeError(error, {

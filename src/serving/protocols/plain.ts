@@ -3,13 +3,11 @@ import { ERRORS, type FieldError, SlipwayError } from '../../base/errors.ts';
 import { quoteForShell } from '../../base/shell.ts';
 import { sampleRequestFor } from '../../registry/sample-request.ts';
 import type { InputTarget } from '../tensors/input-check.ts';
-import { writeJson } from '../tensors/json-text.ts';
 import { readPlainBody } from '../tensors/plain-codec.ts';
-import { tensorsToPredictions } from '../tensors/plain-predictions.ts';
-import type { Tensor } from '../tensors/tensor.ts';
 import { readJsonBody } from './json-body.ts';
+import { answerFormOf, writePredictions } from './plain-answers.ts';
+import { readOtherBody } from './plain-bodies.ts';
 import {
-  type Answered,
   type EndpointView,
   HTTP_STATUSES,
   type InferRequest,
@@ -28,7 +26,7 @@ export const plain: Protocol = {
     },
     { kind: 'read', path: '/endpoints/{endpoint}', read: (server, endpoint) => describe(server, endpoint!) },
     { kind: 'read', path: '/', public: true, read: listing },
-    { kind: 'infer', path: '/endpoints/{endpoint}/predict', parse: parsePredict, write: writePredict },
+    { kind: 'infer', path: '/endpoints/{endpoint}/predict', parse: parsePredict, write: writePredictions },
   ],
   statuses: HTTP_STATUSES,
   writeError(error, about) {
@@ -37,8 +35,11 @@ export const plain: Protocol = {
 };
 
 function parsePredict(call: WireCall, target: InputTarget): InferRequest {
-  const { inputs, rows } = readPlainBody(target, readBody(call, target));
-  return { id: null, inputs, rows, outputs: null };
+  const { inputs, rows } = readOtherBody(call, target) ?? readPlainBody(target, readBody(call, target));
+  const form = answerFormOf(call.headers['accept']);
+  return form === undefined
+    ? { id: null, inputs, rows, outputs: null }
+    : { id: null, inputs, rows, outputs: null, form };
 }
 
 const MAX_EXAMPLE_CHARS = 1000;
@@ -55,19 +56,6 @@ function readBody(call: WireCall, target: InputTarget): unknown {
       hint: `Send a JSON document such as ${form}`,
     });
   }
-}
-
-function writePredict(request: InferRequest, outputs: readonly Tensor[], answered: Answered): string {
-  const predictions = tensorsToPredictions(answered.signature, outputs, request.rows);
-  let text = `{"endpoint":"${answered.endpoint}","version":${answered.version},"predictions":[`;
-  for (let row = 0; row < predictions.length; row++) {
-    const { id: outputId, ...values } = predictions[row]!;
-    // An output that is itself called `id` must not hide the prediction's own.
-    const all = outputId === undefined ? values : { ...values, id_output: outputId };
-    const rest = writeJson(all).slice(1);
-    text += `${row === 0 ? '' : ','}{"id":"${answered.predictionId}.${row}"${rest === '}' ? '' : ','}${rest}`;
-  }
-  return `${text}]}`;
 }
 
 /** For a person who opens the bare address. It says nothing that depends on who asks. */

@@ -35,6 +35,11 @@ export type InferRoute = {
   parsesFast?(call: WireCall, target: InputTarget): boolean;
   /** Parses and checks a whole body. Throws SlipwayError, with the pointers of all faults when inputs do not fit. */
   parse(call: WireCall, target: InputTarget): InferRequest;
+  /**
+   * Makes tensors of the inputs that came as files, see `InferRequest.encoded`; asked only when there are some. The one step of a
+   * request that may take time off the event loop before the model runs. Rejects with SlipwayError as `parse` throws it.
+   */
+  decode?(request: InferRequest, target: InputTarget): Promise<InferRequest>;
   /** The answer. `outputs` are those of the signature, in its order; a request may have asked for some of them. */
   write(request: InferRequest, outputs: readonly Tensor[], answered: Answered): string | WireAnswer;
 };
@@ -97,6 +102,16 @@ export type InferRequest = {
   readonly timeoutMs?: number;
   /** How its protocol is to write the answer: that protocol's own business. Plain data, because it may cross threads. */
   readonly form?: unknown;
+  /** Inputs that are files still, such as photos; absent for nearly all requests. */
+  readonly encoded?: readonly EncodedInput[];
+};
+
+/** An input whose rows came as files that a decoder of the signature turns into tensors. */
+export type EncodedInput = {
+  readonly name: string;
+  readonly files: readonly Uint8Array[];
+  /** Where each of them stands in the body, as JSON pointers. */
+  readonly pointers: readonly string[];
 };
 
 export type Priority = 'high' | 'normal' | 'low';

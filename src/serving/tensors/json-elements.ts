@@ -9,7 +9,7 @@ import { bfloat16BitsOf, float16BitsOf, numbersOfHalf } from './half.ts';
 import type { NumericData, Tensor } from './tensor.ts';
 
 /** The largest double that rounds to a finite FP32: halfway between the largest FP32 and 2^128, which itself rounds up. */
-const FP32_LIMIT = 2 ** 127 * (2 - 2 ** -24);
+export const FP32_LIMIT = 2 ** 127 * (2 - 2 ** -24);
 /** The same for BF16 and FP16. */
 const BF16_LIMIT = 2 ** 127 * (2 - 2 ** -8);
 const FP16_LIMIT = 65_520;

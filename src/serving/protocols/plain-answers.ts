@@ -1,0 +1,96 @@
+/** Answers of the plain form, one prediction a row: JSON, and what a caller asks for with `Accept`. */
+import { csvField } from '../../base/csv.ts';
+import { flatRow } from '../../base/flat-row.ts';
+import { writeJson } from '../tensors/json-text.ts';
+import { tensorsToPredictions } from '../tensors/plain-predictions.ts';
+import type { Tensor } from '../tensors/tensor.ts';
+import type { Answered, InferRequest, WireAnswer } from './protocol.ts';
+
+type Write = (request: InferRequest, outputs: readonly Tensor[], answered: Answered) => string | WireAnswer;
+
+/** By media type; the usual JSON is not among them. */
+const FORMS: ReadonlyMap<string, Write> = new Map<string, Write>([
+  ['application/x-ndjson', writeNdjson],
+  ['application/jsonl', writeNdjson],
+  ['text/csv', writeCsv],
+]);
+const JSON_FORMS: ReadonlySet<string> = new Set(['application/json', 'application/*', '*/*']);
+
+/** Most calls of a listener send the same header. */
+let lastAccept = '*/*';
+let lastForm: string | undefined;
+
+/** @returns undefined for JSON, which also answers who asks for nothing that is made here */
+export function answerFormOf(accept: string | readonly string[] | undefined): string | undefined {
+  if (accept === undefined) return undefined;
+  if (accept === lastAccept) return lastForm;
+  if (typeof accept !== 'string') return undefined;
+  lastForm = preferredForm(accept);
+  lastAccept = accept;
+  return lastForm;
+}
+
+function preferredForm(accept: string): string | undefined {
+  let best: string | undefined;
+  let bestQuality = 0;
+  for (const range of accept.split(',')) {
+    const [name = '', ...parameters] = range.split(';').map((part) => part.trim().toLowerCase());
+    const isKnown = FORMS.has(name) || JSON_FORMS.has(name);
+    const given = parameters.find((parameter) => parameter.startsWith('q='));
+    const quality = given === undefined ? 1 : Number(given.slice(2));
+    if (!isKnown || !(quality > bestQuality)) continue;
+    best = name;
+    bestQuality = quality;
+  }
+  return best !== undefined && FORMS.has(best) ? best : undefined;
+}
+
+export function writePredictions(
+  request: InferRequest,
+  outputs: readonly Tensor[],
+  answered: Answered,
+): string | WireAnswer {
+  const form = request.form as string | undefined;
+  return form === undefined ? writeDocument(request, outputs, answered) : FORMS.get(form)!(request, outputs, answered);
+}
+
+function writeDocument(request: InferRequest, outputs: readonly Tensor[], answered: Answered): string {
+  const predictions = tensorsToPredictions(answered.signature, outputs, request.rows);
+  let text = `{"endpoint":"${answered.endpoint}","version":${answered.version},"predictions":[`;
+  for (let row = 0; row < predictions.length; row++) {
+    text += `${row === 0 ? '' : ','}${predictionText(predictions[row]!, answered, row)}`;
+  }
+  return `${text}]}`;
+}
+
+function writeNdjson(request: InferRequest, outputs: readonly Tensor[], answered: Answered): WireAnswer {
+  const predictions = tensorsToPredictions(answered.signature, outputs, request.rows);
+  let body = '';
+  for (let row = 0; row < predictions.length; row++) body += `${predictionText(predictions[row]!, answered, row)}\n`;
+  return { contentType: 'application/x-ndjson', body };
+}
+
+function predictionText(prediction: Record<string, unknown>, answered: Answered, row: number): string {
+  const rest = writeJson(withoutId(prediction)).slice(1);
+  return `{"id":"${answered.predictionId}.${row}"${rest === '}' ? '' : ','}${rest}`;
+}
+
+/** An output that is itself called `id` must not hide the prediction's own. */
+function withoutId(prediction: Record<string, unknown>): Record<string, unknown> {
+  const { id: outputId, ...values } = prediction;
+  return outputId === undefined ? values : { ...values, id_output: outputId };
+}
+
+/** One column `id`, then the outputs: by class or by place where they have several values. Lines end with CRLF, as RFC 4180 has it. */
+function writeCsv(request: InferRequest, outputs: readonly Tensor[], answered: Answered): WireAnswer {
+  const predictions = tensorsToPredictions(answered.signature, outputs, request.rows);
+  let body = '';
+  for (let row = 0; row < predictions.length; row++) {
+    const id = `${answered.predictionId}.${row}`;
+    const flat = flatRow({ id, ...withoutId(predictions[row]!) }, { vectors: true, toJson: writeJson });
+    // Outputs are tensors: every row has the same columns.
+    if (row === 0) body += `${Object.keys(flat).map(csvField).join(',')}\r\n`;
+    body += `${Object.values(flat).map(csvField).join(',')}\r\n`;
+  }
+  return { contentType: 'text/csv; charset=utf-8; header=present', body };
+}
