@@ -3,14 +3,13 @@ import type { ChangeAsked } from '../endpoints/endpoint-change.ts';
 import type { ActionCall, ServerView } from '../protocols/protocol.ts';
 import { writeJson } from '../tensors/json-text.ts';
 import type { Exchange } from './exchange.ts';
-import { type BodyLimits, readBody } from './request-body.ts';
+import type { Done } from './request-body.ts';
 import type { Match } from './route-table.ts';
 
 /** Settles when the change is made, and rejects with what control says. */
 export type AskControl = (asked: ChangeAsked) => Promise<void>;
 
 export type ActionDeps = {
-  readonly limits: BodyLimits;
   readonly askControl: AskControl;
   readonly answer: (exchange: Exchange, content: string) => void;
   readonly refuse: (exchange: Exchange, error: SlipwayError) => void;
@@ -22,10 +21,10 @@ export function handleAction(
   exchange: Exchange,
   match: Match,
   server: ServerView,
-  goOn: (() => void) | undefined,
+  read: (done: Done) => void,
 ): void {
-  const { request, requestId } = exchange;
-  const { headers } = request;
+  const { requestId, wire } = exchange;
+  const { headers } = wire;
   const act = async (body: Buffer): Promise<unknown> => {
     const call: ActionCall = {
       body,
@@ -40,7 +39,7 @@ export function handleAction(
     };
     return match.action!.act(call);
   };
-  readBody(request, deps.limits, goOn, (error, body) => {
+  read((error, body) => {
     if (error !== null) return deps.refuse(exchange, error);
     act(body!).then(
       (value) => deps.answer(exchange, writeJson(value)),

@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingHttpHeaders } from 'node:http';
 import type { Socket } from 'node:net';
 import type { SlipwayError } from '../../base/errors.ts';
 import { isRequestId, uuidv7 } from '../../base/ids.ts';
@@ -22,10 +22,29 @@ export type Connection = {
 /** A call in a runner. */
 export type OpenCall = { readonly handle: CallHandle; readonly meter: Meter; readonly startedMs: number };
 
+export type AnswerBody = WireAnswer['body'];
+
+/** How one request came and its answer goes: by node:http (node-wire.ts) or on the lean path (lean-http.ts). */
+export interface Wire {
+  readonly headers: IncomingHttpHeaders;
+  readonly socket: Socket;
+  /** Whether the whole request is here. */
+  readonly complete: boolean;
+  /** Whether the answer was handed to the socket. */
+  readonly finished: boolean;
+  /**
+   * Sends the answer.
+   * @param headers names and values in turn; without those of the connection
+   * @param last whether the connection is to be closed after it
+   */
+  send(status: number, headers: readonly string[], body: AnswerBody, last: boolean): void;
+  /** Reads what is left of a body that nobody wants. */
+  discardRest(): void;
+}
+
 /** One request and its one answer. */
 export type Exchange = {
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
+  readonly wire: Wire;
   readonly connection: Connection;
   /** By `performance.now()`. */
   readonly startedMs: number;
@@ -43,10 +62,6 @@ export type Exchange = {
 };
 
 const CONNECTION = Symbol('connection');
-/** Bytes and time spent on the rest of a body that nobody wants, so that the client gets to read its answer. */
-const DISCARD_BYTES = 64 * 1024 * 1024;
-const DISCARD_MS = 10_000;
-
 export function connectionOf(socket: Socket): Connection {
   const holder = socket as Socket & { [CONNECTION]?: Connection };
   const known = holder[CONNECTION];
@@ -56,21 +71,15 @@ export function connectionOf(socket: Socket): Connection {
   return connection;
 }
 
-export function openExchange(
-  request: IncomingMessage,
-  response: ServerResponse,
-  path: string,
-  protocol: Protocol,
-): Exchange {
+export function openExchange(wire: Wire, path: string, protocol: Protocol): Exchange {
   const predictionId = uuidv7();
-  const given = request.headers['x-request-id'];
-  const requestId = isRequestId(given) ? given : predictionId;
-  const connection = connectionOf(request.socket);
+  const given = wire.headers['x-request-id'];
+  const requestId = given !== undefined && isRequestId(given) ? given : predictionId;
+  const connection = connectionOf(wire.socket);
   connection.open += 1;
   const startedMs = performance.now();
   const exchange: Exchange = {
-    request,
-    response,
+    wire,
     connection,
     startedMs,
     path,
@@ -104,13 +113,12 @@ export function answer(exchange: Exchange, content: string | WireAnswer, last: b
   if (exchange.predicts) headers.push('X-Prediction-Id', predictionId);
   if (version !== '') headers.push('X-Slipway-Version', version);
   if (!isText && content.headers !== undefined) headers.push(...content.headers);
-  if (last) headers.push('Connection', 'close');
-  send(exchange, 200, headers, body);
+  send(exchange, 200, headers, body, last);
 }
 
 /** Answers with an error in the protocol's form. Gives the status. */
 export function refuse(exchange: Exchange, error: SlipwayError, last: boolean, extra: readonly string[] = []): number {
-  const { request, protocol, predictionId, requestId, version, path } = exchange;
+  const { wire, protocol, predictionId, requestId, version, path } = exchange;
   const status = statusOf(protocol, error);
   const { contentType, body } = protocol.writeError(error, { status, requestId, path });
   const headers = [
@@ -128,15 +136,14 @@ export function refuse(exchange: Exchange, error: SlipwayError, last: boolean, e
   if (version !== '') headers.push('X-Slipway-Version', version);
   if (error.retryAfterS !== undefined) headers.push('Retry-After', `${error.retryAfterS}`);
   if (error.kind === 'unauthorized') headers.push('WWW-Authenticate', 'Bearer');
-  if (last) headers.push('Connection', 'close');
-  send(exchange, status, headers, body);
-  if (!request.complete && hasBody(request)) discardRest(request);
+  send(exchange, status, headers, body, last);
+  if (!wire.complete) wire.discardRest();
   return status;
 }
 
 /** Answers without a body, and closes: for requests whose rest cannot be read. */
 export function answerBare(exchange: Exchange, status: number): void {
-  send(exchange, status, ['Content-Length', '0', 'X-Request-Id', exchange.requestId, 'Connection', 'close'], '');
+  send(exchange, status, ['Content-Length', '0', 'X-Request-Id', exchange.requestId], '', true);
 }
 
 function sizeOf(body: WireAnswer['body']): number {
@@ -145,31 +152,9 @@ function sizeOf(body: WireAnswer['body']): number {
   return body.reduce((sum, chunk) => sum + chunk.byteLength, 0);
 }
 
-function send(exchange: Exchange, status: number, headers: string[], body: WireAnswer['body']): void {
+function send(exchange: Exchange, status: number, headers: string[], body: AnswerBody, last: boolean): void {
   if (exchange.answered) return; // never two answers to one request
   exchange.answered = true;
   exchange.connection.open -= 1;
-  const { response } = exchange;
-  response.writeHead(status, headers);
-  if (typeof body === 'string' || body instanceof Uint8Array) return void response.end(body);
-  response.cork();
-  for (const chunk of body) response.write(chunk);
-  response.end();
-  response.uncork();
-}
-
-function hasBody({ headers }: IncomingMessage): boolean {
-  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
-}
-
-/** Many clients read the answer only when they have sent everything. They may, within bounds; then the connection goes on. */
-function discardRest(request: IncomingMessage): void {
-  let left = DISCARD_BYTES;
-  const timer = setTimeout(() => request.destroy(), DISCARD_MS).unref();
-  request.on('data', (chunk: Buffer) => {
-    left -= chunk.length;
-    if (left < 0) request.destroy();
-  });
-  request.on('close', () => clearTimeout(timer));
-  request.resume();
+  exchange.wire.send(status, headers, body, last);
 }

@@ -2,7 +2,9 @@ import { createServer, type Server, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import { listenUntilFree } from '../../base/http/listen.ts';
 import { answerBare, connectionOf } from './exchange.ts';
-import { createLargeBodies } from './large-bodies.ts';
+import { createLargeBodies, LARGE_BODY_BYTES } from './large-bodies.ts';
+import { createLeanHttp } from './lean-http.ts';
+import { NodeWire } from './node-wire.ts';
 import { cancelCalls } from './prediction.ts';
 import { createRequestHandler, type RequestHandlerDeps } from './request-handler.ts';
 
@@ -43,12 +45,10 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
   let stopping = false;
 
   const largeBodies = createLargeBodies(deps);
-  const handle = createRequestHandler({
+  const budget = { maxBytes: settings.maxBodyBytes * limits.bodiesAtOnce, usedBytes: 0 };
+  const handler = createRequestHandler({
     ...deps,
-    limits: {
-      maxBytes: settings.maxBodyBytes,
-      budget: { maxBytes: settings.maxBodyBytes * limits.bodiesAtOnce, usedBytes: 0 },
-    },
+    limits: { maxBytes: settings.maxBodyBytes, budget },
     stopping: () => stopping,
     largeBodies,
   });
@@ -67,20 +67,39 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
   server.maxConnections = settings.maxConnections;
   const sockets = new Set<Socket>();
 
+  // Connections start on the lean path; node:http gets them, with what was not answered yet, when something else than the usual comes.
+  const [nodeHttp] = server.listeners('connection') as [(this: Server, socket: Socket) => void];
+  server.off('connection', nodeHttp);
+  const lean = createLeanHttp({
+    limits: { ...limits, maxBodyBytes: Math.min(settings.maxBodyBytes, LARGE_BODY_BYTES - 1) },
+    budget,
+    onRequest: handler.handleLean,
+    wantsBody: handler.wantsBody,
+    handOver(socket, rest) {
+      nodeHttp.call(server, socket);
+      socket.unshift(rest);
+      socket.resume();
+    },
+    stopping: () => stopping,
+  });
+
   server.on('connection', (socket) => {
     sockets.add(socket);
     socket.on('close', () => {
       sockets.delete(socket);
       cancelCalls(connectionOf(socket));
     });
+    lean.accept(socket);
   });
-  server.on('request', (request, response) => handle(request, response));
-  server.on('checkContinue', (request, response) => handle(request, response, () => response.writeContinue()));
+  server.on('request', (request, response) => handler.handle(new NodeWire(request, response)));
+  server.on('checkContinue', (request, response) =>
+    handler.handle(new NodeWire(request, response), () => response.writeContinue()),
+  );
   server.on('timeout', (socket) => {
     const { calls, latest } = connectionOf(socket);
     // Waiting for a model is not idleness: the call's own deadline ends it.
     if (calls.length > 0) socket.setTimeout(limits.idleMs);
-    else if (latest !== null && !latest.answered && !latest.request.complete) answerBare(latest, 408);
+    else if (latest !== null && !latest.answered && !latest.wire.complete) answerBare(latest, 408);
     else socket.destroy(); // between requests, or its answer is not read
   });
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
@@ -117,6 +136,7 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
       }
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       server.closeAllConnections();
+      lean.close();
       await closed;
       largeBodies.close();
     },
@@ -137,14 +157,14 @@ const STATUS_OF_FAULT: Readonly<Record<string, number>> = {
  */
 function endBroken(socket: Socket, status: number): void {
   const { latest } = connectionOf(socket);
-  if (latest === null || latest.response.writableFinished) {
-    if (latest !== null && !latest.request.complete) socket.destroy();
+  if (latest === null || latest.wire.finished) {
+    if (latest !== null && !latest.wire.complete) socket.destroy();
     else endWith(socket, status);
-  } else if (!latest.request.complete) {
+  } else if (!latest.wire.complete) {
     if (latest.answered) socket.destroy();
     else answerBare(latest, status);
-  } else {
-    latest.response.once('finish', () => endWith(socket, status));
+  } else if (latest.wire instanceof NodeWire) {
+    latest.wire.response.once('finish', () => endWith(socket, status));
   }
 }
 

@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { Principal } from '../../base/access/permission.ts';
 import { SlipwayError, toSlipwayError } from '../../base/errors.ts';
 import { allowedHostsOf, countHosts, isAllowedHost, isAllowedOrigin } from '../../base/http/origin.ts';
@@ -11,10 +11,13 @@ import { answer, type Exchange, openExchange, refuse } from './exchange.ts';
 import type { EndpointFinder } from './find-endpoint.ts';
 import type { InferenceAccess } from './inference-access.ts';
 import { LARGE_BODY_BYTES, type LargeBodies, type Parsed } from './large-bodies.ts';
+import type { LeanHead } from './lean-head.ts';
+import type { LeanWire } from './lean-http.ts';
 import type { GatewayMetrics, Meter } from './metrics.ts';
+import type { NodeWire } from './node-wire.ts';
 import { predict, timeoutOf } from './prediction.ts';
-import { type BodyLimits, readBody } from './request-body.ts';
-import { createRouteTable, type Match } from './route-table.ts';
+import { type Done as BodyDone, type BodyLimits, readBody } from './request-body.ts';
+import { createRouteTable, type Match, type NoMatch } from './route-table.ts';
 import type { ServedVersion } from './served-version.ts';
 import { viewEndpoint, viewServer } from './server-view.ts';
 import type { ServingState } from './serving-state.ts';
@@ -40,7 +43,13 @@ export type RequestHandlerDeps = {
  * ready; only then is the body read.
  * @param goOn tells a client that asked first (Expect: 100-continue) to send its body
  */
-export type RequestHandler = (request: IncomingMessage, response: ServerResponse, goOn?: () => void) => void;
+export type RequestHandler = {
+  handle(wire: NodeWire, goOn?: () => void): void;
+  /** The same for a whole request that came on the lean path. */
+  handleLean(wire: LeanWire, body: Buffer): void;
+  /** Whether a request on the lean path passes every check that needs no body. */
+  wantsBody(head: LeanHead): boolean;
+};
 
 /** A prediction that passed every check that needs no body. */
 type Asked = {
@@ -86,9 +95,8 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
     refuse: refuseWith,
   };
 
-  const assertOrigin = ({ headers, rawHeaders, method }: IncomingMessage): void => {
+  const assertOrigin = (method: string | undefined, headers: IncomingHttpHeaders): void => {
     const { host, origin, 'sec-fetch-site': site } = headers;
-    if (countHosts(rawHeaders) !== 1) throw foreign('Host', 'given twice');
     if (origin === undefined && site === undefined && goodHosts.has(host!)) return;
     if (!isAllowedHost(host, allowedHosts)) throw foreign('Host', host);
     if (!isAllowedOrigin(origin, allowedHosts)) throw foreign('Origin', origin);
@@ -107,17 +115,23 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
     return meter;
   };
 
-  const handlePrediction = (exchange: Exchange, match: Match, goOn: (() => void) | undefined): void => {
-    const { request } = exchange;
-    const principal = access.principalOf(request.headers);
+  /** All that can be said of a prediction without its body. */
+  const checkPrediction = (exchange: Exchange, match: Match): Asked => {
+    const { headers } = exchange.wire;
+    const principal = access.principalOf(headers);
     finder.assertProject(match.project, principal);
     const pin = match.ref?.pin ?? null;
     finder.choose(finder.locate(match, principal, 'predict'), pin);
     exchange.predicts = true;
-    const timeoutMs = timeoutOf(request.headers['x-request-timeout-ms'], settings.requestTimeoutMs);
+    const timeoutMs = timeoutOf(headers['x-request-timeout-ms'], settings.requestTimeoutMs);
+    return { exchange, match, principal, pin, timeoutMs };
+  };
+
+  const handlePrediction = (exchange: Exchange, request: IncomingMessage, match: Match, goOn?: () => void): void => {
+    const asked = checkPrediction(exchange, match);
     readBody(request, limits, goOn, (error, body) => {
       if (error !== null) metrics.refused(refuseWith(exchange, error));
-      else answerPrediction({ exchange, match, principal, pin, timeoutMs }, body!);
+      else answerPrediction(asked, body!);
     });
   };
 
@@ -127,7 +141,7 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
     try {
       const version = chooseFor(asked);
       meter = meterOf(match, version);
-      const call = { body, headers: exchange.request.headers };
+      const call = { body, headers: exchange.wire.headers };
       if (body.length < LARGE_BODY_BYTES || match.post!.parsesFast?.(call, version.target)) {
         const inferRequest = match.post!.parse(call, version.target);
         compute(asked, version, meter, inferRequest, body);
@@ -169,7 +183,7 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
     body: Buffer,
   ): void => {
     const { exchange, match } = asked;
-    if (exchange.request.socket.destroyed) return;
+    if (exchange.wire.socket.destroyed) return;
     let meter: Meter | null = null;
     try {
       const version = chooseFor(asked);
@@ -201,28 +215,27 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
       {
         project,
         principal,
-        host: exchange.request.headers.host ?? '',
+        host: exchange.wire.headers.host ?? '',
         prefix: path.startsWith('/p/') ? `/p/${project}` : '',
       },
     );
 
   const actions = {
-    limits,
     askControl: deps.askControl,
     answer: prediction.answer,
     refuse: (exchange: Exchange, error: SlipwayError) => metrics.refused(refuseWith(exchange, error)),
   };
 
-  const startAction = (exchange: Exchange, match: Match, goOn: (() => void) | undefined): void => {
-    const principal = access.principalOf(exchange.request.headers);
+  const startAction = (exchange: Exchange, match: Match, read: (done: BodyDone) => void): void => {
+    const principal = access.principalOf(exchange.wire.headers);
     finder.assertProject(match.project, principal);
-    handleAction(actions, exchange, match, viewOf(exchange, match, principal), goOn);
+    handleAction(actions, exchange, match, viewOf(exchange, match, principal), read);
   };
 
   const handleRead = (exchange: Exchange, match: Match): void => {
-    const { request } = exchange;
+    const { headers } = exchange.wire;
     const route = match.get!;
-    const principal = route.public ? null : access.principalOf(request.headers);
+    const principal = route.public ? null : access.principalOf(headers);
     if (!route.public) finder.assertProject(match.project, principal);
     const named = match.ref !== null || match.badRef !== null;
     const pin = match.ref?.pin ?? null;
@@ -232,29 +245,70 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
     answer(exchange, writeJson(route.read(server, endpoint)), stopping());
   };
 
-  return (request, response, goOn) => {
-    const found = routes.match(request.url ?? '/');
-    const exchange = openExchange(request, response, found.path, found.protocol);
-    try {
-      if (exchange.connection.open > MAX_PIPELINED) {
-        // Nobody reads the answers: each would wait in memory behind the others.
-        metrics.refused(503);
-        request.socket.destroy();
-        return;
+  /** What does not depend on who asks. Gives the route. */
+  const assertRoute = (found: Match | NoMatch): Match => {
+    if (found.kind === 'none') throw unknownRoute(found.path);
+    // Before it knows keys and endpoints it cannot say that one is wrong or missing.
+    if (state.generation === 0 && found.get?.public !== true) throw notTold(settings.retryAfterS);
+    if (found.absent !== null) throw notOffered(found.absent.reason);
+    return found;
+  };
+
+  return {
+    handle(wire, goOn) {
+      const { request } = wire;
+      const { method, headers } = request;
+      const found = routes.match(request.url ?? '/');
+      const exchange = openExchange(wire, found.path, found.protocol);
+      try {
+        if (exchange.connection.open > MAX_PIPELINED) {
+          // Nobody reads the answers: each would wait in memory behind the others.
+          metrics.refused(503);
+          request.socket.destroy();
+          return;
+        }
+        if (countHosts(request.rawHeaders) !== 1) throw foreign('Host', 'given twice');
+        assertOrigin(method, headers);
+        const match = assertRoute(found);
+        if (method === 'POST' && match.post !== null) handlePrediction(exchange, request, match, goOn);
+        else if ((method === 'GET' || method === 'HEAD') && match.get !== null) handleRead(exchange, match);
+        else if (method === 'POST' && match.action !== null) {
+          startAction(exchange, match, (done) => readBody(request, limits, goOn, done));
+        } else metrics.refused(refuseWith(exchange, wrongMethod(method, match.allow), ['Allow', match.allow]));
+      } catch (thrown) {
+        metrics.refused(refuseWith(exchange, toSlipwayError(thrown)));
       }
-      assertOrigin(request);
-      if (found.kind === 'none') throw unknownRoute(found.path);
-      // Before it knows keys and endpoints it cannot say that one is wrong or missing.
-      if (state.generation === 0 && found.get?.public !== true) throw notTold(settings.retryAfterS);
-      const { method } = request;
-      if (found.absent !== null) throw notOffered(found.absent.reason);
-      if (method === 'POST' && found.post !== null) handlePrediction(exchange, found, goOn);
-      else if ((method === 'GET' || method === 'HEAD') && found.get !== null) handleRead(exchange, found);
-      else if (method === 'POST' && found.action !== null) startAction(exchange, found, goOn);
-      else metrics.refused(refuseWith(exchange, wrongMethod(method, found.allow), ['Allow', found.allow]));
-    } catch (thrown) {
-      metrics.refused(refuseWith(exchange, toSlipwayError(thrown)));
-    }
+    },
+    handleLean(wire, body) {
+      const { head } = wire;
+      head.found ??= routes.match(head.url);
+      const exchange = openExchange(wire, head.found.path, head.found.protocol);
+      try {
+        if (!head.originChecked) assertOrigin(head.method, head.headers);
+        head.originChecked = true;
+        const match = assertRoute(head.found);
+        if (head.method === 'POST' && match.post !== null) answerPrediction(checkPrediction(exchange, match), body);
+        else if (head.method === 'GET' && match.get !== null) handleRead(exchange, match);
+        else if (head.method === 'POST' && match.action !== null) {
+          startAction(exchange, match, (done) => done(null, body));
+        } else metrics.refused(refuseWith(exchange, wrongMethod(head.method, match.allow), ['Allow', match.allow]));
+      } catch (thrown) {
+        metrics.refused(refuseWith(exchange, toSlipwayError(thrown)));
+      }
+    },
+    wantsBody(head) {
+      head.found ??= routes.match(head.url);
+      try {
+        assertOrigin(head.method, head.headers);
+        const match = assertRoute(head.found);
+        const principal = access.principalOf(head.headers);
+        finder.assertProject(match.project, principal);
+        if (match.post !== null) finder.choose(finder.locate(match, principal, 'predict'), match.ref?.pin ?? null);
+        return match.post !== null || match.action !== null;
+      } catch {
+        return false; // node:http's side says why
+      }
+    },
   };
 }
 

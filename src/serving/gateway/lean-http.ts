@@ -1,0 +1,393 @@
+/**
+ * HTTP/1.1 for the requests that nearly all callers send: a whole, plain POST or GET on a connection that stays. node:http takes 18 us
+ * for such a request before anybody looked at its body; this takes about 8. It reads only heads that are beyond doubt (lean-head.ts). With the
+ * first request of a connection that is anything else, the connection goes over to node:http for good, with all bytes that were not answered yet: so
+ * there is one judge of everything unusual, and it is a well-known one.
+ */
+import { STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
+import { type AnswerBody, type Connection, connectionOf, type Wire } from './exchange.ts';
+import { HeadMemory, type LeanHead, type ParsedHead } from './lean-head.ts';
+import type { BodyBudget } from './request-body.ts';
+
+export type LeanHttpDeps = {
+  readonly limits: LeanLimits;
+  /** Bytes of bodies being received, shared with node:http's. */
+  readonly budget: BodyBudget;
+  /** Answers a whole request, now or later. `body` lies in memory that nobody else writes to. */
+  readonly onRequest: (wire: LeanWire, body: Buffer) => void;
+  /** Whether a request whose body is still on its way would get as far as its body. */
+  readonly wantsBody: (head: LeanHead) => boolean;
+  /** Takes the connection for good. `rest` is to be read before what the socket brings. */
+  readonly handOver: (socket: Socket, rest: Buffer) => void;
+  readonly stopping: () => boolean;
+};
+
+export type LeanLimits = {
+  /** From the connection until something comes; a head that comes in parts is node:http's. */
+  readonly headersMs: number;
+  readonly idleMs: number;
+  readonly requestMs: number;
+  readonly keepAliveMs: number;
+  readonly headerBytes: number;
+  readonly checkMs: number;
+  /** Larger bodies are node:http's: they are parsed in a thread. */
+  readonly maxBodyBytes: number;
+};
+
+export type LeanHttp = {
+  accept(socket: Socket): void;
+  /** Closes what is open and stops the clock. */
+  close(): void;
+};
+
+/** Requests of one connection that may wait for their answers; then nothing more is read from it. */
+const MAX_OPEN = 32;
+/** Bytes of answers that a client has not read; then nothing more is read from it. */
+const MAX_UNREAD_BYTES = 1024 * 1024;
+const END_OF_HEAD = Buffer.from('\r\n\r\n');
+
+export function createLeanHttp(deps: LeanHttpDeps): LeanHttp {
+  const connections = new Set<LeanConnection>();
+  const forget = (connection: LeanConnection): void => {
+    connections.delete(connection);
+  };
+  const clock = setInterval(() => {
+    const nowMs = performance.now();
+    for (const connection of connections) connection.check(nowMs);
+  }, deps.limits.checkMs).unref();
+
+  return {
+    accept(socket) {
+      connections.add(new LeanConnection(socket, deps, forget));
+    },
+    close() {
+      clearInterval(clock);
+      for (const connection of connections) connection.destroy();
+    },
+  };
+}
+
+/** A body of which a part is here. */
+type Partial = {
+  readonly head: LeanHead;
+  /** From the first byte of the head. */
+  readonly bytes: Buffer[];
+  have: number;
+  readonly bodyAt: number;
+  readonly need: number;
+  readonly sinceMs: number;
+  movedMs: number;
+};
+
+class LeanConnection {
+  readonly #socket: Socket;
+  readonly #deps: LeanHttpDeps;
+  readonly #forget: (connection: LeanConnection) => void;
+  readonly #state: Connection;
+  /** The headers of an answer after which the connection stays. */
+  readonly keepAlive: string;
+  readonly #memory = new HeadMemory();
+  /** Requests without an answer, in their order. */
+  #first: LeanWire | null = null;
+  #last: LeanWire | null = null;
+  #partial: Partial | null = null;
+  /** Bytes that wait until earlier requests are answered; read again from their first byte. */
+  #held: Buffer | null = null;
+  /** Since when it is without a request. */
+  #idleSinceMs = performance.now();
+  /** Nothing was asked yet. */
+  #isNew = true;
+  /** The client sends nothing more. */
+  #clientEnded = false;
+  /** The last answer is given, or there will be none. */
+  #closing = false;
+  #reading = false;
+
+  constructor(socket: Socket, deps: LeanHttpDeps, forget: (connection: LeanConnection) => void) {
+    this.#socket = socket;
+    this.#deps = deps;
+    this.#forget = forget;
+    this.#state = connectionOf(socket);
+    this.keepAlive = `Connection: keep-alive\r\nKeep-Alive: timeout=${Math.floor(deps.limits.keepAliveMs / 1000)}`;
+    socket.on('data', this.#onData);
+    socket.on('end', this.#onEnd);
+    socket.on('close', this.#onClose);
+    socket.on('drain', this.#onDrain);
+    socket.on('timeout', this.#onTimeout);
+    socket.on('error', ignore);
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  /** Ends what takes too long. */
+  check(nowMs: number): void {
+    const { headersMs, idleMs, requestMs, keepAliveMs } = this.#deps.limits;
+    const partial = this.#partial;
+    if (partial !== null) {
+      if (nowMs - partial.movedMs > idleMs || nowMs - partial.sinceMs > requestMs) this.#refuse(408);
+    } else if (this.#first === null && this.#held === null) {
+      const idleSoFarMs = nowMs - this.#idleSinceMs;
+      if (this.#isNew && idleSoFarMs > headersMs) this.#refuse(408);
+      else if (idleSoFarMs > keepAliveMs) this.#socket.destroy();
+    }
+  }
+
+  readonly #onData = (chunk: Buffer): void => {
+    const partial = this.#partial;
+    if (partial !== null) this.#more(partial, chunk);
+    else if (this.#held !== null) this.#hold(Buffer.concat([this.#held, chunk]));
+    else this.#read(chunk);
+  };
+
+  /** Answers the requests of a chunk that begins with one. */
+  #read(chunk: Buffer): void {
+    const { limits } = this.#deps;
+    let at = 0;
+    this.#reading = true;
+    while (at < chunk.length) {
+      if (this.#state.open >= MAX_OPEN || this.#socket.writableLength > MAX_UNREAD_BYTES) break;
+      const end = chunk.indexOf(END_OF_HEAD, at);
+      const parsed: ParsedHead | null =
+        end === -1 || end - at > limits.headerBytes ? null : this.#memory.read(chunk.toString('latin1', at, end));
+      if (parsed === null || parsed.contentLength > limits.maxBodyBytes) {
+        this.#goOver(chunk, at);
+        return;
+      }
+      const bodyAt = end + END_OF_HEAD.length;
+      const next = bodyAt + parsed.contentLength;
+      if (next > chunk.length) {
+        if (this.#deps.wantsBody(parsed.head)) this.#begin(parsed.head, chunk.subarray(at), bodyAt - at, next - at);
+        else this.#goOver(chunk, at);
+        return;
+      }
+      this.#ask(parsed.head, chunk.subarray(bodyAt, next));
+      if (this.#socket.destroyed || this.#closing) break;
+      at = next;
+    }
+    this.#reading = false;
+    if (at < chunk.length && !this.#socket.destroyed && !this.#closing) this.#hold(chunk.subarray(at));
+  }
+
+  /** What cannot be read here; earlier requests are answered here first. */
+  #goOver(chunk: Buffer, at: number): void {
+    this.#reading = false;
+    const rest = at === 0 ? chunk : chunk.subarray(at);
+    if (this.#first !== null) this.#hold(rest);
+    else if (this.#clientEnded) this.#refuse(400);
+    else this.#handOver(rest);
+  }
+
+  #handOver(rest: Buffer): void {
+    const socket = this.#socket;
+    socket.off('data', this.#onData);
+    socket.off('end', this.#onEnd);
+    socket.off('close', this.#onClose);
+    socket.off('drain', this.#onDrain);
+    socket.off('timeout', this.#onTimeout);
+    socket.off('error', ignore);
+    socket.setTimeout(0);
+    this.#forget(this);
+    this.#deps.handOver(socket, rest);
+  }
+
+  #hold(bytes: Buffer): void {
+    this.#held = bytes;
+    this.#socket.pause();
+  }
+
+  /** Reads on where answers were waited for. */
+  #goOn(): void {
+    const held = this.#held;
+    if (held === null || this.#reading || this.#socket.writableLength > MAX_UNREAD_BYTES) return;
+    this.#held = null;
+    this.#socket.resume();
+    this.#read(held);
+    this.#finish();
+  }
+
+  #begin(head: LeanHead, bytes: Buffer, bodyAt: number, need: number): void {
+    this.#reading = false;
+    const nowMs = performance.now();
+    this.#partial = { head, bytes: [bytes], have: bytes.length, bodyAt, need, sinceMs: nowMs, movedMs: nowMs };
+    this.#count(bytes.length);
+  }
+
+  /** Keeps the sum of all unfinished bodies within its bound; node:http's side says so to whom it refuses. */
+  #count(bytes: number): void {
+    const { budget } = this.#deps;
+    budget.usedBytes += bytes;
+    if (budget.usedBytes > budget.maxBytes) this.#giveOver();
+  }
+
+  #more(partial: Partial, chunk: Buffer): void {
+    partial.bytes.push(chunk);
+    partial.have += chunk.length;
+    partial.movedMs = performance.now();
+    this.#count(chunk.length);
+    // Many tiny chunks cost far more than their bytes; node:http's side counts them and says so.
+    if (this.#partial === partial && partial.bytes.length > MAX_CHUNKS) this.#giveOver();
+    if (partial.have < partial.need || this.#partial !== partial) return;
+    const all = Buffer.concat(partial.bytes, partial.have);
+    this.#dropPartial();
+    this.#reading = true;
+    this.#ask(partial.head, all.subarray(partial.bodyAt, partial.need));
+    this.#reading = false;
+    if (partial.have > partial.need) this.#onData(all.subarray(partial.need));
+  }
+
+  /** The rest of a body that came so far goes to node:http, which knows how to refuse it. */
+  #giveOver(): void {
+    const partial = this.#partial!;
+    this.#dropPartial();
+    this.#goOver(Buffer.concat(partial.bytes, partial.have), 0);
+  }
+
+  #dropPartial(): void {
+    if (this.#partial === null) return;
+    this.#deps.budget.usedBytes -= this.#partial.have;
+    this.#partial = null;
+  }
+
+  #ask(head: LeanHead, body: Buffer): void {
+    const wire = new LeanWire(this, this.#socket, head);
+    if (this.#last === null) this.#first = wire;
+    else this.#last.next = wire;
+    this.#last = wire;
+    this.#isNew = false;
+    this.#deps.onRequest(wire, body);
+  }
+
+  /** An answer is ready: it goes out when it is its turn, and takes with it those that waited for it. */
+  answered(wire: LeanWire): void {
+    if (wire !== this.#first) return;
+    const socket = this.#socket;
+    let one: LeanWire | null = wire;
+    while (one !== null && one.out !== null) {
+      this.#first = one.next;
+      if (one.next === null) this.#last = null;
+      if (one.isLast) {
+        this.#closing = true;
+        this.#first = null;
+        this.#last = null;
+      }
+      write(socket, one.out);
+      one.out = null;
+      one.finished = true;
+      one = this.#first;
+    }
+    if (socket.writableLength > 0) socket.setTimeout(this.#deps.limits.idleMs);
+    if (this.#first !== null) return;
+    this.#idleSinceMs = performance.now();
+    if (this.#held !== null && !this.#closing) this.#goOn();
+    else if (this.#closing || this.#clientEnded) this.#finish();
+  }
+
+  /** Answers without a body, and closes. */
+  #refuse(status: number): void {
+    this.#dropPartial();
+    this.#closing = true;
+    this.#socket.end(`HTTP/1.1 ${statusLine(status)}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+    this.#socket.destroySoon();
+  }
+
+  /** Closes the connection when nothing can come any more and everything is answered. */
+  #finish(): void {
+    if (this.#first !== null) return;
+    if (this.#closing || (this.#clientEnded && this.#held === null && this.#partial === null))
+      this.#socket.destroySoon();
+  }
+
+  readonly #onEnd = (): void => {
+    this.#clientEnded = true;
+    if (this.#partial !== null) this.#refuse(400);
+    else this.#finish();
+  };
+
+  readonly #onClose = (): void => {
+    this.#dropPartial();
+    this.#held = null;
+    this.#forget(this);
+  };
+
+  readonly #onDrain = (): void => {
+    this.#socket.setTimeout(0);
+    this.#goOn();
+  };
+
+  /** Nothing was read of an answer for too long. */
+  readonly #onTimeout = (): void => {
+    this.#socket.destroy();
+  };
+}
+
+const MAX_CHUNKS = 4096;
+
+function ignore(): void {}
+
+/** Head and body of an answer: one text, or the head's text and bytes. */
+type Out = { readonly text: string; readonly bytes: Exclude<AnswerBody, string> | null };
+
+function write(socket: Socket, { text, bytes }: Out): void {
+  if (bytes === null) {
+    socket.write(text);
+    return;
+  }
+  socket.cork();
+  socket.write(text, 'latin1');
+  if (bytes instanceof Uint8Array) socket.write(bytes);
+  else for (const chunk of bytes) socket.write(chunk);
+  socket.uncork();
+}
+
+/** One request and its answer on the lean path. */
+export class LeanWire implements Wire {
+  readonly socket: Socket;
+  readonly head: LeanHead;
+  readonly complete = true;
+  next: LeanWire | null = null;
+  out: Out | null = null;
+  isLast = false;
+  finished = false;
+  readonly #connection: LeanConnection;
+
+  constructor(connection: LeanConnection, socket: Socket, head: LeanHead) {
+    this.#connection = connection;
+    this.socket = socket;
+    this.head = head;
+  }
+
+  get headers(): LeanHead['headers'] {
+    return this.head.headers;
+  }
+
+  send(status: number, headers: readonly string[], body: AnswerBody, last: boolean): void {
+    let text = `HTTP/1.1 ${status === 200 ? '200 OK' : statusLine(status)}\r\n`;
+    for (let i = 0; i < headers.length; i += 2) text += `${headers[i]}: ${headers[i + 1]}\r\n`;
+    text += `Date: ${httpDate()}\r\n${last ? 'Connection: close' : this.#connection.keepAlive}\r\n\r\n`;
+    this.isLast = last;
+    this.out = typeof body === 'string' ? { text: text + body, bytes: null } : { text, bytes: body };
+    this.#connection.answered(this);
+  }
+
+  discardRest(): void {} // it was read before it was looked at
+}
+
+let dateMs = 0;
+let date = '';
+
+/** The Date header (RFC 9110 §6.6.1), made once a second. */
+function httpDate(): string {
+  const nowMs = Date.now();
+  if (nowMs - dateMs >= 1000 || nowMs < dateMs) {
+    dateMs = nowMs - (nowMs % 1000);
+    date = new Date(nowMs).toUTCString();
+  }
+  return date;
+}
+
+function statusLine(status: number): string {
+  return `${status} ${STATUS_CODES[status] ?? ''}`;
+}
