@@ -17,6 +17,17 @@ export type PredictionDeps = {
   readonly refuse: (exchange: Exchange, error: SlipwayError) => number;
 };
 
+/** One prediction on its way to a version. */
+type Asked = {
+  readonly exchange: Exchange;
+  readonly match: Match;
+  readonly version: ServedVersion;
+  readonly meter: Meter;
+  readonly inferRequest: InferRequest;
+  /** From the first byte of the request until its inputs were read and checked. */
+  readonly inputMs: number;
+};
+
 /**
  * Computes and answers one prediction.
  * @param timeoutMs the whole time the caller gives, from the first byte of the request
@@ -31,42 +42,62 @@ export function predict(
   timeoutMs: number,
 ): void {
   const { connection, startedMs } = exchange;
+  const { inputs, rows } = inferRequest;
   const givenMs = Math.min(timeoutMs, inferRequest.timeoutMs ?? timeoutMs);
-  const inputMs = performance.now() - startedMs;
+  const nowMs = performance.now();
+  const inputMs = nowMs - startedMs;
   const leftMs = givenMs - inputMs;
   if (leftMs <= 0) throw tooLate(givenMs);
+  const supervisor = version.supervisor!;
+  const asked: Asked = { exchange, match, version, meter, inferRequest, inputMs };
+  if (supervisor.runNow !== undefined) {
+    const outputs = supervisor.runNow(inputs, rows);
+    if (outputs !== null) {
+      settle(deps, asked, null, outputs, { queueMs: 0, runMs: performance.now() - nowMs, batchRows: rows });
+      return;
+    }
+  }
   const done = (error: SlipwayError | null, outputs: readonly Tensor[] | null, timings: CallTimings): void => {
     connection.calls.splice(connection.calls.indexOf(call), 1);
     meter.inFlight -= 1;
-    const { batchRows, queueMs, runMs } = timings;
-    const computedMs = performance.now();
-    let status = 200;
-    if (error !== null) status = deps.refuse(exchange, error);
-    else {
-      try {
-        const answered = {
-          endpoint: match.ref!.name,
-          version: version.spec.version,
-          predictionId: exchange.predictionId,
-          signature: version.spec.signature,
-        };
-        deps.answer(exchange, match.post!.write(inferRequest, outputs!, answered));
-      } catch (thrown) {
-        status = deps.refuse(exchange, toSlipwayError(thrown));
-      }
-    }
-    const endedMs = performance.now();
-    meter.count(status, endedMs - startedMs, batchRows);
-    const { rows } = inferRequest;
-    if (status !== 200) meter.statistics.fail(endedMs - startedMs);
-    else {
-      meter.statistics.succeed(rows, batchRows, endedMs - startedMs, inputMs, queueMs, runMs, endedMs - computedMs);
-    }
+    settle(deps, asked, error, outputs, timings);
   };
   meter.inFlight += 1;
-  const handle = version.supervisor!.infer(inferRequest.inputs, inferRequest.rows, { timeoutMs: leftMs }, done);
-  const call: OpenCall = { handle, meter, startedMs };
+  const call: OpenCall = { handle: supervisor.infer(inputs, rows, { timeoutMs: leftMs }, done), meter, startedMs };
   connection.calls.push(call);
+}
+
+/** Answers, and counts what was answered. */
+function settle(
+  deps: PredictionDeps,
+  { exchange, match, version, meter, inferRequest, inputMs }: Asked,
+  error: SlipwayError | null,
+  outputs: readonly Tensor[] | null,
+  { batchRows, queueMs, runMs }: CallTimings,
+): void {
+  const computedMs = performance.now();
+  let status = 200;
+  if (error !== null) status = deps.refuse(exchange, error);
+  else {
+    try {
+      const answered = {
+        endpoint: match.ref!.name,
+        version: version.spec.version,
+        predictionId: exchange.predictionId,
+        signature: version.spec.signature,
+      };
+      deps.answer(exchange, match.post!.write(inferRequest, outputs!, answered));
+    } catch (thrown) {
+      status = deps.refuse(exchange, toSlipwayError(thrown));
+    }
+  }
+  const endedMs = performance.now();
+  const totalMs = endedMs - exchange.startedMs;
+  meter.count(status, totalMs, batchRows);
+  if (status !== 200) meter.statistics.fail(totalMs);
+  else {
+    meter.statistics.succeed(inferRequest.rows, batchRows, totalMs, inputMs, queueMs, runMs, endedMs - computedMs);
+  }
 }
 
 /** What web servers' logs call a client that closed before its answer; nobody is sent it. */

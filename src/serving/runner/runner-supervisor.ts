@@ -49,6 +49,12 @@ export type RunnerSupervisor = {
   readonly pid: number | undefined;
   /** Calls are taken in every state but quarantined, failed and draining: while a process starts they wait. */
   readonly infer: Infer;
+  /**
+   * Computes at once, in this process, where the model lives in it.
+   * @returns null when it is not to be done here and now: then `infer` takes the call
+   * @throws SlipwayError `run_failed`, `not_ready`
+   */
+  runNow?(inputs: readonly Tensor[], rows: number): readonly Tensor[] | null;
   /** Takes no more calls, answers those it has, and ends. */
   close(): Promise<void>;
 };
