@@ -19,21 +19,38 @@ export type Slipway = Contender & { readonly client: Client; readonly dataFolder
 
 export const MODEL = fileURLToPath(new URL('models/tab.onnx', import.meta.url));
 const BASELINE = fileURLToPath(new URL('baseline.mjs', import.meta.url));
+const SOCKET_COPY = fileURLToPath(new URL('socket-copy.mjs', import.meta.url));
 const SLIPWAY = fileURLToPath(new URL('../bin/slipway', import.meta.url));
 
 /** Bare node:http, with or without the model in the same process. */
 export async function startBaseline(mode: 'fixed' | 'model', cores: string): Promise<Contender> {
-  const tree = startTree([process.execPath, BASELINE], { cores, env: { ...process.env, MODE: mode, MODEL } });
-  const port = await new Promise<number>((resolve, reject) => {
-    tree.child.stdout!.once('data', (line: Buffer) => resolve((JSON.parse(line.toString()) as { port: number }).port));
-    tree.child.once('exit', (code) => reject(new Error(`the ${mode} baseline ended with ${code}`)));
-  });
+  const { tree, port } = await startScript(BASELINE, cores, { MODE: mode, MODEL });
   return {
     name: mode === 'fixed' ? 'node:http, fixed answer' : 'node:http + onnxruntime-node',
     url: (form) => (form === 'open-inference' ? `http://127.0.0.1:${port}/v2/models/tab/infer` : null),
     tree,
     stop: () => tree.stop(),
   };
+}
+
+/** Writes back what it is sent. */
+export async function startSocketCopy(cores: string): Promise<{ readonly url: string; stop(): Promise<void> }> {
+  const { tree, port } = await startScript(SOCKET_COPY, cores, {});
+  return { url: `http://127.0.0.1:${port}/`, stop: () => tree.stop() };
+}
+
+/** A script that says its port in its first line. */
+async function startScript(
+  script: string,
+  cores: string,
+  env: Record<string, string>,
+): Promise<{ tree: ProcessTree; port: number }> {
+  const tree = startTree([process.execPath, script], { cores, env: { ...process.env, ...env } });
+  const port = await new Promise<number>((resolve, reject) => {
+    tree.child.stdout!.once('data', (line: Buffer) => resolve((JSON.parse(line.toString()) as { port: number }).port));
+    tree.child.once('exit', (code) => reject(new Error(`${script} ended with ${code}`)));
+  });
+  return { tree, port };
 }
 
 export type SlipwayOptions = {
@@ -52,10 +69,11 @@ export async function startSlipway(options: SlipwayOptions): Promise<Slipway> {
   const tree = startTree([SLIPWAY, 'serve', ...flags], {
     cores: options.cores,
     env: { ...process.env, ...options.env },
+    quiet: true,
   });
-  tree.child.stdout!.resume();
   while (!existsSync(serverFile)) {
-    if (tree.child.exitCode !== null) throw new Error(`slipway serve ended with ${tree.child.exitCode}`);
+    if (tree.child.exitCode !== null)
+      throw new Error(`slipway serve ended with ${tree.child.exitCode}:\n${tree.said()}`);
     await sleep(2);
   }
   const server = JSON.parse(readFileSync(serverFile, 'utf8')) as { url: string; inferenceUrl: string };
@@ -82,8 +100,17 @@ export async function deployTab(slipway: Slipway, variant = 0): Promise<number> 
   const stamp = Buffer.from(`bench ${variant}`);
   // Field 6 (doc_string) of ModelProto; a later occurrence of a field replaces an earlier one.
   const bytes = Buffer.concat([readFileSync(MODEL), Buffer.from([0x32, stamp.length]), stamp]);
-  const files = [{ path: 'tab.onnx', blob: new Blob([bytes]) }];
-  const deployed = await slipway.client.deploy({ model: 'tab', files });
+  return deployBytes(slipway, { model: 'tab', bytes });
+}
+
+/** @param input.engine chosen by Slipway unless given */
+export async function deployBytes(
+  slipway: Slipway,
+  input: { model: string; bytes: Uint8Array<ArrayBuffer>; engine?: string },
+): Promise<number> {
+  const { model, bytes, engine } = input;
+  const files = [{ path: `${model}.onnx`, blob: new Blob([bytes]) }];
+  const deployed = await slipway.client.deploy({ model, files, ...(engine === undefined ? {} : { engine }) });
   if (deployed.outcome !== 'served') {
     throw new Error(`deploying gave ${deployed.outcome}: ${deployed.version?.validation?.reason ?? 'no reason'}`);
   }

@@ -15,8 +15,11 @@ export type LoadResult = {
 
 export type LoadSpec = {
   readonly url: string;
-  /** A file of bodies, as writeBodies makes it. */
+  /** A file of bodies, as writeBodies makes it; one whose name does not end in .bodies or .pack is one body. */
   readonly bodies: string;
+  /** application/json unless given. */
+  readonly contentType?: string;
+  readonly headers?: Readonly<Record<string, string>>;
   readonly connections: number;
   readonly seconds: number;
   /** Cores of the load generator, as taskset takes them. */
@@ -29,7 +32,11 @@ const SCRIPT = fileURLToPath(new URL('post.lua', import.meta.url));
 export async function applyLoad(spec: LoadSpec): Promise<LoadResult> {
   const { url, bodies, connections, seconds, cores } = spec;
   const args = ['-c', cores, 'wrk', '-t1', `-c${connections}`, `-d${seconds}s`, '--timeout', '10s', '-s', SCRIPT, url];
-  const wrk = spawn('taskset', args, { env: { ...process.env, BODIES: bodies }, stdio: ['ignore', 'pipe', 'inherit'] });
+  const headers = { 'Content-Type': spec.contentType ?? 'application/json', ...spec.headers };
+  const wrk = spawn('taskset', args, {
+    env: { ...process.env, BODIES: bodies, HEADERS: Object.entries(headers).flat().join('\n') },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   let text = '';
   wrk.stdout.setEncoding('utf8').on('data', (chunk: string) => {
     text += chunk;

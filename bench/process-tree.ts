@@ -11,6 +11,8 @@ export type ProcessTree = {
   pssBytes(): number;
   /** CPU time so far of every process, by a short name of what it runs. */
   cpuTimes(): Map<number, CpuTime>;
+  /** The end of what it wrote to standard error, when it is quiet. */
+  said(): string;
   /** SIGTERM to the first process, and SIGKILL to whatever is left after 8 s. */
   stop(): Promise<void>;
 };
@@ -21,16 +23,20 @@ const TICK_MS = 10;
 /**
  * Starts a command with all it will ever start pinned to the given cores (children inherit the mask).
  * @param cores as taskset takes them, e.g. `0` or `0,1`; null leaves them free
+ * @param quiet standard error is kept for `said` instead of shown, and standard output is dropped
  */
 export function startTree(
   command: readonly string[],
-  options: { cores: string | null; env: NodeJS.ProcessEnv; cwd?: string },
+  options: { cores: string | null; env: NodeJS.ProcessEnv; quiet?: boolean },
 ): ProcessTree {
   const all = options.cores === null ? command : ['taskset', '-c', options.cores, ...command];
   const child = spawn(all[0]!, all.slice(1), {
     env: options.env,
-    stdio: ['ignore', 'pipe', 'inherit'],
-    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    stdio: options.quiet ? ['ignore', 'ignore', 'pipe'] : ['ignore', 'pipe', 'inherit'],
+  });
+  let said = '';
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    said = (said + text).slice(-2000);
   });
   const pids = (): number[] => descendants(child.pid!);
   return {
@@ -38,6 +44,7 @@ export function startTree(
     pids,
     pssBytes: () => pids().reduce((sum, pid) => sum + pssOf(pid), 0),
     cpuTimes: () => new Map(pids().flatMap((pid) => cpuOf(pid))),
+    said: () => said,
     async stop() {
       const known = new Set(pids());
       child.kill('SIGTERM');

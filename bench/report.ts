@@ -13,6 +13,9 @@ export function reportOf(result: BenchResult): string {
     ...result.cases.map(caseTable),
     ...(result.starts.length > 0 ? [startTable(result)] : []),
     ...(result.swap ? [swapText(result.swap)] : []),
+    ...(result.latency ? [latencyText(result.latency)] : []),
+    ...(result.tensors ? [tensorsText(result.tensors)] : []),
+    ...(result.memory ? [memoryText(result.memory)] : []),
   ].join('\n\n');
 }
 
@@ -59,6 +62,27 @@ function swapText(swap: NonNullable<BenchResult['swap']>): string {
     `Hot swap: ${swap.swaps} versions deployed under ${swap.connections} connections; **${swap.failed} failed requests**; ` +
     `worst 5 s: ${Math.round(swap.load.requestsPerSecond)} requests/s, p99 ${swap.load.p99Ms.toFixed(1)} ms, max ${swap.load.maxMs.toFixed(1)} ms; ` +
     `a deploy took ${shown(swap.deployMs)} ms; versions seen: ${swap.versionsSeen.join(', ')}.`
+  );
+}
+
+function latencyText(latency: NonNullable<BenchResult['latency']>): string {
+  return (
+    `Added latency with one connection: a request takes ${shown(latency.requestP50Ms)} ms at p50, the model alone ${shown(latency.bareRunP50Ms)} ms: ` +
+    `**${shown(latency.addedP50Ms)} ms** are added (aim: under 0.2).`
+  );
+}
+
+function tensorsText(tensors: NonNullable<BenchResult['tensors']>): string {
+  return (
+    `Tensors of ${(tensors.bodyBytes / 2 ** 20).toFixed(1)} MiB there and back, ${tensors.connections} connections: ${count(tensors.slipwayRequestsPerSecond)} requests/s, ` +
+    `a plain copy over a socket ${count(tensors.copyRequestsPerSecond)}: **${shown(tensors.share)}** of it (aim: at least 0.5); ${tensors.failed} failed.`
+  );
+}
+
+function memoryText(memory: NonNullable<BenchResult['memory']>): string {
+  return (
+    `Memory of all processes with one small model: ${memory.beforeMb} MB before, **${memory.afterMb} MB** after ${memory.seconds} s with ${memory.connections} connections ` +
+    `(aim: under 400), ${memory.calmMb} MB 10 s later.`
   );
 }
 

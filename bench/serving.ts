@@ -6,8 +6,11 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { type AddedLatency, measureAddedLatency } from './added-latency.ts';
 import { type Contender, deployTab, type Slipway, startBaseline, startSlipway } from './contenders.ts';
+import { type LargeTensors, measureLargeTensors } from './large-tensors.ts';
 import { describeMachine, type Machine } from './machine.ts';
+import { type MemoryAfterLoad, measureMemory } from './memory-after-load.ts';
 import { reportOf } from './report.ts';
 import { measureStart, measureSwaps, type StartResult, type SwapResult } from './start-and-swap.ts';
 import { type Case, type CaseResult, compare } from './throughput.ts';
@@ -19,11 +22,16 @@ export type BenchResult = {
   readonly cases: readonly CaseResult[];
   readonly starts: readonly StartResult[];
   readonly swap: SwapResult | null;
+  readonly latency: AddedLatency | null;
+  readonly tensors: LargeTensors | null;
+  readonly memory: MemoryAfterLoad | null;
 };
+
+const PARTS = ['throughput', 'start', 'swap', 'latency', 'tensors', 'memory'] as const;
 
 const HELP = `npm run bench -- [options]
 
-  --parts <list>        what to measure: throughput, start, swap       (throughput,start,swap)
+  --parts <list>        what to measure                                (throughput,start,swap,latency,tensors,memory)
   --connections <list>  connections of the one-row cases               (1,16,64)
   --seconds <n>         length of one load                             (5)
   --rounds <n>          loads of each server in each case              (5)
@@ -36,7 +44,7 @@ const HELP = `npm run bench -- [options]
 
 const { values: options } = parseArgs({
   options: {
-    parts: { type: 'string', default: 'throughput,start,swap' },
+    parts: { type: 'string', default: PARTS.join(',') },
     connections: { type: 'string', default: '1,16,64' },
     seconds: { type: 'string', default: '5' },
     rounds: { type: 'string', default: '5' },
@@ -57,6 +65,9 @@ if (options.help) {
 
 async function main(): Promise<void> {
   const parts = options.parts.split(',');
+  for (const part of parts) {
+    if (!PARTS.some((known) => known === part)) throw new Error(`there is no part ${part}: ${PARTS.join(', ')}`);
+  }
   const machine = describeMachine();
   if (machine.loadBefore > 0.5) console.error(`The load average is ${machine.loadBefore}: something else is running.`);
   const folder = mkdtempSync(join(tmpdir(), 'slipway-bench-bodies-'));
@@ -67,9 +78,23 @@ async function main(): Promise<void> {
       for (const cores of [null, options['server-core']]) starts.push(await measureStart(cores, 5));
     }
     const swap = parts.includes('swap') ? await swapUnderLoad(folder) : null;
+    const how = {
+      rounds: Number(options.rounds),
+      seconds: Number(options.seconds),
+      serverCores: options['server-core'],
+      clientCores: options['client-core'],
+      folder,
+    };
+    const latency = parts.includes('latency') ? await withModel((it) => measureAddedLatency(it, how)) : null;
+    const tensors = parts.includes('tensors') ? await withModel((it) => measureLargeTensors(it, how)) : null;
+    if (parts.includes('tensors') && tensors === null) console.error('This release takes no binary tensors.');
+    const memory = parts.includes('memory')
+      ? await withModel((it) => measureMemory(it, { ...how, seconds: 20 }))
+      : null;
     // Without the output path, which would name somebody's folders in a committed file.
     const { out: _out, help: _help, ...settings } = options;
-    const result: BenchResult = { at: new Date().toISOString(), machine, settings, cases, starts, swap };
+    const measured = { cases, starts, swap, latency, tensors, memory };
+    const result: BenchResult = { at: new Date().toISOString(), machine, settings, ...measured };
     mkdirSync(dirname(options.out), { recursive: true });
     writeFileSync(options.out, `${JSON.stringify(result, null, 1)}\n`);
     console.log(reportOf(result));
@@ -113,11 +138,15 @@ async function measureThroughput(folder: string): Promise<CaseResult[]> {
   }
 }
 
-async function swapUnderLoad(folder: string): Promise<SwapResult> {
+function swapUnderLoad(folder: string): Promise<SwapResult> {
+  const cores = options['client-core'];
+  return withModel((it) => measureSwaps(it, { swaps: Number(options.swaps), connections: 16, cores, folder }));
+}
+
+async function withModel<T>(measure: (slipway: Slipway) => Promise<T>): Promise<T> {
   const slipway = await startWithModel();
   try {
-    const cores = options['client-core'];
-    return await measureSwaps(slipway, { swaps: Number(options.swaps), connections: 16, cores, folder });
+    return await measure(slipway);
   } finally {
     await slipway.stop();
   }
