@@ -196,6 +196,7 @@ describe('the lean path', () => {
     expect(socket.writableLength).toBeGreaterThan(0); // it stopped taking
     let all = '';
     socket.on('data', (chunk: Buffer) => (all += chunk.toString('latin1')));
+    socket.resume();
     const untilMs = performance.now() + 20_000;
     while (all.split('HTTP/1.1 200 OK').length - 1 < count && performance.now() < untilMs) {
       await new Promise((resolve) => setTimeout(resolve, 20));
