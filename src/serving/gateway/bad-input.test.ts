@@ -173,9 +173,9 @@ const V2: readonly [string, string, string, string][] = [
     '/parameters/sequence_id',
   ],
   [
-    'binary output asked for',
+    'binary output asked for by a word',
     'add',
-    `{"inputs":[{${X}}],"parameters":{"binary_data_output":true}}`,
+    `{"inputs":[{${X}}],"parameters":{"binary_data_output":"true"}}`,
     '/parameters/binary_data_output',
   ],
   [

@@ -7,8 +7,10 @@ import type { ParseJob, ParseOutcome } from './large-bodies.ts';
 parentPort!.on('message', (job: ParseJob) => {
   const { body } = job;
   const outcome = parse(job);
-  const tensors = outcome.request?.inputs.flatMap(({ data }) => ('buffer' in data ? [data.buffer as ArrayBuffer] : []));
-  parentPort!.postMessage(outcome, [body.buffer as ArrayBuffer, ...(tensors ?? [])]);
+  // Tensors may be views on the body, or on one another's memory, which is handed over once.
+  const memory = new Set<ArrayBuffer>([body.buffer as ArrayBuffer]);
+  for (const { data } of outcome.request?.inputs ?? []) if ('buffer' in data) memory.add(data.buffer as ArrayBuffer);
+  parentPort!.postMessage(outcome, [...memory]);
 });
 
 function parse({ id, path, body, headers, target }: ParseJob): ParseOutcome {

@@ -162,24 +162,24 @@ describe('infer requests', () => {
     ['outputs that are no list', { inputs: [X], outputs: 'Y' }, /^\/outputs must be an array/],
     ['parameters that are no object', { inputs: [X], parameters: [] }, /^\/parameters must be an object/],
     [
-      'binary outputs',
-      { inputs: [X], parameters: { binary_data_output: true } },
-      /^\/parameters\/binary_data_output binary tensors are not supported/,
+      'binary outputs by a word',
+      { inputs: [X], parameters: { binary_data_output: 'yes' } },
+      /^\/parameters\/binary_data_output must be true or false, not a string/,
     ],
     [
-      'binary inputs',
-      { inputs: [{ ...X, parameters: { binary_data_size: 12 } }] },
-      /^\/inputs\/0\/parameters\/binary_data_size/,
+      'binary inputs without the header',
+      { inputs: [{ ...X, data: undefined, parameters: { binary_data_size: 12 } }] },
+      /^\/inputs\/0\/parameters\/binary_data_size needs the header/,
     ],
     [
-      'classification',
-      { inputs: [X], outputs: [{ name: 'Y', parameters: { classification: 3 } }] },
+      'a negative classification',
+      { inputs: [X], outputs: [{ name: 'Y', parameters: { classification: -3 } }] },
       /^\/outputs\/0\/parameters\/classification/,
     ],
     [
       'a sequence',
       { inputs: [X], parameters: { sequence_id: 5 } },
-      /^\/parameters\/sequence_id no such request parameter/,
+      /^\/parameters\/sequence_id sequences are not offered/,
     ],
     [
       'a reserved name',
@@ -189,9 +189,14 @@ describe('infer requests', () => {
     [
       'shared memory',
       { inputs: [{ ...X, parameters: { shared_memory_region: 'r' } }] },
-      /shared_memory_region no such input parameter/,
+      /shared_memory_region shared memory is not offered/,
     ],
-    ['a timeout in the body', { inputs: [X], parameters: { timeout: 5 } }, /X-Request-Timeout-Ms/],
+    [
+      'a negative timeout',
+      { inputs: [X], parameters: { timeout: -5 } },
+      /^\/parameters\/timeout must be a whole number/,
+    ],
+    ['a priority by a word', { inputs: [X], parameters: { priority: 'high' } }, /^\/parameters\/priority must be/],
     ['a key every object has', { inputs: [X], parameters: { constructor: 1 } }, /^\/parameters\/constructor no such/],
   ])('%s is refused', (_title, body, message) => {
     expect(fault(body).join('\n')).toMatch(message);
@@ -211,7 +216,7 @@ describe('infer requests', () => {
     };
     const request = { inputs: [{ name: 'X', datatype: 'FP16', shape: [1], data: [1] }] };
     expect(() => infer.parse(call(request), { name: 'm@1', signature: half, canBatch: true })).toThrowError(
-      /FP16, which this protocol does not carry/,
+      /FP16, which this protocol carries as binary data only/,
     );
     const out: Signature = { ...signature, outputs: half.outputs };
     expect(() => infer.parse(call({ inputs: [X] }), { name: 'm@1', signature: out, canBatch: true })).toThrowError(
@@ -219,9 +224,14 @@ describe('infer requests', () => {
     );
   });
 
-  it('the binary extension is refused by its header', () => {
-    const wire = { ...call({ inputs: [X] }), headers: { ...headers, 'inference-header-content-length': '10' } };
-    expect(() => infer.parse(wire, target)).toThrowError(/Binary tensors are not supported/);
+  it.each([
+    [{ priority: 0, timeout: 0 }, undefined, undefined],
+    [{ priority: 1, timeout: 2_500_000 }, 'high', 2500],
+    [{ priority: 2 }, undefined, undefined],
+    [{ priority: 7, timeout: 1 }, 'low', 0.001],
+  ])('priority and timeout are read: %j', (parameters, priority, timeoutMs) => {
+    const request = infer.parse(call({ inputs: [X], parameters }), target);
+    expect([request.priority, request.timeoutMs]).toEqual([priority, timeoutMs]);
   });
 
   it.each(['application/octet-stream', 'text/csv', 'multipart/form-data; boundary=x', 'application/jsonp'])(
@@ -253,7 +263,11 @@ describe('reads', () => {
       .read(of, one);
 
   it('answer as the protocol says', () => {
-    expect(read('/v2')).toEqual({ name: 'slipway', version: '1.2.3', extensions: [] });
+    expect(read('/v2')).toEqual({
+      name: 'slipway',
+      version: '1.2.3',
+      extensions: expect.arrayContaining(['binary_tensor_data', 'classification']),
+    });
     expect(read('/v2/health/live')).toEqual({ live: true });
     expect(read('/v2/health/ready')).toEqual({ ready: true });
     expect(read('/v2/models/{endpoint}/ready')).toEqual({ name: 'm', ready: true });
