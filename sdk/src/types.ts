@@ -19,6 +19,25 @@ export type Datatype =
   | 'FP64'
   | 'BYTES';
 
+/** How an input that comes as a file becomes a tensor. */
+export type InputDecoder =
+  | {
+      kind: 'image';
+      width: number;
+      height: number;
+      channels: number;
+      layout: 'NCHW' | 'NHWC';
+      color: 'rgb' | 'bgr' | 'gray';
+      resize: 'stretch' | 'cover' | 'contain';
+      filter: 'nearest' | 'linear' | 'cubic' | 'lanczos3';
+      /** An element is (pixel × scale - mean) / std, with pixels from 0 to 255, mean and std by channel. */
+      scale: number;
+      mean: number[];
+      std: number[];
+    }
+  /** The bytes of the elements, little-endian. */
+  | { kind: 'raw' };
+
 export type TensorSpec = {
   name: string;
   datatype: Datatype;
@@ -27,6 +46,8 @@ export type TensorSpec = {
   symbols?: (string | null)[];
   optional?: boolean;
   features?: string[];
+  /** Inputs that may be sent as a file. */
+  decoder?: InputDecoder;
   labels?: string[];
 };
 

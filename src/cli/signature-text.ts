@@ -14,6 +14,17 @@ function namesText(names: readonly string[] | undefined, word: string): string {
   return names.length > MANY ? `${word} ${shown}, … ${names.length} in all` : `${word} ${shown}`;
 }
 
+function decoderText({ decoder }: TensorSpec): string {
+  if (decoder === undefined) return '';
+  if (decoder.kind === 'raw') return 'takes raw bytes';
+  const { width, height, color, layout, resize, filter, scale, mean, std } = decoder;
+  const parts = [`takes images: ${width} × ${height} ${color}`, layout, `${resize} ${filter}`];
+  if (scale !== 1) parts.push(`× ${Number(scale.toPrecision(6))}`);
+  if (mean.some((value) => value !== 0)) parts.push(`mean ${mean.join(' ')}`);
+  if (std.some((value) => value !== 1)) parts.push(`std ${std.join(' ')}`);
+  return parts.join(', ');
+}
+
 /** Inputs and outputs as one table. */
 export function signatureTable(signature: Signature, paint: Paint): string {
   const row = (direction: string, spec: TensorSpec): string[] => [
@@ -22,7 +33,12 @@ export function signatureTable(signature: Signature, paint: Paint): string {
     spec.datatype,
     cleanLine(shapeText(spec)),
     cleanLine(
-      [spec.optional ? 'optional' : '', namesText(spec.features, 'features'), namesText(spec.labels, 'classes')]
+      [
+        spec.optional ? 'optional' : '',
+        decoderText(spec),
+        namesText(spec.features, 'features'),
+        namesText(spec.labels, 'classes'),
+      ]
         .filter((part) => part !== '')
         .join('; '),
     ),

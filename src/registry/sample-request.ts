@@ -4,6 +4,11 @@ import type { GoldenCase, PlainBody } from './validation.ts';
 /** A free dimension becomes 1; a fixed one of this many values or more is not written out by hand. */
 const MAX_SAMPLE_VALUES = 200_000;
 
+/** A gray picture of one pixel (PNG), for inputs that take pictures. */
+const SAMPLE_PICTURE = {
+  b64: 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mNoAAAAggCB2kUIOwAAAABJRU5ErkJggg==',
+};
+
 /**
  * A request in the plain form that the model should answer: the first row of the golden set, or neutral values in the right shapes.
  * Optional inputs are left out.
@@ -16,7 +21,11 @@ export function sampleRequestFor(signature: Signature, golden: readonly GoldenCa
   if (inputs.length > 0 && isRowWise(signature.inputs)) {
     return { records: [Object.assign({}, ...inputs.map(recordPart))] };
   }
-  return { inputs: Object.fromEntries(inputs.map((input) => [input.name, neutral(input, input.shape)])) };
+  return { inputs: Object.fromEntries(inputs.map((input) => [input.name, whole(input)])) };
+}
+
+function whole(input: TensorSpec): unknown {
+  return input.decoder?.kind === 'image' ? SAMPLE_PICTURE : neutral(input, input.shape);
 }
 
 /** Only the first record, so that the sample stays short. Integers beyond 2^53 do not survive JSON: neutral values then. */
@@ -31,6 +40,7 @@ function holdsBigInt(value: unknown): boolean {
 }
 
 function recordPart(input: TensorSpec): Record<string, unknown> {
+  if (input.decoder?.kind === 'image') return { [input.name]: SAMPLE_PICTURE };
   const inRow = input.shape.slice(1);
   if (input.features && inRow.length === 1) {
     return Object.fromEntries(input.features.map((feature) => [feature, neutral(input, [])]));

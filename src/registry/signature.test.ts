@@ -6,6 +6,20 @@ const output: TensorSpec = { name: 'Y', datatype: 'FP32', shape: [-1, 2], labels
 const base: Signature = { inputs: [input], outputs: [output] };
 const withInput = (change: Partial<TensorSpec>): Signature => ({ ...base, inputs: [{ ...input, ...change }] });
 const withOutput = (change: Partial<TensorSpec>): Signature => ({ ...base, outputs: [{ ...output, ...change }] });
+const RAW = { kind: 'raw' } as const;
+const IMAGE = {
+  kind: 'image',
+  width: 8,
+  height: 8,
+  channels: 1,
+  layout: 'NCHW',
+  color: 'gray',
+  resize: 'stretch',
+  filter: 'linear',
+  scale: 1,
+  mean: [0],
+  std: [1],
+} as const;
 const plain = ({ features: _f, labels: _l, ...rest }: TensorSpec): TensorSpec => rest;
 const more = (spec: TensorSpec): TensorSpec => ({ ...plain(spec), name: 'Z' });
 
@@ -25,6 +39,16 @@ describe('what breaks callers', () => {
     ['a renamed feature', base, withInput({ features: ['a', 'b', 'd'] }), 'inputs/X/features', true],
     ['features that lost their names', base, { ...base, inputs: [plain(input)] }, 'inputs/X/features', true],
     ['features that got names', { ...base, inputs: [plain(input)] }, base, 'inputs/X/features', false],
+    ['a decoder where there was none', base, withInput({ decoder: RAW }), 'inputs/X/decoder', false],
+    ['a decoder that is gone', withInput({ decoder: RAW }), base, 'inputs/X/decoder', true],
+    [
+      'a decoder that prepares otherwise',
+      withInput({ decoder: IMAGE }),
+      withInput({ decoder: { ...IMAGE, std: [2] } }),
+      'inputs/X/decoder',
+      false,
+    ],
+    ['a decoder of another kind', withInput({ decoder: IMAGE }), withInput({ decoder: RAW }), 'inputs/X/decoder', true],
     ['a new output', base, { ...base, outputs: [output, more(output)] }, 'outputs/Z', false],
     ['an output that is gone', { ...base, outputs: [output, more(output)] }, base, 'outputs/Z', true],
     ['an output of another datatype', base, withOutput({ datatype: 'FP64' }), 'outputs/Y/datatype', true],

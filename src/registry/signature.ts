@@ -3,6 +3,7 @@
  * wire form; this file holds no I/O.
  */
 import { SlipwayError } from '../base/errors.ts';
+import { decoderText, type InputDecoder } from './input-decoder.ts';
 
 /** Data types by their Open Inference Protocol names. */
 export const DATATYPES = [
@@ -35,6 +36,8 @@ export type TensorSpec = {
   readonly optional?: boolean;
   /** Inputs of shape [-1, F]: the F column names, in order. */
   readonly features?: readonly string[];
+  /** Inputs that may come as a file: how it becomes their tensor. */
+  readonly decoder?: InputDecoder;
   /** Outputs of shape [-1, C]: the C class names, in order. The plain form then answers an object by class. */
   readonly labels?: readonly string[];
 };
@@ -69,7 +72,7 @@ export type SignatureDiff = { readonly breaking: boolean; readonly changes: read
 /**
  * What changes for callers who move from one signature to another. Breaking:
  * - inputs: one is removed or renamed, a required one is new, an optional one becomes required, another datatype, another number of
- *   dimensions or a size that takes less than before, feature names removed, renamed or in another order;
+ *   dimensions or a size that takes less than before, feature names removed, renamed or in another order, files of a kind no longer taken;
  * - outputs: one is removed or renamed, another datatype, another number of dimensions, a size that is another one or no longer
  *   fixed, class labels added, removed, renamed or in another order (the plain form answers by label).
  *
@@ -162,7 +165,11 @@ function diffInput(path: string, from: TensorSpec, to: TensorSpec): SignatureCha
     const reason = isOptional ? 'it may be left out now' : 'it is required now: calls that leave it out are refused';
     changes.push(changed(`${path}/optional`, String(wasOptional), String(isOptional), !isOptional, reason));
   }
-  return [...changes, ...diffNames(`${path}/features`, from.features, to.features, false)];
+  return [
+    ...changes,
+    ...diffDecoder(`${path}/decoder`, from.decoder, to.decoder),
+    ...diffNames(`${path}/features`, from.features, to.features, false),
+  ];
 }
 
 function diffOutput(path: string, from: TensorSpec, to: TensorSpec): SignatureChange[] {
@@ -171,6 +178,21 @@ function diffOutput(path: string, from: TensorSpec, to: TensorSpec): SignatureCh
     ...diffShape(path, from, to, 'outputs'),
     ...diffNames(`${path}/labels`, from.labels, to.labels, true),
   ];
+}
+
+/** Callers send files; how they are prepared for the model is not theirs to know, as long as they are taken. */
+function diffDecoder(path: string, from: InputDecoder | undefined, to: InputDecoder | undefined): SignatureChange[] {
+  const [a, b] = [from ? decoderText(from) : null, to ? decoderText(to) : null];
+  if (a === b) return [];
+  if (from === undefined) {
+    return [{ path, change: 'added', from: a, to: b, breaking: false, reason: 'it may be sent as a file now' }];
+  }
+  if (to === undefined) {
+    return [{ path, change: 'removed', from: a, to: b, breaking: true, reason: 'calls that send a file are refused' }];
+  }
+  const otherKind = from.kind !== to.kind;
+  const reason = otherKind ? 'another kind of file' : 'the same files are prepared in another way';
+  return [changed(path, a!, b!, otherKind, reason)];
 }
 
 function diffDatatype(path: string, from: TensorSpec, to: TensorSpec): SignatureChange[] {

@@ -1,6 +1,7 @@
 /** The forms of versions and their parts on the wire; `sdk/src/types.ts` says the same in TypeScript, and a test holds the two equal. */
 import { Type } from 'typebox';
 import { AliasName, Name, Nullable, oneOf, ProjectName, Time } from '../base/http/schema-parts.ts';
+import { IMAGE_COLORS, IMAGE_FILTERS, IMAGE_LAYOUTS, IMAGE_RESIZES } from './input-decoder.ts';
 import { LIMITS, type RunnerLimits } from './limits.ts';
 import { MAX_CARD_LENGTH, MAX_TAG_LENGTH, MAX_TAGS, TAG_KEY_PATTERN } from './model.ts';
 import { DATATYPES, type SignatureDiff } from './signature.ts';
@@ -22,6 +23,23 @@ export const Card = Type.String({
   description: 'Markdown. Whoever shows it treats it as hostile.',
 });
 
+const InputDecoder = Type.Union([
+  Type.Object({
+    kind: Type.Literal('image'),
+    width: Type.Integer(),
+    height: Type.Integer(),
+    channels: Type.Integer(),
+    layout: oneOf(IMAGE_LAYOUTS),
+    color: oneOf(IMAGE_COLORS),
+    resize: oneOf(IMAGE_RESIZES),
+    filter: oneOf(IMAGE_FILTERS),
+    scale: Type.Number(),
+    mean: Type.Array(Type.Number()),
+    std: Type.Array(Type.Number()),
+  }),
+  Type.Object({ kind: Type.Literal('raw') }),
+]);
+
 const TensorSpec = Type.Object({
   name: Type.String(),
   datatype: oneOf(DATATYPES),
@@ -29,6 +47,7 @@ const TensorSpec = Type.Object({
   symbols: Type.Optional(Type.Array(Nullable(Type.String()))),
   optional: Type.Optional(Type.Boolean()),
   features: Type.Optional(Type.Array(Type.String())),
+  decoder: Type.Optional(InputDecoder),
   labels: Type.Optional(Type.Array(Type.String())),
 });
 

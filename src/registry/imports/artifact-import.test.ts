@@ -276,6 +276,29 @@ card: card.md
     expect(read).toMatchObject({ description: 'Who leaves', engine: 'onnxruntime' });
   });
 
+  it('declares how files become an input, whole with what the graph says and the defaults', async () => {
+    const yaml =
+      'signature: {inputs: {image: {decoder: {kind: image, width: 8, height: 4, scale: 1/255, mean: 0.5, std: [1, 2, 4], color: bgr}}}}';
+    const { signature } = await importArtifact(withAbout(yaml, 'image-mean.onnx'));
+    expect(signature.inputs[0]!.decoder).toEqual({
+      kind: 'image',
+      width: 8,
+      height: 4,
+      channels: 3,
+      layout: 'NCHW',
+      color: 'bgr',
+      resize: 'stretch',
+      filter: 'linear',
+      scale: 1 / 255,
+      mean: [0.5, 0.5, 0.5],
+      std: [1, 2, 4],
+    });
+    const raw = await importArtifact(
+      withAbout('signature: {inputs: {X: {decoder: {kind: raw}, features: [a, b, c]}}}'),
+    );
+    expect(raw.signature.inputs[0]).toMatchObject({ decoder: { kind: 'raw' }, features: ['a', 'b', 'c'] });
+  });
+
   it('labels name the classes of an output', async () => {
     const yaml = 'signature: {outputs: {Y: {labels: [a, b, c]}}}';
     expect((await importArtifact(withAbout(yaml))).signature.outputs[0]!.labels).toEqual(['a', 'b', 'c']);
@@ -311,6 +334,18 @@ card: card.md
     ['too few names', 'signature: {inputs: {X: {features: [a, b]}}}', /it has 2 names, and the tensor 3 columns/],
     ['a name twice', 'signature: {inputs: {X: {features: [a, a, b]}}}', /a name is there twice/],
     ['another shape', 'signature: {inputs: {X: {shape: [-1, 4]}}}', /the graph says \[-1, 3\]/],
+    [
+      'a decoder that does not fit',
+      'signature: {inputs: {X: {decoder: {kind: image}}}}',
+      /decoder\/kind.*4 dimensions/,
+    ],
+    ['an unknown resize', 'signature: {inputs: {X: {decoder: {kind: image, resize: crop}}}}', /decoder\/resize/],
+    [
+      'an unknown key of a decoder',
+      'signature: {inputs: {X: {decoder: {kind: raw, hight: 3}}}}',
+      /did you mean height/,
+    ],
+    ['a fraction that is none', 'signature: {inputs: {X: {decoder: {kind: image, scale: a/b}}}}', /decoder\/scale/],
     ['a card that is not there', 'card: gone.md', /gone.md.*which is not in the artifact/],
     ['a golden set that leaves the artifact', 'golden: ../../etc/passwd', /which is not in the artifact/],
     ['a key __proto__', '__proto__: {a: 1}', /__proto__ is not allowed/],

@@ -1,8 +1,11 @@
 import { closestWord } from '../../base/closest-word.ts';
 import type { FieldError } from '../../base/errors.ts';
+import { type InputDecoder, resolveDecoder } from '../input-decoder.ts';
 import type { Signature } from '../signature.ts';
 import { assessNames, type GivenShapes } from './onnx-signature.ts';
 import { faulty, SLIPWAY_FILE, type SlipwayFile } from './slipway-file.ts';
+
+type SlipwayInput = Omit<NonNullable<NonNullable<SlipwayFile['signature']>['inputs']>[string], 'shape'>;
 
 /** The shapes that slipway.yaml gives. */
 export function shapesOf(about: SlipwayFile): GivenShapes {
@@ -19,24 +22,31 @@ export function withNames(signature: Signature, about: SlipwayFile): Signature {
   const faults: FieldError[] = [];
   const inputs = about.signature?.inputs ?? {};
   const outputs = about.signature?.outputs ?? {};
+  const decoders = new Map<string, InputDecoder>();
   for (const [side, named, known] of [
     ['inputs', inputs, signature.inputs],
     ['outputs', outputs, signature.outputs],
   ] as const) {
-    const names = known.map((tensor) => tensor.name);
+    const tensorNames = known.map((tensor) => tensor.name);
     for (const [name, { shape, ...rest }] of Object.entries(named)) {
       const pointer = `/signature/${side}/${name}`;
       const tensor = known.find((one) => one.name === name);
       if (!tensor) {
-        const near = closestWord(name, names);
-        const known = near ? `did you mean ${near}?` : `it has ${names.slice(0, 20).join(', ')}`;
+        const near = closestWord(name, tensorNames);
+        const known = near ? `did you mean ${near}?` : `it has ${tensorNames.slice(0, 20).join(', ')}`;
         faults.push({ pointer, message: `the model has no such ${side.slice(0, -1)}; ${known}` });
         continue;
       }
       if (shape && !matches(shape, tensor.shape)) {
         faults.push({ pointer: `${pointer}/shape`, message: `the graph says [${tensor.shape.join(', ')}]` });
       }
-      for (const [word, columns] of Object.entries(rest)) {
+      const { decoder, ...names } = rest as SlipwayInput;
+      if (decoder !== undefined) {
+        const resolved = resolveDecoder(decoder, tensor);
+        if ('kind' in resolved) decoders.set(name, resolved);
+        else for (const { key, message } of resolved) faults.push({ pointer: `${pointer}/decoder/${key}`, message });
+      }
+      for (const [word, columns] of Object.entries(names)) {
         const reason = assessNames(columns, tensor.shape);
         if (reason !== null) faults.push({ pointer: `${pointer}/${word}`, message: reason });
       }
@@ -46,7 +56,8 @@ export function withNames(signature: Signature, about: SlipwayFile): Signature {
   return {
     inputs: signature.inputs.map((input) => {
       const features = inputs[input.name]?.features;
-      return features ? { ...input, features } : input;
+      const decoder = decoders.get(input.name);
+      return { ...input, ...(features ? { features } : {}), ...(decoder ? { decoder } : {}) };
     }),
     outputs: signature.outputs.map((output) => {
       const labels = outputs[output.name]?.labels;

@@ -5,6 +5,7 @@ import { type FieldError, MAX_FIELD_ERRORS, SlipwayError } from '../../base/erro
 import { NAME_PATTERN } from '../../base/ids.ts';
 import { parseJson } from '../../base/json.ts';
 import { closeSchema, createSchemaValidator } from '../../base/schema-validation.ts';
+import { type GivenDecoder, IMAGE_COLORS, IMAGE_FILTERS, IMAGE_LAYOUTS, IMAGE_RESIZES } from '../input-decoder.ts';
 import { assertWithin, LIMITS, type RunnerLimits } from '../limits.ts';
 import type { GoldenCase } from '../validation.ts';
 
@@ -21,7 +22,10 @@ export type SlipwayFile = {
   readonly entry?: string;
   readonly signature?: {
     readonly inputs?: Readonly<
-      Record<string, { readonly features?: readonly string[]; readonly shape?: readonly number[] }>
+      Record<
+        string,
+        { readonly features?: readonly string[]; readonly shape?: readonly number[]; readonly decoder?: GivenDecoder }
+      >
     >;
     readonly outputs?: Readonly<
       Record<string, { readonly labels?: readonly string[]; readonly shape?: readonly number[] }>
@@ -47,6 +51,23 @@ const MAX_ALIASES = 100;
 const Path = Type.String({ minLength: 1, maxLength: 512 });
 const Names = Type.Array(Type.String({ minLength: 1, maxLength: 256 }), { minItems: 1, maxItems: 100_000 });
 const Shape = Type.Array(Type.Integer({ minimum: -1, maximum: Number.MAX_SAFE_INTEGER }), { maxItems: 64 });
+const oneOf = (words: readonly string[]) => Type.Optional(Type.Enum([...words]));
+const PerChannel = Type.Optional(Type.Union([Type.Number(), Type.Array(Type.Number(), { minItems: 1, maxItems: 3 })]));
+const Decoder = Type.Object({
+  kind: Type.Enum(['image', 'raw']),
+  width: Type.Optional(Type.Integer()),
+  height: Type.Optional(Type.Integer()),
+  channels: Type.Optional(Type.Integer()),
+  layout: oneOf(IMAGE_LAYOUTS),
+  resize: oneOf(IMAGE_RESIZES),
+  filter: oneOf(IMAGE_FILTERS),
+  color: oneOf(IMAGE_COLORS),
+  scale: Type.Optional(
+    Type.Union([Type.Number(), Type.String({ pattern: '^\\d{1,9}(\\.\\d{1,9})?/\\d{1,9}(\\.\\d{1,9})?$' })]),
+  ),
+  mean: PerChannel,
+  std: PerChannel,
+});
 const Values = Type.Record(Type.String(), Type.Unknown());
 const Tolerance = Type.Object({
   absolute: Type.Optional(Type.Number({ minimum: 0 })),
@@ -82,7 +103,14 @@ const Schema = Type.Object({
   signature: Type.Optional(
     Type.Object({
       inputs: Type.Optional(
-        Type.Record(Type.String(), Type.Object({ features: Type.Optional(Names), shape: Type.Optional(Shape) })),
+        Type.Record(
+          Type.String(),
+          Type.Object({
+            features: Type.Optional(Names),
+            shape: Type.Optional(Shape),
+            decoder: Type.Optional(Decoder),
+          }),
+        ),
       ),
       outputs: Type.Optional(
         Type.Record(Type.String(), Type.Object({ labels: Type.Optional(Names), shape: Type.Optional(Shape) })),

@@ -4,9 +4,10 @@ import { toSlipwayError } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import { blobPath } from '../../registry/artifacts/blob-path.ts';
 import type { DesiredVersion, ObservedVersion, VersionState } from '../endpoints/desired-state.ts';
+import { decodeInputs } from '../inputs/decode-inputs.ts';
 import { type RunnerSupervisor, superviseRunner } from '../runner/runner-supervisor.ts';
 import type { InputTarget } from '../tensors/input-check.ts';
-import { readPlainBody } from '../tensors/plain-codec.ts';
+import { type PlainInputs, readPlainBody } from '../tensors/plain-codec.ts';
 import type { StartTurns } from './start-turns.ts';
 
 /** A version that the gateway keeps loaded, and what the hot path wants to know of it ready made. */
@@ -53,30 +54,43 @@ export function startVersion(spec: DesiredVersion, deps: ServedVersionDeps): Ser
   const since = clock.now().toISOString();
   let before: { state: VersionState; reason: string } = { state: 'loading', reason: 'It waits for its turn to load.' };
 
+  let closed = false;
+
   const begin = (): void => {
     try {
-      version.supervisor = superviseRunner(
-        {
-          name: key,
-          engine: spec.engine,
-          entry: spec.entry,
-          files: spec.files.map((file) => ({
-            ...file,
-            blobPath: blobPath(join(deps.dataDir, spec.blobFolder), file.digest),
-          })),
-          signature,
-          canBatch,
-          limits: spec.limits,
-          scratchDir: deps.scratchDir,
-          warmUp: readPlainBody(target, spec.sampleRequest),
-        },
-        { log, clock, retryAfterS, onChange: ({ state }) => change(state) },
-      );
+      const warmUp = readPlainBody(target, spec.sampleRequest);
+      if (warmUp.encoded === undefined) supervise(warmUp);
+      else
+        decodeInputs(warmUp, target)
+          .then((decoded) => closed || supervise(decoded))
+          .catch(fail);
     } catch (error) {
-      before = { state: 'failed', reason: `It cannot be started: ${toSlipwayError(error).message}.` };
-      log.error({ version: key, err: error }, 'a version cannot be started');
-      queueMicrotask(() => change('failed')); // whoever started it does not have it yet
+      fail(error);
     }
+  };
+  const supervise = (warmUp: PlainInputs): void => {
+    version.supervisor = superviseRunner(
+      {
+        name: key,
+        engine: spec.engine,
+        entry: spec.entry,
+        files: spec.files.map((file) => ({
+          ...file,
+          blobPath: blobPath(join(deps.dataDir, spec.blobFolder), file.digest),
+        })),
+        signature,
+        canBatch,
+        limits: spec.limits,
+        scratchDir: deps.scratchDir,
+        warmUp,
+      },
+      { log, clock, retryAfterS, onChange: ({ state }) => change(state) },
+    );
+  };
+  const fail = (error: unknown): void => {
+    before = { state: 'failed', reason: `It cannot be started: ${toSlipwayError(error).message}.` };
+    log.error({ version: key, err: error }, 'a version cannot be started');
+    queueMicrotask(() => change('failed')); // whoever started it does not have it yet
   };
   const change = (state: VersionState): void => {
     if (state === 'ready') version.wasReady = true;
@@ -97,6 +111,7 @@ export function startVersion(spec: DesiredVersion, deps: ServedVersionDeps): Ser
       return { ...status, since: status.since.toISOString() };
     },
     async close() {
+      closed = true;
       turn.end();
       await version.supervisor?.close();
     },

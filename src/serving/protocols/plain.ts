@@ -2,11 +2,12 @@
 import { ERRORS, type FieldError, SlipwayError } from '../../base/errors.ts';
 import { quoteForShell } from '../../base/shell.ts';
 import { sampleRequestFor } from '../../registry/sample-request.ts';
+import { decodeInputs } from '../inputs/decode-inputs.ts';
 import type { InputTarget } from '../tensors/input-check.ts';
 import { readPlainBody } from '../tensors/plain-codec.ts';
 import { readJsonBody } from './json-body.ts';
 import { answerFormOf, writePredictions } from './plain-answers.ts';
-import { readOtherBody } from './plain-bodies.ts';
+import { isPassedOn, readOtherBody } from './plain-bodies.ts';
 import {
   type EndpointView,
   HTTP_STATUSES,
@@ -26,7 +27,14 @@ export const plain: Protocol = {
     },
     { kind: 'read', path: '/endpoints/{endpoint}', read: (server, endpoint) => describe(server, endpoint!) },
     { kind: 'read', path: '/', public: true, read: listing },
-    { kind: 'infer', path: '/endpoints/{endpoint}/predict', parse: parsePredict, write: writePredictions },
+    {
+      kind: 'infer',
+      path: '/endpoints/{endpoint}/predict',
+      parsesFast: isPassedOn,
+      parse: parsePredict,
+      decode: decodePredict,
+      write: writePredictions,
+    },
   ],
   statuses: HTTP_STATUSES,
   writeError(error, about) {
@@ -35,11 +43,16 @@ export const plain: Protocol = {
 };
 
 function parsePredict(call: WireCall, target: InputTarget): InferRequest {
-  const { inputs, rows } = readOtherBody(call, target) ?? readPlainBody(target, readBody(call, target));
+  const read = readOtherBody(call, target) ?? readPlainBody(target, readBody(call, target));
+  const { inputs, rows, encoded } = read;
   const form = answerFormOf(call.headers['accept']);
-  return form === undefined
-    ? { id: null, inputs, rows, outputs: null }
-    : { id: null, inputs, rows, outputs: null, form };
+  if (encoded === undefined && form === undefined) return { id: null, inputs, rows, outputs: null };
+  return { id: null, inputs, rows, outputs: null, form, ...(encoded === undefined ? {} : { encoded }) };
+}
+
+async function decodePredict({ encoded, ...request }: InferRequest, target: InputTarget): Promise<InferRequest> {
+  const { inputs, rows } = request;
+  return { ...request, ...(await decodeInputs({ inputs: [...inputs], rows, ...(encoded && { encoded }) }, target)) };
 }
 
 const MAX_EXAMPLE_CHARS = 1000;
@@ -85,7 +98,8 @@ function summary(server: ServerView, endpoint: EndpointView): unknown {
 
 function describe(server: ServerView, endpoint: EndpointView): unknown {
   const key = server.keyNeeded ? ' -H "Authorization: Bearer $SLIPWAY_API_KEY"' : '';
-  const request = JSON.stringify(endpoint.sampleRequest);
+  const json = quoteForShell(JSON.stringify(endpoint.sampleRequest));
+  const body = fileExample(endpoint) ?? `-H "Content-Type: application/json" -d ${json}`;
   return {
     ...(summary(server, endpoint) as object),
     versions: endpoint.versions,
@@ -94,9 +108,19 @@ function describe(server: ServerView, endpoint: EndpointView): unknown {
     outputs: endpoint.signature.outputs,
     example: {
       request: endpoint.sampleRequest,
-      curl: `curl ${predictUrl(server, endpoint)}${key} -H "Content-Type: application/json" -d ${quoteForShell(request)}`,
+      curl: `curl ${predictUrl(server, endpoint)}${key} ${body}`,
     },
   };
+}
+
+/** Models that take one file are best tried with one. */
+function fileExample({ signature }: EndpointView): string | null {
+  const needed = signature.inputs.filter((input) => input.optional !== true);
+  const [only] = needed.length === 1 ? needed : [];
+  if (only?.decoder === undefined) return null;
+  return only.decoder.kind === 'image'
+    ? '-H "Content-Type: image/jpeg" --data-binary @photo.jpg'
+    : '-H "Content-Type: application/octet-stream" --data-binary @tensor.bin';
 }
 
 function predictUrl(server: ServerView, endpoint: EndpointView): string {

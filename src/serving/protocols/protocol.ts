@@ -9,6 +9,7 @@ import type { Signature } from '../../registry/signature.ts';
 import type { PlainBody } from '../../registry/validation.ts';
 import type { EndpointChange } from '../endpoints/endpoint-change.ts';
 import type { EndpointRef } from '../endpoints/routing.ts';
+import type { EncodedInput } from '../tensors/encoded-input.ts';
 import type { InputTarget } from '../tensors/input-check.ts';
 import type { Tensor } from '../tensors/tensor.ts';
 import type { ModelStatistics } from './model-statistics.ts';
@@ -104,14 +105,6 @@ export type InferRequest = {
   readonly form?: unknown;
   /** Inputs that are files still, such as photos; absent for nearly all requests. */
   readonly encoded?: readonly EncodedInput[];
-};
-
-/** An input whose rows came as files that a decoder of the signature turns into tensors. */
-export type EncodedInput = {
-  readonly name: string;
-  readonly files: readonly Uint8Array[];
-  /** Where each of them stands in the body, as JSON pointers. */
-  readonly pointers: readonly string[];
 };
 
 export type Priority = 'high' | 'normal' | 'low';

@@ -12,7 +12,7 @@ import {
   type ValidationOutcome,
   type ValidationStep,
 } from '../../registry/validation.ts';
-import { recordsToTensors } from '../tensors/plain-codec.ts';
+import { tensorsOfRecords } from '../inputs/decode-inputs.ts';
 import type { Tensor } from '../tensors/tensor.ts';
 import { checkBatching } from './batch-check.ts';
 import { goldenDifference } from './compare-outputs.ts';
@@ -109,9 +109,9 @@ async function validate(job: ValidationJob, deps: Required<ValidatorDeps>): Prom
   });
 
   await step('batch', async () => {
-    const known = [...job.golden.map((golden) => golden.inputs), sampleRequest ?? job.sampleRequest].map(
-      (body) => recordsToTensors(job.signature, body).inputs,
-    );
+    const bodies = [...job.golden.map((golden) => golden.inputs), sampleRequest ?? job.sampleRequest];
+    const known: Tensor[][] = [];
+    for (const body of bodies) known.push((await tensorsOfRecords(job.signature, body)).inputs);
     const verdict = await checkBatching(
       job.signature,
       known,
@@ -160,7 +160,7 @@ async function firstAnswer(
   let first: unknown = null;
   for (const request of [job.sampleRequest, ...job.golden.map((golden) => golden.inputs)]) {
     try {
-      const { inputs, rows } = recordsToTensors(job.signature, request);
+      const { inputs, rows } = await tensorsOfRecords(job.signature, request);
       await run(inputs, rows);
       const warning =
         first === null
@@ -191,7 +191,7 @@ async function checkGolden(
   run: (inputs: readonly Tensor[], rows: number) => Promise<Answer>,
 ): Promise<void> {
   const title = golden.name === undefined ? `golden case ${index + 1}` : `golden case ${golden.name}`;
-  const { inputs, rows } = recordsToTensors(job.signature, golden.inputs);
+  const { inputs, rows } = await tensorsOfRecords(job.signature, golden.inputs);
   const { outputs } = await run(inputs, rows);
   for (const [name, expected] of Object.entries(golden.outputs)) {
     const at = job.signature.outputs.findIndex((output) => output.name === name);

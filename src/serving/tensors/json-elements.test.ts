@@ -103,6 +103,10 @@ describe('values that a type cannot hold are refused, never rounded, cut or wrap
     ['BYTES', '1', /must be a string/],
     ['BYTES', '"a\\u0000b"', /NUL/],
     ['BYTES', 'null', /not null/],
+    ['BYTES', '{"b64":"/w=="}', /no base64 of UTF-8/],
+    ['BYTES', '{"b64":"YQ"}', /no base64 of UTF-8/],
+    ['BYTES', '{"b64":"YQ==","x":1}', /no base64 of UTF-8/],
+    ['BYTES', '{"b64":"AA=="}', /NUL/],
   ])('%s %s', (datatype, text, message) => {
     const filler = { BOOL: 'true', BYTES: '"x"' }[datatype as string] ?? '1';
     const { data, faults } = read(datatype, `[${filler},${text}]`);

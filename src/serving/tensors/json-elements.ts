@@ -2,8 +2,10 @@
  * Elements of tensors as JSON, both ways. Reading never rounds, cuts or wraps without a word: what the datatype cannot hold is a fault
  * with a pointer. The one loss is the rounding of decimal fractions to FP32, FP16 and BF16, which is what these types are.
  */
+import { isUtf8 } from 'node:buffer';
 import { type FieldError, MAX_FIELD_ERRORS } from '../../base/errors.ts';
 import type { Datatype } from '../../registry/signature.ts';
+import { type Base64Value, bytesOfBase64, isBase64Value } from './base64-value.ts';
 import { datatypeInfo } from './datatype.ts';
 import { bfloat16BitsOf, float16BitsOf, numbersOfHalf } from './half.ts';
 import type { NumericData, Tensor } from './tensor.ts';
@@ -152,13 +154,24 @@ const STORES: Readonly<Record<Datatype, Store>> = {
   BF16: halves('BF16', BF16_LIMIT, bfloat16BitsOf),
   FP32: floats('FP32', FP32_LIMIT),
   FP64: floats('FP64', Number.POSITIVE_INFINITY),
-  BYTES(target, at, value) {
+  BYTES(target, at, given) {
+    const isBase64 = isBase64Value(given);
+    const value = isBase64 ? textOfBase64(given) : given;
+    if (isBase64 && value === null) return 'holds under b64 what is no base64 of UTF-8 text';
     if (typeof value !== 'string') return `must be a string, not ${kindOf(value)}`;
     if (value.includes('\0')) return 'holds the character NUL, at which the model would cut the string';
     (target as string[])[at] = value;
     return null;
   },
 };
+
+/** Strings that are hard to write in JSON may come as base64 of their UTF-8 bytes. */
+function textOfBase64(value: Base64Value): string | null {
+  const bytes = bytesOfBase64(value);
+  return typeof bytes !== 'string' && isUtf8(bytes)
+    ? Buffer.from(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.byteLength).toString()
+    : null;
+}
 
 function wholeNumbers(datatype: Datatype, min: number, max: number): Store {
   return (target, at, value) => {

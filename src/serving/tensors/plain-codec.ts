@@ -7,12 +7,19 @@ import { type FieldError, MAX_FIELD_ERRORS } from '../../base/errors.ts';
 import { pointerOf } from '../../base/json.ts';
 import { sampleRequestFor } from '../../registry/sample-request.ts';
 import { isRowWise, type Signature, type TensorSpec } from '../../registry/signature.ts';
+import type { EncodedInput } from './encoded-input.ts';
 import { assessShape, assessSizes, type InputTarget, invalidInput, rowsOf, shapeText } from './input-check.ts';
 import { kindOf, readElements } from './json-elements.ts';
+import { givesFiles, readFiles, readWholeFiles } from './plain-files.ts';
 import { elementCount } from './shape.ts';
 import type { Tensor } from './tensor.ts';
 
-export type PlainInputs = { readonly inputs: Tensor[]; readonly rows: number };
+export type PlainInputs = {
+  readonly inputs: Tensor[];
+  readonly rows: number;
+  /** Inputs that came as files and are to be decoded; absent when there are none. */
+  readonly encoded?: readonly EncodedInput[];
+};
 
 /**
  * Reads a body of either form.
@@ -21,8 +28,9 @@ export type PlainInputs = { readonly inputs: Tensor[]; readonly rows: number };
  */
 export function readPlainBody(target: InputTarget, body: unknown): PlainInputs {
   const faults: FieldError[] = [];
-  const inputs = readForm(target.signature, body, faults);
-  if (faults.length === 0) {
+  const encoded: EncodedInput[] = [];
+  const inputs = readForm(target.signature, body, encoded, faults);
+  if (faults.length === 0 && encoded.length === 0) {
     const pointer = (body as { inputs?: unknown }).inputs === undefined ? '/records' : '/inputs';
     assessSizes(
       target,
@@ -32,7 +40,7 @@ export function readPlainBody(target: InputTarget, body: unknown): PlainInputs {
     );
   }
   if (faults.length > 0) throw invalidInput(target, faults, recordHint(target.signature, body));
-  return { inputs, rows: rowsOf(inputs) };
+  return encoded.length === 0 ? { inputs, rows: rowsOf(inputs) } : { inputs, rows: encoded[0]!.files.length, encoded };
 }
 
 const MAX_HINT_CHARS = 1000;
@@ -63,7 +71,7 @@ export function recordsToTensors(signature: Signature, body: unknown): PlainInpu
 
 const FORMS = 'either "records" (a list of objects) or "inputs" (an object by input name)';
 
-function readForm(signature: Signature, body: unknown, faults: FieldError[]): Tensor[] {
+function readForm(signature: Signature, body: unknown, encoded: EncodedInput[], faults: FieldError[]): Tensor[] {
   if (!isObject(body)) {
     faults.push({ pointer: '', message: `must be an object with ${FORMS}` });
     return [];
@@ -77,12 +85,14 @@ function readForm(signature: Signature, body: unknown, faults: FieldError[]): Te
     faults.push({ pointer: '', message: `must have ${FORMS}${records === undefined ? '' : ', not both'}` });
     return [];
   }
-  return records === undefined ? readInputs(signature, inputs, faults) : readRecords(signature, records, faults);
+  return records === undefined
+    ? readInputs(signature, inputs, encoded, faults)
+    : readRecords(signature, records, encoded, faults);
 }
 
 // ---- {"inputs": {name: value}}
 
-function readInputs(signature: Signature, given: unknown, faults: FieldError[]): Tensor[] {
+function readInputs(signature: Signature, given: unknown, encoded: EncodedInput[], faults: FieldError[]): Tensor[] {
   if (!isObject(given)) {
     faults.push({ pointer: '/inputs', message: `must be an object by input name, not ${kindOf(given)}` });
     return [];
@@ -93,6 +103,10 @@ function readInputs(signature: Signature, given: unknown, faults: FieldError[]):
     const value = Object.hasOwn(given, spec.name) ? given[spec.name] : undefined;
     if (value === undefined) {
       if (!spec.optional) faults.push({ pointer, message: `is missing (${shapeText(spec)})` });
+      continue;
+    }
+    if (givesFiles(spec, value)) {
+      encoded.push(readWholeFiles(spec, value, pointer, faults));
       continue;
     }
     const tensor = readWhole(spec, value, pointer, faults);
@@ -132,7 +146,7 @@ function shapeOf(value: unknown): number[] {
 
 // ---- {"records": [{…}]}
 
-function readRecords(signature: Signature, records: unknown, faults: FieldError[]): Tensor[] {
+function readRecords(signature: Signature, records: unknown, encoded: EncodedInput[], faults: FieldError[]): Tensor[] {
   if (!Array.isArray(records)) {
     faults.push({ pointer: '/records', message: `must be a list of objects, not ${kindOf(records)}` });
     return [];
@@ -156,6 +170,10 @@ function readRecords(signature: Signature, records: unknown, faults: FieldError[
   const tensors: Tensor[] = [];
   for (const spec of signature.inputs) {
     if (faults.length >= MAX_FIELD_ERRORS) break;
+    if (spec.decoder !== undefined && rows.some((row) => givesFiles(spec, row[spec.name]))) {
+      encoded.push(readRecordFiles(spec, rows, rowWise, faults));
+      continue;
+    }
     const tensor = rowWise ? readColumnInput(spec, rows, faults) : readWholeRecord(spec, rows[0]!, faults);
     if (tensor !== null) tensors.push(tensor);
   }
@@ -165,6 +183,18 @@ function readRecords(signature: Signature, records: unknown, faults: FieldError[
     refuseUnknown(rows[i]!, proposals, `/records/${i}`, 'a feature', faults, known);
   }
   return tensors;
+}
+
+function readRecordFiles(
+  spec: TensorSpec,
+  rows: readonly Record<string, unknown>[],
+  rowWise: boolean,
+  faults: FieldError[],
+): EncodedInput {
+  const name = pointerOf([spec.name]);
+  if (!rowWise) return readWholeFiles(spec, rows[0]![spec.name], `/records/0${name}`, faults);
+  const values = rows.map((row) => row[spec.name]);
+  return readFiles(spec, values, (row) => `/records/${row}${name}`, faults);
 }
 
 function readWholeRecord(spec: TensorSpec, record: Record<string, unknown>, faults: FieldError[]): Tensor | null {
