@@ -65,7 +65,7 @@ export async function startSlipway(options: SlipwayOptions): Promise<Slipway> {
   const dataFolder = options.dataFolder ?? mkdtempSync(join(tmpdir(), 'slipway-bench-'));
   const serverFile = join(dataFolder, 'run/server.json');
   rmSync(serverFile, { force: true });
-  const flags = ['--data', dataFolder, '--http-port', '0', '--control-port', '0', '--no-sample'];
+  const flags = ['--data', dataFolder, '--http-port', '0', '--grpc-port', '0', '--control-port', '0', '--no-sample'];
   const tree = startTree([SLIPWAY, 'serve', ...flags], {
     cores: options.cores,
     env: { ...process.env, ...options.env },

@@ -30,7 +30,13 @@ async function askServer(): Promise<OpenApi> {
   const child = fork(programPath('control'), {
     cwd: join(folder, 'run'),
     execArgv: [...row.flags],
-    env: { PATH: process.env['PATH'], SLIPWAY_DATA: folder, SLIPWAY_CONTROL_PORT: '0', SLIPWAY_HTTP_PORT: '0' },
+    env: {
+      PATH: process.env['PATH'],
+      SLIPWAY_DATA: folder,
+      SLIPWAY_CONTROL_PORT: '0',
+      SLIPWAY_HTTP_PORT: '0',
+      SLIPWAY_GRPC_PORT: 'off',
+    },
     silent: true,
   });
   try {

@@ -44,7 +44,10 @@ try {
   const slipway = join(folder, 'node_modules/.bin/slipway');
   assert(/^\d+\.\d+\.\d+\n$/.test(run(slipway, ['--version'], folder)), 'slipway --version');
 
-  const server = spawn(slipway, ['serve', '--http-port', '0', '--control-port', '0', '--json'], { cwd: folder, env });
+  const server = spawn(slipway, ['serve', '--http-port', '0', '--grpc-port', '0', '--control-port', '0', '--json'], {
+    cwd: folder,
+    env,
+  });
   server.stderr.pipe(process.stderr);
   const ready = JSON.parse(
     await new Promise<string>((resolve, reject) => {

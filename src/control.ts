@@ -38,5 +38,5 @@ void runProgram('control', async (settings, { ready, onStop }) => {
   await registry.start();
   onStop(async () => registry.stop());
   log.info({ url, release: RELEASE }, 'control is ready');
-  ready(url, adminKey.key);
+  ready(url, { adminKey: adminKey.key });
 });

@@ -1,5 +1,5 @@
 /**
- * The gateway program: all inference over HTTP. It never opens the database: it serves what its kept desired state says, and takes
+ * The gateway program: all inference, over HTTP and gRPC. It never opens the database: it serves what its kept desired state says, and takes
  * newer ones from control. Started by `slipway serve`, with its settings in the environment and `<data>/run` as working directory.
  */
 import { rm } from 'node:fs/promises';
@@ -11,6 +11,7 @@ import { createLogger } from './base/log.ts';
 import { runProgram } from './base/program.ts';
 import { assertSafeBind } from './base/settings.ts';
 import type { DesiredState, ObservedState } from './serving/endpoints/desired-state.ts';
+import type { ChangeAsked } from './serving/endpoints/endpoint-change.ts';
 import { type ControlLink, openControlLink } from './serving/gateway/control-link.ts';
 import { assessState, createDesiredStateFile } from './serving/gateway/desired-state-file.ts';
 import { createEndpointFinder } from './serving/gateway/find-endpoint.ts';
@@ -19,6 +20,7 @@ import { observeGauges } from './serving/gateway/gauges.ts';
 import { createInferenceAccess } from './serving/gateway/inference-access.ts';
 import { createGatewayMetrics } from './serving/gateway/metrics.ts';
 import { createServingState } from './serving/gateway/serving-state.ts';
+import { createGrpcServer, type GrpcServer } from './serving/grpc/grpc-server.ts';
 import { PROTOCOLS } from './serving/protocols/protocols.ts';
 
 /** Folders of runners; they end with this process. */
@@ -34,6 +36,7 @@ void runProgram('gateway', async (settings, lifecycle) => {
   const access = createInferenceAccess({ keyNeeded: settings.inferenceAuth === 'required', clock });
   const file = createDesiredStateFile({ path: 'desired-state.json', log, clock });
   let link: ControlLink | null = null;
+  let grpc: GrpcServer | null = null;
   const state = createServingState({
     dataDir: settings.dataDir,
     scratchDir: SCRATCH,
@@ -42,27 +45,31 @@ void runProgram('gateway', async (settings, lifecycle) => {
     clock,
     onObservable: () => {
       link?.observedChanged();
+      grpc?.changed();
     },
   });
   const finder = createEndpointFinder({ state, retryAfterS: settings.retryAfterS });
-  const server = createGatewayServer({
+  const serving = {
     settings,
     state,
     access,
     finder,
     metrics,
     log,
-    protocols: PROTOCOLS,
-    askControl: (asked) => link!.change(asked), // requests need a state, and that needs the link or comes just before it
-  });
+    // Requests need a state, and that needs the link or comes just before it.
+    askControl: (asked: ChangeAsked) => link!.change(asked),
+  };
+  const server = createGatewayServer({ ...serving, protocols: PROTOCOLS });
+  if (settings.grpcPort !== 'off') grpc = createGrpcServer(serving);
 
   const take = (desired: DesiredState): void => {
     access.replaceKeys(desired.keys);
     state.apply(desired);
   };
 
-  // First the port: a gateway that cannot have it must not start runners beside those of the one that has it.
+  // First the ports: a gateway that cannot have them must not start runners beside those of the one that has them.
   const url = await server.listen();
+  const grpcAddress = (await grpc?.listen()) ?? null;
   await rm(SCRATCH, { recursive: true, force: true }); // what a killed predecessor left
   const kept = file.load();
   if (kept !== null) take(kept);
@@ -75,6 +82,7 @@ void runProgram('gateway', async (settings, lifecycle) => {
     observe: (): ObservedState => ({
       instance,
       httpUrl: url,
+      grpcAddress,
       generation: state.generation,
       observedAt: clock.now().toISOString(),
       ...state.observe(),
@@ -91,11 +99,11 @@ void runProgram('gateway', async (settings, lifecycle) => {
   });
   lifecycle.onStop(async () => {
     log.info('stopping');
-    await server.stop(settings.drainMs);
+    await Promise.all([server.stop(settings.drainMs), grpc?.stop(settings.drainMs)]);
     link?.close();
     // What outlived the drain is given up; runners end with this process.
     await Promise.race([state.close(), setTimeout(RUNNERS_END_MS)]);
   });
-  lifecycle.ready(url);
-  log.info({ url }, 'serving');
+  lifecycle.ready(url, { grpcAddress });
+  log.info({ url, grpcAddress: grpcAddress ?? undefined }, 'serving');
 });

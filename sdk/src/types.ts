@@ -324,7 +324,14 @@ export type ServerStatus = {
   startedAt: string;
   generation: number;
   inferenceUrl: string | null;
-  gateways: { instance: string; httpUrl: string; generation: number; observedAt: string }[];
+  gateways: {
+    instance: string;
+    httpUrl: string;
+    /** `host:port` of its gRPC listener; null when it has none. */
+    grpcAddress: string | null;
+    generation: number;
+    observedAt: string;
+  }[];
   counts: { models: number; versions: number; endpoints: number; endpointsReady: number };
 };
 

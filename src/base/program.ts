@@ -8,6 +8,8 @@ export type ProgramReady = {
   readonly url: string;
   /** The text of the first key, when it was made now. */
   readonly adminKey: string | null;
+  /** `host:port` of a gateway's gRPC listener, where it has one. */
+  readonly grpcAddress: string | null;
 };
 export type ProgramFatal = {
   readonly type: 'fatal';
@@ -18,7 +20,7 @@ export type ProgramFatal = {
 
 export type Lifecycle = {
   /** Tells the supervisor that the program answers at `url`. */
-  ready(url: string, adminKey?: string | null): void;
+  ready(url: string, more?: Partial<Pick<ProgramReady, 'adminKey' | 'grpcAddress'>>): void;
   /** Runs when the program is to end: on SIGTERM, or when its supervisor is gone. Called once; the process exits after it. */
   onStop(stop: () => Promise<void>): void;
 };
@@ -58,7 +60,7 @@ export async function runProgram(
   try {
     const { settings } = readSettings(process.env);
     await start(settings, {
-      ready: (url, adminKey = null) => tell({ type: 'ready', url, adminKey }),
+      ready: (url, more = {}) => tell({ type: 'ready', url, adminKey: null, grpcAddress: null, ...more }),
       onStop: (one) => stops.push(one),
     });
   } catch (error) {

@@ -14,6 +14,16 @@ export function integer(min: number, max: number): (value: string) => number {
   };
 }
 
+/** A port, or no listener at all. */
+export function portOrOff(value: string): number | 'off' {
+  if (value === 'off') return 'off';
+  try {
+    return integer(0, 65535)(value);
+  } catch {
+    throw new Error('a whole number from 0 to 65535, or off');
+  }
+}
+
 export function oneOf<const T extends string>(...allowed: T[]): (value: string) => T {
   return (value) => {
     if (!allowed.includes(value as T)) throw new Error(`one of ${allowed.join(', ')}`);

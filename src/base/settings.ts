@@ -4,7 +4,7 @@ import { SETTINGS_FILE } from './data-folder.ts';
 import { type FieldError, SlipwayError } from './errors.ts';
 import { pointerOf } from './json.ts';
 import { readSettingsFile } from './settings-file.ts';
-import { duration, integer, list, MIB, oneOf, size, text } from './settings-values.ts';
+import { duration, integer, list, MIB, oneOf, portOrOff, size, text } from './settings-values.ts';
 
 /**
  * Every setting of a Slipway process: one row each. Read once at start, frozen, passed down. What people change while the
@@ -37,6 +37,13 @@ export const SETTINGS = {
     8080,
     integer(0, 65535),
     'Port of all inference over HTTP; 0 picks a free one.',
+  ),
+  grpcPort: row(
+    'SLIPWAY_GRPC_PORT',
+    '--grpc-port',
+    8081 as number | 'off',
+    portOrOff,
+    'Port of inference over gRPC; 0 picks a free one, `off` opens none.',
   ),
   controlPort: row(
     'SLIPWAY_CONTROL_PORT',

@@ -47,6 +47,8 @@ export const DATA_DEFAULT = './.slipway';
 export type ServerFile = {
   readonly url: string;
   readonly inferenceUrl: string;
+  /** `host:port`; null when gRPC is off. */
+  readonly grpcAddress: string | null;
   readonly pid: number;
   readonly startedAt: string;
 };

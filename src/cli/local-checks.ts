@@ -171,15 +171,16 @@ async function checkPorts(dataDir: string): Promise<Check> {
   try {
     const { settings } = readSettings(process.env);
     const taken: number[] = [];
-    for (const port of [settings.httpPort, settings.controlPort]) {
+    const ports = [settings.httpPort, settings.grpcPort, settings.controlPort].filter((port) => port !== 'off');
+    for (const port of ports) {
       if (port !== 0 && !(await isFree(settings.host, port))) taken.push(port);
     }
     return taken.length === 0
-      ? pass('ports', `${settings.httpPort} and ${settings.controlPort} are free`)
+      ? pass('ports', `${ports.slice(0, -1).join(', ')} and ${ports.at(-1)} are free`)
       : warn(
           'ports',
           `Taken by another program: ${taken.join(', ')}`,
-          'Stop it, or set SLIPWAY_HTTP_PORT and SLIPWAY_CONTROL_PORT.',
+          'Stop it, or set SLIPWAY_HTTP_PORT, SLIPWAY_GRPC_PORT and SLIPWAY_CONTROL_PORT.',
         );
   } catch {
     return warn('ports', 'Not checked, because the settings are not valid', 'slipway config');

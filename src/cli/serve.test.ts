@@ -24,6 +24,8 @@ async function serve(...flags: string[]): Promise<Served> {
     'serve',
     '--data',
     dataDir,
+    '--grpc-port',
+    '0',
     '--http-port',
     '0',
     '--control-port',
@@ -307,7 +309,7 @@ test('a project has things of its own', () => {
 });
 
 test('a second server on the same data folder is refused with exit code 4, and the first goes on', async () => {
-  const run = slipway('serve', '--data', dataDir, '--http-port', '0', '--control-port', '0');
+  const run = slipway('serve', '--data', dataDir, '--http-port', '0', '--grpc-port', '0', '--control-port', '0');
   expect(run.code).toBe(4);
   expect(run.stderr).toContain('(code data_locked)');
   expect(slipway('status').code).toBe(0);

@@ -28,7 +28,7 @@ export const serve: VerbSpec = {
   examples: [
     ['slipway serve', 'starts, with all data in ./.slipway'],
     ['slipway serve --no-sample --data /var/lib/slipway', 'starts empty, with its data elsewhere'],
-    ['slipway serve --http-port 0 --control-port 0 --json', 'takes free ports and says which'],
+    ['slipway serve --http-port 0 --grpc-port 0 --control-port 0 --json', 'takes free ports and says which'],
   ],
   options: [{ flags: '--no-sample', help: 'do not deploy the sample model on the first start' }, ...SERVE_OPTIONS],
   local: true,
@@ -72,6 +72,7 @@ async function runServe(call: VerbCall): Promise<number> {
     const server: ServerFile = {
       url: ready.control.url,
       inferenceUrl: ready.gateway.url,
+      grpcAddress: ready.gateway.grpcAddress,
       pid: process.pid,
       startedAt: new Date().toISOString(),
     };
@@ -190,6 +191,7 @@ function portsOf(ready: Partial<Record<'control' | 'gateway', ProgramReady>>): R
   return {
     ...(ready.control ? { SLIPWAY_CONTROL_PORT: new URL(ready.control.url).port } : {}),
     ...(ready.gateway ? { SLIPWAY_HTTP_PORT: new URL(ready.gateway.url).port } : {}),
+    ...(ready.gateway?.grpcAddress ? { SLIPWAY_GRPC_PORT: ready.gateway.grpcAddress.split(':').at(-1)! } : {}),
   };
 }
 

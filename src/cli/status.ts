@@ -32,7 +32,7 @@ function serverText(call: VerbCall, server: ServerStatus, url: string): string {
   const verdict = healthy ? paint('green', 'healthy') : paint('red', 'needs attention');
   const gateways = server.gateways.map(
     (gateway) =>
-      `Gateway      ${cleanLine(gateway.httpUrl)}, heard ${formatAge(gateway.observedAt)}${gateway.generation === server.generation ? '' : paint('yellow', ', not at the latest state yet')}`,
+      `Gateway      ${cleanLine(gateway.httpUrl)}${gateway.grpcAddress ? `, gRPC at ${cleanLine(gateway.grpcAddress)}` : ''}, heard ${formatAge(gateway.observedAt)}${gateway.generation === server.generation ? '' : paint('yellow', ', not at the latest state yet')}`,
   );
   return [
     `${paint('bold', `Slipway ${cleanLine(server.release)}`)}  ${verdict}: ${counts.endpointsReady} of ${count(counts.endpoints, 'endpoint')} ready; ${count(counts.models, 'model')}, ${count(counts.versions, 'version')}`,

@@ -42,7 +42,14 @@ type Server = { name: string; inference: string; management: string };
 async function start(volume: string, extra: string[] = []): Promise<Server> {
   const name = `${id}-${randomUUID().slice(0, 8)}`;
   const [http, control] = [await freePort(), await freePort()];
-  const ports = ['-e', `SLIPWAY_HTTP_PORT=${http}`, '-e', `SLIPWAY_CONTROL_PORT=${control}`];
+  const ports = [
+    '-e',
+    `SLIPWAY_HTTP_PORT=${http}`,
+    '-e',
+    'SLIPWAY_GRPC_PORT=0',
+    '-e',
+    `SLIPWAY_CONTROL_PORT=${control}`,
+  ];
   const limits = ['--read-only', '--cap-drop=all', '--memory=1g', '--network=host'];
   await containers('run', '-d', '--name', name, ...limits, ...ports, '-v', `${volume}:/data`, ...extra, image);
   return { name, inference: `http://127.0.0.1:${http}`, management: `http://127.0.0.1:${control}` };

@@ -228,7 +228,7 @@ describe('addresses', () => {
   test('a public address without required authentication refuses to start, with what to do', () => {
     const run = spawnSync(
       join(ROOT, 'bin/slipway'),
-      ['serve', '--no-sample', '--host', '0.0.0.0', '--http-port', '0', '--control-port', '0'],
+      ['serve', '--no-sample', '--host', '0.0.0.0', '--http-port', '0', '--grpc-port', '0', '--control-port', '0'],
       {
         cwd: ROOT,
         env: { PATH: process.env['PATH'], SLIPWAY_DATA: join(server.dataDir, 'elsewhere') },

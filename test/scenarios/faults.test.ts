@@ -159,7 +159,13 @@ describe('starts that cannot be', () => {
     new Promise<{ code: number | null; said: string }>((done) => {
       const child = spawn(join(ROOT, 'bin/slipway'), ['serve', '--no-sample'], {
         cwd: ROOT,
-        env: { PATH: process.env['PATH'], SLIPWAY_HTTP_PORT: '0', SLIPWAY_CONTROL_PORT: '0', ...env },
+        env: {
+          PATH: process.env['PATH'],
+          SLIPWAY_HTTP_PORT: '0',
+          SLIPWAY_GRPC_PORT: '0',
+          SLIPWAY_CONTROL_PORT: '0',
+          ...env,
+        },
       });
       let said = '';
       child.stdout.on('data', (chunk) => (said += chunk));
@@ -175,20 +181,23 @@ describe('starts that cannot be', () => {
     expect(await bystander()).toMatchObject({ Y: [2, 3, 4] });
   });
 
-  test.each(['SLIPWAY_HTTP_PORT', 'SLIPWAY_CONTROL_PORT'])('a taken port (%s) is named', async (setting) => {
-    const taken = createServer();
-    await new Promise<void>((done) => taken.listen(0, '127.0.0.1', done));
-    const { port } = taken.address() as { port: number };
-    const dataDir = mkdtempSync(join(tmpdir(), 'slipway-taken-'));
-    try {
-      const { code, said } = await serve({ SLIPWAY_DATA: dataDir, [setting]: String(port) });
-      expect(code).toBe(4);
-      expect(said).toContain(String(port));
-    } finally {
-      taken.close();
-      rmSync(dataDir, { recursive: true, force: true });
-    }
-  });
+  test.each(['SLIPWAY_HTTP_PORT', 'SLIPWAY_GRPC_PORT', 'SLIPWAY_CONTROL_PORT'])(
+    'a taken port (%s) is named',
+    async (setting) => {
+      const taken = createServer();
+      await new Promise<void>((done) => taken.listen(0, '127.0.0.1', done));
+      const { port } = taken.address() as { port: number };
+      const dataDir = mkdtempSync(join(tmpdir(), 'slipway-taken-'));
+      try {
+        const { code, said } = await serve({ SLIPWAY_DATA: dataDir, [setting]: String(port) });
+        expect(code).toBe(4);
+        expect(said).toContain(String(port));
+      } finally {
+        taken.close();
+        rmSync(dataDir, { recursive: true, force: true });
+      }
+    },
+  );
 });
 
 test('no altered artifact byte is ever loaded', async () => {

@@ -54,6 +54,7 @@ export async function startServer(options: StartOptions = {}): Promise<RunningSe
         HOME: process.env['HOME'],
         SLIPWAY_DATA: dataDir,
         SLIPWAY_HTTP_PORT: '0',
+        SLIPWAY_GRPC_PORT: '0',
         SLIPWAY_CONTROL_PORT: '0',
         SLIPWAY_DRAIN: '300ms',
         ...options.env,

@@ -1,4 +1,3 @@
-import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { SlipwayError } from '../errors.ts';
 
@@ -11,7 +10,7 @@ export type ListenAddress = {
   readonly host: string;
   /** 0 takes any free one. */
   readonly port: number;
-  readonly portSetting: 'SLIPWAY_HTTP_PORT' | 'SLIPWAY_CONTROL_PORT';
+  readonly portSetting: 'SLIPWAY_HTTP_PORT' | 'SLIPWAY_GRPC_PORT' | 'SLIPWAY_CONTROL_PORT';
 };
 
 /**
@@ -20,7 +19,7 @@ export type ListenAddress = {
  * @throws SlipwayError `port_taken`, `invalid_setting`
  */
 export async function listenUntilFree(
-  server: Server,
+  server: { address(): AddressInfo | string | null },
   address: ListenAddress,
   open: (address: { host: string; port: number }) => Promise<unknown>,
 ): Promise<string> {

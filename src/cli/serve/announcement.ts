@@ -29,6 +29,7 @@ export function announce(said: Announcement): void {
     release: said.release,
     url: server.url,
     inferenceUrl: server.inferenceUrl,
+    grpcAddress: server.grpcAddress,
     dataFolder: said.dataFolder,
     keyFile: said.keyFile,
     adminKey: said.adminKey,
@@ -39,7 +40,7 @@ export function announce(said: Announcement): void {
     const lines = [
       `${out.paint('bold', `Slipway ${said.release} is ready`)} ${out.paint('dim', `(${formatMs(said.tookMs)})`)}`,
       '',
-      `  Predictions  ${server.inferenceUrl}`,
+      `  Predictions  ${server.inferenceUrl}${server.grpcAddress === null ? '' : `    gRPC ${server.grpcAddress}`}`,
       `  Management   ${server.url}    API reference ${server.url}/api/docs`,
       said.adminKey === null
         ? `  Admin key    ${said.keyFile === null ? 'not kept on this machine' : `in ${said.keyFile}; the commands below find it`}`

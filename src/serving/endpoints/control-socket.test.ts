@@ -52,6 +52,7 @@ function gateway(instance: string) {
     observe: () => ({
       instance,
       httpUrl: 'http://127.0.0.1:1',
+      grpcAddress: null,
       generation: taken.at(-1)?.generation ?? 0,
       observedAt: new Date().toISOString(),
       versions: [],

@@ -67,6 +67,8 @@ export type ObservedState = {
   readonly instance: string;
   /** Base URL of the gateway's HTTP listener. */
   readonly httpUrl: string;
+  /** `host:port` of its gRPC listener; null when it has none. */
+  readonly grpcAddress: string | null;
   readonly generation: number;
   readonly observedAt: string;
   readonly versions: readonly ObservedVersion[];

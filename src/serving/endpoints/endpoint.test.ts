@@ -32,6 +32,7 @@ function gateway(seen: Seen, over: Partial<ObservedState> = {}): ObservedState {
   return {
     instance: 'g1',
     httpUrl: 'http://127.0.0.1:1',
+    grpcAddress: null,
     generation: 5,
     observedAt: '2026-01-01T00:00:09.000Z',
     versions: [{ ...version, version: 2, state: seen.state, reason: seen.reason ?? null }],

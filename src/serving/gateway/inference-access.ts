@@ -1,9 +1,14 @@
-import type { IncomingHttpHeaders } from 'node:http';
 import { isSecret, parseKey } from '../../base/access/key.ts';
 import { can, type Principal } from '../../base/access/permission.ts';
 import type { Clock } from '../../base/clock.ts';
 import { SlipwayError } from '../../base/errors.ts';
 import type { DesiredKey } from '../endpoints/desired-state.ts';
+
+/** Where a request may carry its key: headers of HTTP, metadata of gRPC. */
+export type KeyHeaders = {
+  readonly authorization?: string | undefined;
+  readonly 'x-api-key'?: string | readonly string[] | undefined;
+};
 
 export type InferenceAccess = {
   /** Takes the place of all keys at once. */
@@ -13,7 +18,7 @@ export type InferenceAccess = {
    * wrong one is said to be wrong also where none is needed.
    * @throws SlipwayError `key_missing`, `key_invalid`
    */
-  principalOf(headers: IncomingHttpHeaders): Principal | null;
+  principalOf(headers: KeyHeaders): Principal | null;
   readonly keyNeeded: boolean;
 };
 

@@ -247,7 +247,8 @@ function parseOutputs(given: unknown, target: InputTarget, faults: FieldError[])
   return asked.length === 0 ? null : asked;
 }
 
-function unknownName(name: unknown, what: string, specs: readonly TensorSpec[]): string {
+/** What is wrong with the name of an input or output that the signature does not have. */
+export function unknownName(name: unknown, what: string, specs: readonly TensorSpec[]): string {
   const names = specs.map((spec) => spec.name);
   const known = `this model has ${names.slice(0, 20).join(', ')}`;
   if (typeof name !== 'string') return name === undefined ? `is missing; ${known}` : `must be a string; ${known}`;

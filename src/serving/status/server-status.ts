@@ -1,4 +1,5 @@
 import type { Db } from '../../base/db/database.ts';
+import type { ObservedState } from '../endpoints/desired-state.ts';
 import type { DesiredStatePublisher } from '../endpoints/desired-state-publisher.ts';
 import type { EndpointStatus } from '../endpoints/endpoint.ts';
 import { assessEndpoint } from '../endpoints/endpoint.ts';
@@ -10,7 +11,7 @@ export type ServerStatus = {
   readonly startedAt: string;
   readonly generation: number;
   readonly inferenceUrl: string | null;
-  readonly gateways: { instance: string; httpUrl: string; generation: number; observedAt: string }[];
+  readonly gateways: Pick<ObservedState, 'instance' | 'httpUrl' | 'grpcAddress' | 'generation' | 'observedAt'>[];
   readonly counts: { models: number; versions: number; endpoints: number; endpointsReady: number };
 };
 
@@ -49,9 +50,10 @@ export async function readServerStatus(deps: {
     startedAt: deps.startedAt.toISOString(),
     generation: publisher.generation(),
     inferenceUrl: publisher.gateways()[0]?.httpUrl ?? null,
-    gateways: gateways.map(({ instance, httpUrl, generation, observedAt }) => ({
+    gateways: gateways.map(({ instance, httpUrl, grpcAddress = null, generation, observedAt }) => ({
       instance,
       httpUrl,
+      grpcAddress,
       generation,
       observedAt,
     })),

@@ -24,6 +24,7 @@ export const ServerStatusSchema = Type.Object({
     Type.Object({
       instance: Type.String(),
       httpUrl: Type.String(),
+      grpcAddress: Nullable(Type.String()),
       generation: Type.Integer(),
       observedAt: Time,
     }),

@@ -1,0 +1,76 @@
+/** All methods of the gRPC listener, put together, and what it says to those who call others. */
+
+import { closestWord } from '../../base/closest-word.ts';
+import { SlipwayError } from '../../base/errors.ts';
+import type { AskControl } from '../gateway/actions.ts';
+import type { EndpointFinder } from '../gateway/find-endpoint.ts';
+import type { InferenceAccess } from '../gateway/inference-access.ts';
+import type { GatewayMetrics } from '../gateway/metrics.ts';
+import type { ServingState } from '../gateway/serving-state.ts';
+import { openInference } from '../protocols/open-inference.ts';
+import { DESCRIPTOR_SET } from './descriptors.ts';
+import type { Method } from './grpc-call.ts';
+import { createHealthService, type HealthService } from './health-service.ts';
+import { createModelInfer } from './model-infer.ts';
+import { createModelService, NOT_OFFERED } from './model-service.ts';
+import { readDescriptorSet } from './protobuf/descriptor-set.ts';
+import { createMessageCodec } from './protobuf/message-codec.ts';
+import { createReflectionService } from './reflection-service.ts';
+
+export type GrpcServiceDeps = {
+  readonly settings: { readonly requestTimeoutMs: number; readonly retryAfterS: number };
+  readonly state: ServingState;
+  readonly access: InferenceAccess;
+  readonly finder: EndpointFinder;
+  readonly metrics: GatewayMetrics;
+  readonly askControl: AskControl;
+  readonly stopping: () => boolean;
+};
+
+export type GrpcService = {
+  /** @throws SlipwayError `route_not_found`, `not_offered` */
+  methodOf(path: string): Method;
+  readonly health: HealthService;
+};
+
+export function createGrpcService(deps: GrpcServiceDeps): GrpcService {
+  const { settings, state, access, finder, metrics, stopping } = deps;
+  const files = readDescriptorSet(Buffer.from(DESCRIPTOR_SET, 'base64'));
+  const codec = createMessageCodec(files);
+  const services = files.flatMap((file) => file.services.map((service) => service.fullName));
+
+  const assess = (): { ready: boolean; reason: string | null } =>
+    stopping() ? { ready: false, reason: 'The server is shutting down' } : state.assess();
+  const assertTold = (): void => {
+    // Before it knows keys and endpoints it cannot say that one is wrong or missing.
+    if (state.generation > 0) return;
+    throw new SlipwayError('not_ready', 'The gateway is starting and has not been told what to serve yet', {
+      retryAfterS: settings.retryAfterS,
+      hint: 'Retry in a moment.',
+    });
+  };
+
+  const health = createHealthService({ state, access, finder, codec, assess, services });
+  const methods = new Map(
+    [
+      ...createModelInfer({ access, finder, metrics, codec, assertTold, requestTimeoutMs: settings.requestTimeoutMs }),
+      ...createModelService({ ...deps, codec, rest: openInference, assertTold, assess }),
+      ...health.methods,
+      ...createReflectionService(files, codec),
+    ].map((method): [string, Method] => [method.path, method]),
+  );
+
+  return {
+    health,
+    methodOf(path) {
+      const method = methods.get(path);
+      if (method !== undefined) return method;
+      const reason = NOT_OFFERED.get(path);
+      if (reason !== undefined) throw new SlipwayError('not_offered', reason);
+      const near = closestWord(path.slice(0, 200), [...methods.keys()]);
+      throw new SlipwayError('route_not_found', `There is no method ${JSON.stringify(path.slice(0, 200))}`, {
+        hint: near === null ? `Services here: ${services.join(', ')}.` : `Did you mean ${near}?`,
+      });
+    },
+  };
+}

@@ -1,0 +1,261 @@
+/** ModelInfer and ModelStreamInfer: the hot methods. */
+import { SlipwayError, toSlipwayError } from '../../base/errors.ts';
+import type { EndpointFinder } from '../gateway/find-endpoint.ts';
+import type { InferenceAccess } from '../gateway/inference-access.ts';
+import type { GatewayMetrics, Meter } from '../gateway/metrics.ts';
+import type { ServedVersion } from '../gateway/served-version.ts';
+import { classesOf } from '../protocols/classification.ts';
+import type { AnswerForm } from '../protocols/open-inference-answer.ts';
+import type { InferRequest } from '../protocols/protocol.ts';
+import type { CallHandle, CallTimings } from '../runner/runner.ts';
+import type { InputTarget } from '../tensors/input-check.ts';
+import type { Tensor } from '../tensors/tensor.ts';
+import type { GrpcCall, Method } from './grpc-call.ts';
+import { errorText, httpStatusOf } from './grpc-status.ts';
+import { toInferRequest } from './infer-inputs.ts';
+import { readInferRequest } from './infer-request.ts';
+import { writeInferResponse } from './infer-response.ts';
+import { frameMessage } from './message-frame.ts';
+import { createModelNames, type NamedModel } from './named-model.ts';
+import type { MessageCodec } from './protobuf/message-codec.ts';
+
+export type ModelInferDeps = {
+  readonly access: InferenceAccess;
+  readonly finder: EndpointFinder;
+  readonly metrics: GatewayMetrics;
+  readonly codec: MessageCodec;
+  /** Deadline of a call that names none. */
+  readonly requestTimeoutMs: number;
+  /** @throws SlipwayError when the gateway does not know its endpoints yet */
+  readonly assertTold: () => void;
+};
+
+/** What web servers' logs call a client that closed before its answer; nobody is sent it. */
+const CLIENT_CLOSED = 499;
+/** Messages of one stream being computed at a time, and bytes of answers that its client has not taken. */
+const STREAM_IN_FLIGHT = 64;
+const STREAM_UNSENT_BYTES = 4 * 1024 * 1024;
+
+export function createModelInfer(deps: ModelInferDeps): readonly Method[] {
+  const { access, finder, metrics, codec } = deps;
+  const nameOf = createModelNames();
+
+  const admit = (call: GrpcCall): void => {
+    deps.assertTold();
+    access.principalOf(call.headers);
+  };
+
+  const meterFor = (named: NamedModel, version: ServedVersion): Meter => {
+    const number = version.spec.version;
+    if (named.meter !== null && named.meterOf === number) return named.meter;
+    named.meterOf = number;
+    named.meter = metrics.meter({ project: named.project, endpoint: named.ref!.name, version: number });
+    return named.meter;
+  };
+
+  /** Computes one message. `done` is called once, perhaps before this returns; not after a cancellation. */
+  const start = (call: GrpcCall, message: Buffer, startedMs: number, done: Done): Prediction => {
+    const prediction = new Prediction(call, startedMs, done);
+    try {
+      const wire = readInferRequest(message);
+      const named = nameOf(wire.modelName, wire.modelVersion);
+      prediction.modelName = wire.modelName;
+      prediction.id = wire.id;
+      const principal = access.principalOf(call.headers);
+      finder.assertProject(named.project, principal);
+      const version = finder.choose(finder.locate(named, principal, 'predict'), named.ref!.pin);
+      prediction.version = `${version.spec.version}`;
+      const meter = meterFor(named, version);
+      prediction.meter = meter;
+      const request = toInferRequest(wire, version.target);
+      prediction.request = request;
+      prediction.target = version.target;
+      prediction.modelName = named.shown;
+      const nowMs = performance.now();
+      prediction.inputMs = nowMs - startedMs;
+      const streamLeftMs = call.timeoutMs - (nowMs - call.startedMs);
+      const givenMs = Math.min(deps.requestTimeoutMs, request.timeoutMs ?? deps.requestTimeoutMs);
+      const leftMs = Math.min(givenMs - prediction.inputMs, streamLeftMs);
+      if (leftMs <= 0) throw tooLate();
+      const supervisor = version.supervisor!;
+      const now = supervisor.runNow?.(request.inputs, request.rows) ?? null;
+      if (now !== null) {
+        const runMs = performance.now() - nowMs;
+        prediction.finish(null, now, { queueMs: 0, runMs, batchRows: request.rows });
+        return prediction;
+      }
+      meter.inFlight += 1;
+      prediction.inFlight = true;
+      prediction.handle = supervisor.infer(
+        request.inputs,
+        request.rows,
+        { timeoutMs: leftMs },
+        (error, outputs, timings) => prediction.finish(error, outputs, timings),
+      );
+    } catch (thrown) {
+      prediction.finish(toSlipwayError(thrown), null, NO_TIMINGS);
+    }
+    return prediction;
+  };
+
+  const answer = (call: GrpcCall, message: Buffer): void => {
+    const prediction = start(call, message, call.startedMs, answerUnary);
+    if (call.over) return;
+    call.onGone = () => prediction.cancel();
+  };
+
+  const openStream = (call: GrpcCall) => {
+    /** In the order they came; the first ones may still be computed. */
+    const open: { prediction: Prediction | null; bytes: Buffer | null }[] = [];
+    let ended = false;
+    let held = false;
+    call.sendHeaders();
+    call.onGone = () => {
+      for (const { prediction, bytes } of open.splice(0)) if (bytes === null) prediction?.cancel();
+    };
+    const settle = (): void => {
+      while (open.length > 0 && open[0]!.bytes !== null) call.send(open.shift()!.bytes!);
+      if (held && open.length < STREAM_IN_FLIGHT / 2 && call.unsentBytes < STREAM_UNSENT_BYTES) {
+        held = false;
+        call.release();
+      }
+      if (ended && open.length === 0 && !held) {
+        call.onGone = null;
+        call.finish();
+      }
+    };
+    return {
+      message(bytes: Buffer) {
+        const slot: (typeof open)[number] = { prediction: null, bytes: null };
+        open.push(slot);
+        const done: Done = (prediction, error, framed) => {
+          slot.bytes = error === null ? framed! : streamError(prediction, error);
+          settle();
+        };
+        slot.prediction = start(call, bytes, performance.now(), done);
+        if (!held && (open.length >= STREAM_IN_FLIGHT || call.unsentBytes >= STREAM_UNSENT_BYTES)) {
+          held = true;
+          call.hold();
+        }
+      },
+      end() {
+        ended = true;
+        settle();
+      },
+    };
+  };
+
+  /** An error of one message does not end the stream. */
+  const streamError = ({ modelName, id }: Prediction, error: SlipwayError): Buffer => {
+    const told = codec.encode('inference.ModelStreamInferResponse', {
+      error_message: errorText(error),
+      infer_response: { model_name: modelName, id },
+    });
+    return frameMessage(told);
+  };
+
+  return [
+    { kind: 'unary', path: '/inference.GRPCInferenceService/ModelInfer', admit, answer },
+    { kind: 'streaming', path: '/inference.GRPCInferenceService/ModelStreamInfer', admit, open: openStream },
+  ];
+}
+
+/** @param framed the whole message; null when there is an error */
+type Done = (prediction: Prediction, error: SlipwayError | null, framed: Buffer | null) => void;
+
+function answerUnary({ call, version }: Prediction, error: SlipwayError | null, framed: Buffer | null): void {
+  call.onGone = null;
+  call.version = version;
+  if (version !== '') call.predictionId = call.ownId;
+  call.counted = true;
+  if (error !== null) call.fail(error);
+  else call.reply(framed!);
+}
+
+const NO_TIMINGS: CallTimings = { queueMs: 0, runMs: 0, batchRows: 0 };
+
+/** One message being computed. A class for the hot path: one object, no closures but the one the runner calls. */
+class Prediction {
+  readonly call: GrpcCall;
+  readonly startedMs: number;
+  modelName = '';
+  id = '';
+  version = '';
+  meter: Meter | null = null;
+  request: InferRequest | null = null;
+  target: InputTarget | null = null;
+  handle: CallHandle | null = null;
+  inputMs = 0;
+  inFlight = false;
+  private isOver = false;
+  private readonly done: Done;
+
+  constructor(call: GrpcCall, startedMs: number, done: Done) {
+    this.call = call;
+    this.startedMs = startedMs;
+    this.done = done;
+  }
+
+  cancel(): void {
+    if (this.isOver) return;
+    this.isOver = true;
+    this.handle?.cancel();
+    const { meter } = this;
+    if (meter === null) return;
+    if (this.inFlight) meter.inFlight -= 1;
+    const ms = performance.now() - this.startedMs;
+    meter.count(CLIENT_CLOSED, ms, 0);
+    meter.statistics.cancel(ms);
+  }
+
+  finish(failure: SlipwayError | null, outputs: readonly Tensor[] | null, timings: CallTimings): void {
+    if (this.isOver) return;
+    this.isOver = true;
+    const { meter, call, request } = this;
+    if (this.inFlight) meter!.inFlight -= 1;
+    const computedMs = performance.now();
+    let error = failure;
+    let framed: Buffer | null = null;
+    if (error === null) {
+      try {
+        framed = this.write(outputs!);
+      } catch (thrown) {
+        error = toSlipwayError(thrown);
+      }
+    }
+    this.done(this, error, framed);
+    if (meter === null) {
+      call.countRefusal(error!);
+      return;
+    }
+    const ms = performance.now() - this.startedMs;
+    if (error !== null) {
+      meter.count(httpStatusOf(error), ms, timings.batchRows);
+      meter.statistics.fail(ms);
+      return;
+    }
+    const { queueMs, runMs, batchRows } = timings;
+    meter.count(200, ms, batchRows);
+    const outputMs = this.startedMs + ms - computedMs;
+    meter.statistics.succeed(request!.rows, batchRows, ms, this.inputMs, queueMs, runMs, outputMs);
+  }
+
+  private write(outputs: readonly Tensor[]): Buffer {
+    const { modelName, version, id, request } = this;
+    const { outputs: names, form } = request!;
+    let chosen = names === null ? outputs : names.map((name) => outputs.find((one) => one.name === name)!);
+    if (form !== undefined) {
+      const { classes } = form as AnswerForm;
+      const { signature } = this.target!;
+      chosen = chosen.map((one, i) => (classes[i]! > 0 ? classesOf(one, classes[i]!, signature) : one));
+    }
+    const inStream = this.call.method.kind === 'streaming';
+    return writeInferResponse({ modelName, modelVersion: version, id, outputs: chosen }, inStream);
+  }
+}
+
+function tooLate(): SlipwayError {
+  return new SlipwayError('deadline_exceeded', 'The deadline passed while the request was received', {
+    hint: 'Set a later deadline.',
+  });
+}

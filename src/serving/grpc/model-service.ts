@@ -1,0 +1,195 @@
+/**
+ * Everything of GRPCInferenceService but the hot methods. What it says is what the protocol's REST form says: each method asks the route
+ * of its REST twin and writes the answer, whose words are the same, as a message.
+ */
+import { SlipwayError } from '../../base/errors.ts';
+import type { AskControl } from '../gateway/actions.ts';
+import type { EndpointFinder } from '../gateway/find-endpoint.ts';
+import type { InferenceAccess } from '../gateway/inference-access.ts';
+import type { GatewayMetrics } from '../gateway/metrics.ts';
+import { viewEndpoint, viewServer } from '../gateway/server-view.ts';
+import type { ServingState } from '../gateway/serving-state.ts';
+import type { ActionRoute, Protocol, ReadRoute, ServerView } from '../protocols/protocol.ts';
+import type { GrpcCall, Method } from './grpc-call.ts';
+import { frameMessage } from './message-frame.ts';
+import { createModelNames, type NamedModel } from './named-model.ts';
+import type { Message, MessageCodec } from './protobuf/message-codec.ts';
+import { ProtobufFault } from './protobuf/reader.ts';
+
+export type ModelServiceDeps = {
+  readonly state: ServingState;
+  readonly access: InferenceAccess;
+  readonly finder: EndpointFinder;
+  readonly metrics: GatewayMetrics;
+  readonly codec: MessageCodec;
+  /** The REST form. */
+  readonly rest: Protocol;
+  readonly askControl: AskControl;
+  readonly assertTold: () => void;
+  readonly assess: () => { ready: boolean; reason: string | null };
+};
+
+const SERVICE = '/inference.GRPCInferenceService/';
+/** Requests other than for predictions are a few names. */
+const MAX_REQUEST_BYTES = 64 * 1024;
+const MODEL = '/v2/models/{endpoint}';
+
+const NO_SHARED_MEMORY = 'Shared memory is not offered: clients cannot name memory of the server';
+
+/** Methods of the service that are not offered, with the reason. */
+export const NOT_OFFERED: ReadonlyMap<string, string> = new Map(
+  [
+    ...['System', 'Cuda'].flatMap((kind) =>
+      ['Status', 'Register', 'Unregister'].map((verb) => [`${kind}SharedMemory${verb}`, NO_SHARED_MEMORY] as const),
+    ),
+    ['TraceSetting', 'Tracing is not set by clients; x-request-id finds a call in the log'] as const,
+    ['LogSettings', 'No API sets what is logged or where; see SLIPWAY_LOG_LEVEL'] as const,
+  ].map(([name, reason]) => [SERVICE + name, reason]),
+);
+
+export function createModelService(deps: ModelServiceDeps): readonly Method[] {
+  const { access, finder, metrics, codec, state, rest } = deps;
+  const nameOf = createModelNames();
+
+  const principalOf = (call: GrpcCall) => access.principalOf(call.headers);
+
+  const open = (): void => {};
+  const keyed = (call: GrpcCall): void => {
+    deps.assertTold();
+    principalOf(call);
+  };
+
+  const viewOf = (call: GrpcCall, project: string): ServerView =>
+    viewServer(
+      { state, keyNeeded: access.keyNeeded, assess: deps.assess, metrics },
+      { project, principal: principalOf(call), host: call.headers[':authority'], prefix: '' },
+    );
+
+  const read = (call: GrpcCall, path: string, named: NamedModel | null): unknown => {
+    const route = rest.routes.find((one): one is ReadRoute => one.kind === 'read' && one.path === path);
+    if (route === undefined) throw notYet(call);
+    if (named === null) return route.read(viewOf(call, 'default'), null);
+    const principal = principalOf(call);
+    finder.assertProject(named.project, principal);
+    const endpoint = viewEndpoint(finder.locate(named, principal, 'read'), named.ref!.pin, metrics);
+    call.version = `${endpoint.version}`;
+    return route.read(viewOf(call, named.project), endpoint);
+  };
+
+  const act = (call: GrpcCall, path: string, project: string, named: NamedModel | null, body: unknown): unknown => {
+    const route = rest.routes.find((one): one is ActionRoute => one.kind === 'action' && one.path === path);
+    if (route === undefined) throw notYet(call);
+    const { authorization, 'x-api-key': plain } = call.headers;
+    finder.assertProject(project, principalOf(call));
+    return route.act({
+      body: Buffer.from(JSON.stringify(body)),
+      headers: {},
+      server: viewOf(call, project),
+      endpoint: named?.ref ?? null,
+      changeEndpoint: async (endpoint, change) => {
+        const key = authorization === undefined ? plain : /^bearer +(\S+) *$/i.exec(authorization)?.[1];
+        if (key === undefined || key === '') throw keyNeeded();
+        await deps.askControl({ key, project, endpoint, change, requestId: call.requestId });
+      },
+    });
+  };
+
+  /** A method whose answer is known, or promised, from its message. */
+  const unary = (
+    name: string,
+    admit: (call: GrpcCall) => void,
+    answer: (call: GrpcCall, request: Message) => Message | Promise<Message>,
+  ): Method => ({
+    kind: 'unary',
+    path: SERVICE + name,
+    admit,
+    async answer(call, message) {
+      const request = decode(codec, `inference.${name}Request`, message);
+      const said = codec.encode(`inference.${name}Response`, await answer(call, request));
+      call.reply(frameMessage(said));
+    },
+  });
+
+  const named = (request: Message): NamedModel => nameOf(textOf(request, 'name'), textOf(request, 'version'));
+
+  const repository = (request: Message): void => {
+    const given = textOf(request, 'repository_name');
+    if (given === '') return;
+    throw new SlipwayError('not_offered', 'There is one repository, which has no name', {
+      hint: 'Leave out repository_name. Projects are named in the model: project/endpoint.',
+    });
+  };
+
+  const change = (verb: 'load' | 'unload') => async (call: GrpcCall, request: Message) => {
+    repository(request);
+    const model = nameOf(textOf(request, 'model_name'), '');
+    const parameters: Record<string, unknown> = {};
+    for (const [key, choice] of Object.entries((request['parameters'] ?? {}) as Record<string, Message>)) {
+      const [value] = Object.values(choice ?? {});
+      parameters[key] = Buffer.isBuffer(value)
+        ? value.toString('base64')
+        : typeof value === 'bigint'
+          ? `${value}`
+          : value;
+    }
+    await act(call, `/v2/repository/models/{endpoint}/${verb}`, model.project, model, { parameters });
+    return {};
+  };
+
+  return [
+    unary('ServerLive', open, () => ({ live: true })),
+    unary('ServerReady', open, () => ({ ready: deps.assess().ready })),
+    unary('ModelReady', keyed, (call, request) => {
+      try {
+        read(call, `${MODEL}/ready`, named(request));
+        return { ready: true };
+      } catch (thrown) {
+        // Loading is an answer here; a model that does not exist is none.
+        if (thrown instanceof SlipwayError && thrown.kind === 'unavailable') return { ready: false };
+        throw thrown;
+      }
+    }),
+    unary('ServerMetadata', keyed, (call) => read(call, '/v2', null) as Message),
+    unary('ModelMetadata', keyed, (call, request) => read(call, MODEL, named(request)) as Message),
+    unary('ModelConfig', keyed, (call, request) => ({ config: read(call, `${MODEL}/config`, named(request)) })),
+    unary('ModelStatistics', keyed, (call, request) => {
+      const model = textOf(request, 'name') === '' ? null : named(request);
+      return read(call, model === null ? '/v2/models/stats' : `${MODEL}/stats`, model) as Message;
+    }),
+    unary('RepositoryIndex', keyed, async (call, request) => {
+      repository(request);
+      const models = await act(call, '/v2/repository/index', 'default', null, { ready: request['ready'] === true });
+      return { models };
+    }),
+    unary('RepositoryModelLoad', keyed, change('load')),
+    unary('RepositoryModelUnload', keyed, change('unload')),
+  ];
+}
+
+/** @throws SlipwayError `invalid_request`, `too_large` */
+export function decode(codec: MessageCodec, type: string, message: Buffer): Message {
+  if (message.length > MAX_REQUEST_BYTES) {
+    throw new SlipwayError('too_large', `A ${type.split('.').at(-1)} of ${message.length} bytes is larger than 64 KiB`);
+  }
+  try {
+    return codec.decode(type, message);
+  } catch (error) {
+    if (error instanceof ProtobufFault) throw new SlipwayError('invalid_request', error.message);
+    throw error;
+  }
+}
+
+function textOf(request: Message, field: string): string {
+  return (request[field] as string | undefined) ?? '';
+}
+
+function notYet(call: GrpcCall): SlipwayError {
+  return new SlipwayError('not_offered', `${call.method.path} is not offered`);
+}
+
+/** Where predictions need no key, changing what is served still does. */
+function keyNeeded(): SlipwayError {
+  return new SlipwayError('key_missing', 'Loading and unloading need an API key, also where predictions need none', {
+    hint: 'Send the metadata authorization: Bearer <key> with a key of the scope deploy.',
+  });
+}
