@@ -58,6 +58,7 @@ const spec: RunnerSpec = {
     runTimeoutMs: 60_000,
     threads: 1,
     maxBatchRows: 256,
+    maxDelayMs: 0,
     queueLimit: 100_000,
   },
 };

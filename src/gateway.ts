@@ -12,6 +12,7 @@ import { runProgram } from './base/program.ts';
 import { assertSafeBind } from './base/settings.ts';
 import type { DesiredState, ObservedState } from './serving/endpoints/desired-state.ts';
 import type { ChangeAsked } from './serving/endpoints/endpoint-change.ts';
+import { createAdmission } from './serving/gateway/admission.ts';
 import { type ControlLink, openControlLink } from './serving/gateway/control-link.ts';
 import { assessState, createDesiredStateFile } from './serving/gateway/desired-state-file.ts';
 import { createEndpointFinder } from './serving/gateway/find-endpoint.ts';
@@ -34,6 +35,7 @@ void runProgram('gateway', async (settings, lifecycle) => {
   const log = createLogger('gateway', settings.logLevel);
   const metrics = createGatewayMetrics();
   const access = createInferenceAccess({ keyNeeded: settings.inferenceAuth === 'required', clock });
+  const admission = createAdmission(settings);
   const file = createDesiredStateFile({ path: 'desired-state.json', log, clock });
   let link: ControlLink | null = null;
   let grpc: GrpcServer | null = null;
@@ -53,6 +55,7 @@ void runProgram('gateway', async (settings, lifecycle) => {
     settings,
     state,
     access,
+    admission,
     finder,
     metrics,
     log,
@@ -64,6 +67,7 @@ void runProgram('gateway', async (settings, lifecycle) => {
 
   const take = (desired: DesiredState): void => {
     access.replaceKeys(desired.keys);
+    admission.replaceKeys(desired.keys);
     state.apply(desired);
   };
 

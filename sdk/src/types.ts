@@ -135,6 +135,7 @@ export type RunnerLimits = {
   runTimeoutMs: number;
   threads: number;
   maxBatchRows: number;
+  maxDelayMs: number;
   queueLimit: number;
 };
 

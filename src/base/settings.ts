@@ -60,6 +60,20 @@ export const SETTINGS = {
     oneOf('off', 'required'),
     'Whether predictions need an API key. `off` is allowed on loopback addresses only. Management always needs a key.',
   ),
+  anonymousRate: row(
+    'SLIPWAY_ANONYMOUS_RATE',
+    '--anonymous-rate',
+    0,
+    integer(0, 1_000_000),
+    'Predictions per second of all callers without a key together, per gateway; 0 for no limit. Keys have limits of their own.',
+  ),
+  anonymousConcurrency: row(
+    'SLIPWAY_ANONYMOUS_CONCURRENCY',
+    '--anonymous-concurrency',
+    0,
+    integer(0, 1_000_000),
+    'Predictions of callers without a key that may be under way at once, per gateway; 0 for no limit.',
+  ),
   allowedHosts: row(
     'SLIPWAY_ALLOWED_HOSTS',
     '--allowed-hosts',
@@ -115,6 +129,13 @@ export const SETTINGS = {
     256,
     integer(1, 65_536),
     'Rows that may share one run of a model.',
+  ),
+  maxDelayMs: row(
+    'SLIPWAY_MAX_DELAY',
+    '--max-delay',
+    100,
+    duration,
+    'Most that a version may set as limits.maxDelayMs: how long a request waits for others to share its run. Versions that set none never wait.',
   ),
   runTimeoutMs: row(
     'SLIPWAY_RUN_TIMEOUT',

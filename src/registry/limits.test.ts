@@ -13,8 +13,13 @@ describe('the limits of a version', () => {
   });
 
   it('are its own where they are lower, else those of the operator', () => {
-    expect(effectiveLimits(ceiling, {})).toEqual(ceiling);
-    expect(effectiveLimits(ceiling, { runTimeoutMs: 500 })).toEqual({ ...ceiling, runTimeoutMs: 500 });
+    expect(effectiveLimits(ceiling, {})).toEqual({ ...ceiling, maxDelayMs: 0 });
+    expect(effectiveLimits(ceiling, { runTimeoutMs: 500 })).toEqual({
+      ...ceiling,
+      maxDelayMs: 0,
+      runTimeoutMs: 500,
+    });
+    expect(effectiveLimits(ceiling, { maxDelayMs: 5 }).maxDelayMs).toBe(5);
     const lowered = { ...ceiling, memoryBytes: 100, runTimeoutMs: 200 };
     expect(effectiveLimits(lowered, { ...ceiling, runTimeoutMs: 100 })).toEqual({ ...lowered, runTimeoutMs: 100 });
   });

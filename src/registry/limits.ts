@@ -9,6 +9,8 @@ export type RunnerLimits = {
   readonly threads: number;
   /** Rows that may share one run. */
   readonly maxBatchRows: number;
+  /** Milliseconds that a call may wait for others to share its run; 0: it never waits. */
+  readonly maxDelayMs: number;
   /** Calls that may wait for this version. */
   readonly queueLimit: number;
 };
@@ -18,6 +20,8 @@ type LimitRow = {
   readonly setting: SettingName;
   /** Its variable; repeated here, so that a runner can name it without loading all settings. */
   readonly env: string;
+  /** The value of versions that set none, where it is not the operator's. */
+  readonly unset?: number;
   /** Lowest and highest value that is understood at all. */
   readonly range: readonly [number, number];
 };
@@ -30,6 +34,7 @@ export const LIMITS: { readonly [K in keyof RunnerLimits]: LimitRow } = {
   runTimeoutMs: { setting: 'runTimeoutMs', env: 'SLIPWAY_RUN_TIMEOUT', range: [10, 3_600_000] },
   threads: { setting: 'runnerThreads', env: 'SLIPWAY_RUNNER_THREADS', range: [1, 256] },
   maxBatchRows: { setting: 'maxBatchRows', env: 'SLIPWAY_MAX_BATCH_ROWS', range: [1, 65_536] },
+  maxDelayMs: { setting: 'maxDelayMs', env: 'SLIPWAY_MAX_DELAY', unset: 0, range: [0, 60_000] },
   queueLimit: { setting: 'queueLimit', env: 'SLIPWAY_QUEUE_LIMIT', range: [1, 1_000_000] },
 };
 
@@ -45,7 +50,7 @@ export function limitsOfSettings(settings: Settings): RunnerLimits {
 
 /** What holds for a version: its own limits where they are lower, else the operator's of today, which may have changed since it was made. */
 export function effectiveLimits(ceiling: RunnerLimits, own: Partial<RunnerLimits>): RunnerLimits {
-  return limitsFrom((name) => Math.min(own[name] ?? ceiling[name], ceiling[name]));
+  return limitsFrom((name) => Math.min(own[name] ?? LIMITS[name].unset ?? ceiling[name], ceiling[name]));
 }
 
 /**

@@ -79,6 +79,7 @@ export const LimitsSchema = Type.Object({
   runTimeoutMs: limit('runTimeoutMs'),
   threads: limit('threads'),
   maxBatchRows: limit('maxBatchRows'),
+  maxDelayMs: limit('maxDelayMs'),
   queueLimit: limit('queueLimit'),
 });
 

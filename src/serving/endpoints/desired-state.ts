@@ -88,6 +88,8 @@ export type ObservedVersion = {
   readonly memoryBytes: number | null;
   readonly restarts: number;
   readonly waiting: number;
+  /** Calls that may be open at once while more come than can be answered; null or absent when that is not so. */
+  readonly openLimit?: number | null;
 };
 
 export type ObservedEndpoint = {

@@ -4,7 +4,9 @@ import type { SlipwayError } from '../../base/errors.ts';
 import { isRequestId, uuidv7 } from '../../base/ids.ts';
 import { type Protocol, statusOf, type WireAnswer } from '../protocols/protocol.ts';
 import type { CallHandle } from '../runner/runner.ts';
+import type { Account } from './account.ts';
 import type { Meter } from './metrics.ts';
+import { totalTiming } from './server-timing.ts';
 
 /** What the gateway knows of a connection. */
 export type Connection = {
@@ -20,7 +22,12 @@ export type Connection = {
 };
 
 /** A call in a runner. */
-export type OpenCall = { readonly handle: CallHandle; readonly meter: Meter; readonly startedMs: number };
+export type OpenCall = {
+  readonly handle: CallHandle;
+  readonly meter: Meter;
+  readonly account: Account;
+  readonly startedMs: number;
+};
 
 export type AnswerBody = WireAnswer['body'];
 
@@ -58,6 +65,10 @@ export type Exchange = {
   predicts: boolean;
   /** The version that was picked, as text; empty before. */
   version: string;
+  /** Whose quota its answer tells; null before it is known who asks. */
+  account: Account | null;
+  /** Stages as `Server-Timing` shows them; empty when it was not computed. */
+  stages: string;
   answered: boolean;
 };
 
@@ -88,6 +99,8 @@ export function openExchange(wire: Wire, path: string, protocol: Protocol): Exch
     predictionId,
     predicts: false,
     version: '',
+    account: null,
+    stages: '',
     answered: false,
   };
   connection.latest = exchange;
@@ -112,6 +125,7 @@ export function answer(exchange: Exchange, content: string | WireAnswer, last: b
   ];
   if (exchange.predicts) headers.push('X-Prediction-Id', predictionId);
   if (version !== '') headers.push('X-Slipway-Version', version);
+  addAccount(exchange, headers);
   if (!isText && content.headers !== undefined) headers.push(...content.headers);
   send(exchange, 200, headers, body, last);
 }
@@ -134,11 +148,20 @@ export function refuse(exchange: Exchange, error: SlipwayError, last: boolean, e
   ];
   if (exchange.predicts) headers.push('X-Prediction-Id', predictionId);
   if (version !== '') headers.push('X-Slipway-Version', version);
+  addAccount(exchange, headers);
   if (error.retryAfterS !== undefined) headers.push('Retry-After', `${error.retryAfterS}`);
   if (error.kind === 'unauthorized') headers.push('WWW-Authenticate', 'Bearer');
   send(exchange, status, headers, body, last);
   if (!wire.complete) wire.discardRest();
   return status;
+}
+
+/** What every answer tells: how long it took, and what is left of the caller's quota. */
+function addAccount({ account, stages, startedMs }: Exchange, headers: string[]): void {
+  const nowMs = performance.now();
+  headers.push('Server-Timing', stages === '' ? totalTiming(nowMs - startedMs) : stages);
+  const quota = account?.headers(nowMs);
+  if (quota != null) headers.push(...quota);
 }
 
 /** Answers without a body, and closes: for requests whose rest cannot be read. */

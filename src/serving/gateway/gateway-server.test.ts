@@ -10,6 +10,7 @@ import { readSettings } from '../../base/settings.ts';
 import { openInference } from '../protocols/open-inference.ts';
 import { plain } from '../protocols/plain.ts';
 import type { Protocol } from '../protocols/protocol.ts';
+import { createAdmission } from './admission.ts';
 import { createEndpointFinder } from './find-endpoint.ts';
 import { createGatewayServer, type GatewayServer, HTTP_LIMITS } from './gateway-server.ts';
 import { createInferenceAccess } from './inference-access.ts';
@@ -48,6 +49,7 @@ async function start(
     settings,
     state,
     access: createInferenceAccess({ keyNeeded: false, clock }),
+    admission: createAdmission(settings),
     metrics: createGatewayMetrics(),
     protocols: [openInference, large, plain],
     log: silent,

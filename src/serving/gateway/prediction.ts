@@ -1,11 +1,13 @@
 import { SlipwayError, toSlipwayError } from '../../base/errors.ts';
 import type { InferRequest } from '../protocols/protocol.ts';
-import type { CallTimings } from '../runner/runner.ts';
+import type { CallTimings, Priority } from '../runner/runner.ts';
 import type { Tensor } from '../tensors/tensor.ts';
+import type { Account } from './account.ts';
 import type { Connection, Exchange, OpenCall } from './exchange.ts';
 import type { Meter } from './metrics.ts';
 import type { Match } from './route-table.ts';
 import type { ServedVersion } from './served-version.ts';
+import { stagesTiming } from './server-timing.ts';
 
 /** Longest deadline that a caller may name. */
 const LONGEST_TIMEOUT_MS = 3_600_000;
@@ -30,6 +32,8 @@ type Asked = {
 
 /**
  * Computes and answers one prediction.
+ * @param account whose quota and place in the queue it takes
+ * @param priority of the header; the body's own counts when there is none
  * @param timeoutMs the whole time the caller gives, from the first byte of the request
  */
 export function predict(
@@ -39,6 +43,8 @@ export function predict(
   version: ServedVersion,
   meter: Meter,
   inferRequest: InferRequest,
+  account: Account,
+  priority: Priority | undefined,
   timeoutMs: number,
 ): void {
   const { connection, startedMs } = exchange;
@@ -60,10 +66,13 @@ export function predict(
   const done = (error: SlipwayError | null, outputs: readonly Tensor[] | null, timings: CallTimings): void => {
     connection.calls.splice(connection.calls.indexOf(call), 1);
     meter.inFlight -= 1;
+    account.end();
     settle(deps, asked, error, outputs, timings);
   };
+  account.begin();
   meter.inFlight += 1;
-  const call: OpenCall = { handle: supervisor.infer(inputs, rows, { timeoutMs: leftMs }, done), meter, startedMs };
+  const options = { timeoutMs: leftMs, flow: account, priority: priority ?? inferRequest.priority };
+  const call: OpenCall = { handle: supervisor.infer(inputs, rows, options, done), meter, account, startedMs };
   connection.calls.push(call);
 }
 
@@ -86,7 +95,9 @@ function settle(
         predictionId: exchange.predictionId,
         signature: version.spec.signature,
       };
-      deps.answer(exchange, match.post!.write(inferRequest, outputs!, answered));
+      const content = match.post!.write(inferRequest, outputs!, answered);
+      exchange.stages = stagesTiming(inputMs, queueMs, runMs, performance.now() - computedMs);
+      deps.answer(exchange, content);
     } catch (thrown) {
       status = deps.refuse(exchange, toSlipwayError(thrown));
     }
@@ -105,9 +116,10 @@ const CLIENT_CLOSED = 499;
 
 /** Gives up the calls of a connection that is gone: those that were not started never will be. */
 export function cancelCalls({ calls }: Connection): void {
-  for (const { handle, meter, startedMs } of calls.splice(0)) {
+  for (const { handle, meter, account, startedMs } of calls.splice(0)) {
     handle.cancel();
     meter.inFlight -= 1;
+    account.end();
     meter.count(CLIENT_CLOSED, performance.now() - startedMs, 0);
     meter.statistics.cancel(performance.now() - startedMs);
   }

@@ -5,8 +5,11 @@ import { allowedHostsOf, countHosts, isAllowedHost, isAllowedOrigin } from '../.
 import type { Logger } from '../../base/log.ts';
 import type { Settings } from '../../base/settings.ts';
 import type { InferRequest, Protocol, ServerView } from '../protocols/protocol.ts';
+import type { Priority } from '../runner/runner.ts';
 import { writeJson } from '../tensors/json-text.ts';
+import type { Account } from './account.ts';
 import { type AskControl, handleAction } from './actions.ts';
+import { type Admission, priorityOf } from './admission.ts';
 import { answer, type Exchange, openExchange, refuse } from './exchange.ts';
 import type { EndpointFinder } from './find-endpoint.ts';
 import type { InferenceAccess } from './inference-access.ts';
@@ -27,6 +30,7 @@ export type RequestHandlerDeps = {
   readonly settings: Settings;
   readonly state: ServingState;
   readonly access: InferenceAccess;
+  readonly admission: Admission;
   readonly finder: EndpointFinder;
   readonly metrics: GatewayMetrics;
   readonly protocols: readonly Protocol[];
@@ -57,6 +61,8 @@ type Asked = {
   readonly match: Match;
   readonly principal: Principal | null;
   readonly pin: number | null;
+  readonly account: Account;
+  readonly priority: Priority | undefined;
   readonly timeoutMs: number;
 };
 
@@ -66,7 +72,7 @@ const MAX_PIPELINED = 64;
 const REMEMBERED_HOSTS = 64;
 
 export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
-  const { settings, state, access, finder, metrics, log, limits, stopping } = deps;
+  const { settings, state, access, admission, finder, metrics, log, limits, stopping } = deps;
   const routes = createRouteTable(deps.protocols);
   const allowedHosts = allowedHostsOf(settings);
   const goodHosts = new Set<string>();
@@ -121,10 +127,14 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
     const principal = access.principalOf(headers);
     finder.assertProject(match.project, principal);
     const pin = match.ref?.pin ?? null;
-    finder.choose(finder.locate(match, principal, 'predict'), pin);
+    const version = finder.choose(finder.locate(match, principal, 'predict'), pin);
     exchange.predicts = true;
+    const account = admission.accountOf(principal);
+    exchange.account = account;
+    const priority = priorityOf(headers['x-slipway-priority']);
     const timeoutMs = timeoutOf(headers['x-request-timeout-ms'], settings.requestTimeoutMs);
-    return { exchange, match, principal, pin, timeoutMs };
+    admission.admit(account, version);
+    return { exchange, match, principal, pin, account, priority, timeoutMs };
   };
 
   const handlePrediction = (exchange: Exchange, request: IncomingMessage, match: Match, goOn?: () => void): void => {
@@ -163,9 +173,9 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
     inferRequest: InferRequest,
     body: Buffer,
   ): void => {
-    const { exchange, match, timeoutMs } = asked;
+    const { exchange, match, account, priority, timeoutMs } = asked;
     if (inferRequest.encoded === undefined) {
-      predict(prediction, exchange, match, version, meter, inferRequest, timeoutMs);
+      predict(prediction, exchange, match, version, meter, inferRequest, account, priority, timeoutMs);
       return;
     }
     match.post!.decode!(inferRequest, version.target).then(

@@ -4,8 +4,8 @@
  */
 import { type FieldError, MAX_FIELD_ERRORS } from '../../base/errors.ts';
 import { pointerOf } from '../../base/json.ts';
+import type { Priority } from '../runner/runner.ts';
 import { kindOf } from '../tensors/json-elements.ts';
-import type { Priority } from './protocol.ts';
 
 /** What the parameters of a request ask for. */
 export type RequestOptions = {

@@ -9,6 +9,7 @@ import type { Signature } from '../../registry/signature.ts';
 import type { PlainBody } from '../../registry/validation.ts';
 import type { EndpointChange } from '../endpoints/endpoint-change.ts';
 import type { EndpointRef } from '../endpoints/routing.ts';
+import type { Priority } from '../runner/runner.ts';
 import type { EncodedInput } from '../tensors/encoded-input.ts';
 import type { InputTarget } from '../tensors/input-check.ts';
 import type { Tensor } from '../tensors/tensor.ts';
@@ -107,7 +108,7 @@ export type InferRequest = {
   readonly encoded?: readonly EncodedInput[];
 };
 
-export type Priority = 'high' | 'normal' | 'low';
+export type { Priority };
 
 export type Answered = {
   readonly endpoint: string;

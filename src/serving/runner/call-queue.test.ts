@@ -8,7 +8,7 @@ function queueWith(limit = 100) {
   const queue = createCallQueue({ limit, retryAfterS: 7 });
   const said: string[] = [];
   const add = (name: string, rows = 1, timeoutMs = 10_000) =>
-    queue.add([floats('X', [rows, 2], ...new Array(rows * 2).fill(0))], rows, timeoutMs, (error) =>
+    queue.add([floats('X', [rows, 2], ...new Array(rows * 2).fill(0))], rows, { timeoutMs }, (error) =>
       said.push(`${name}: ${error?.code ?? 'ok'}`),
     );
   return { queue, said, add };

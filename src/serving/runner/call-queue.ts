@@ -1,61 +1,25 @@
 import { SlipwayError } from '../../base/errors.ts';
 import { howToRaise } from '../../registry/limits.ts';
 import type { Tensor } from '../tensors/tensor.ts';
-import type { CallDone, CallHandle, CallTimings } from './runner.ts';
-
-/** Where a call is: waiting here, sent to a process, or over (answered, cancelled or failed). */
-type CallState = 'waiting' | 'sent' | 'over';
-
-/** One call on its way. A class for the hot path: one object, no closures. Only the queue and the link touch its fields. */
-export class Call implements CallHandle {
-  readonly inputs: readonly Tensor[];
-  readonly rows: number;
-  readonly enqueuedMs: number;
-  /** By `performance.now()`. */
-  readonly deadlineMs: number;
-  readonly done: CallDone;
-  state: CallState = 'waiting';
-  /** The id under which the process knows it. */
-  id = 0;
-  /** Processes that ended while they had it. */
-  losses = 0;
-  owner: { drop(call: Call): void };
-
-  constructor(owner: Call['owner'], inputs: readonly Tensor[], rows: number, timeoutMs: number, done: CallDone) {
-    this.owner = owner;
-    this.inputs = inputs;
-    this.rows = rows;
-    this.enqueuedMs = performance.now();
-    this.deadlineMs = this.enqueuedMs + timeoutMs;
-    this.done = done;
-  }
-
-  cancel(): void {
-    if (this.state !== 'over') this.owner.drop(this);
-  }
-
-  fail(error: SlipwayError): void {
-    if (this.state === 'over') return;
-    this.state = 'over';
-    this.done(error, null, this.timings(0, 0));
-  }
-
-  answer(outputs: readonly Tensor[], runMs: number, batchRows: number): void {
-    this.state = 'over';
-    this.done(null, outputs, this.timings(runMs, batchRows));
-  }
-
-  timings(runMs: number, batchRows: number): CallTimings {
-    return { queueMs: Math.max(0, performance.now() - this.enqueuedMs - runMs), runMs, batchRows };
-  }
-}
+import { Call, type CallLedger, deadlineError } from './call.ts';
+import { createConcurrencyLimit } from './concurrency-limit.ts';
+import { FairOrder, type FlowQueue } from './fair-order.ts';
+import type { CallDone, CallOptions, Flow } from './runner.ts';
 
 export type CallQueue = {
-  /** Calls that wait here, in the order they came. */
+  /** Calls that wait here. */
   readonly size: number;
-  add(inputs: readonly Tensor[], rows: number, timeoutMs: number, done: CallDone): Call;
-  /** The next calls, at least one, as many as fit the bounds. They count as sent. */
-  take(maxRows: number, maxBytes: number): Call[];
+  /** Rows of them. */
+  readonly rows: number;
+  /** Since when, by `performance.now()`, something waits that `take` could have had. */
+  readonly sinceMs: number;
+  /** Calls that may be open at once now; infinite while there is no overload. */
+  readonly openLimit: number;
+  add(inputs: readonly Tensor[], rows: number, options: CallOptions, done: CallDone): Call;
+  /** Why a call of this flow would be refused now, without a look at it; null when it would not. Counts as a refusal. */
+  refusal(flow: Flow | undefined): SlipwayError | null;
+  /** The calls whose turn it is, at least one, as many as fit the bounds. They count as sent. */
+  take(maxRows: number, maxBytes: number, maxCalls?: number): Call[];
   /** Calls that a process had and never started: they are first again. */
   putBack(calls: readonly Call[]): void;
   /** Fails the calls whose deadline passed. */
@@ -65,105 +29,194 @@ export type CallQueue = {
   onWork: () => void;
 };
 
+export type CallQueueSpec = {
+  /** Calls that may wait; a further one is refused at once with `queue_full`. */
+  readonly limit: number;
+  readonly retryAfterS: number;
+  /** Rows that may share a run, 1 where they may not; absent for a queue that knows no overload. */
+  readonly maxBatchRows?: number;
+};
+
 /**
- * Calls wait here, in the parent, until a process can take them: so they can be cancelled, expire on time, and outlive the process.
- * @param limit calls that may wait; a further one is refused at once with `queue_full`
+ * Calls wait here, in the parent, until a process can take them: so they can be cancelled, expire on time, and outlive the process. They leave
+ * in a fair order (`fair-order.ts`). When there is no room, a flow with less than its share pushes out the latest call of the flow that has
+ * most for its weight, so that nobody fills the queue for others (longest queue drop).
  */
-export function createCallQueue({ limit, retryAfterS }: { limit: number; retryAfterS: number }): CallQueue {
-  let items: (Call | null)[] = [];
-  let head = 0;
-  let size = 0;
+export function createCallQueue({ limit, retryAfterS, maxBatchRows }: CallQueueSpec): CallQueue {
+  const order = new FairOrder();
+  /** Calls that entered and are not over. */
+  let open = 0;
+  /** Weights of the flows that have such calls. */
+  let openWeight = 0;
+  let sinceMs = 0;
 
-  const drop = (call: Call): void => {
-    if (call.state !== 'waiting') return;
-    call.state = 'over';
-    size--; // its place is passed over when it comes to the front
-    if (size === 0) clear();
+  const adaptive =
+    maxBatchRows === undefined ? null : createConcurrencyLimit({ maxBatchRows, onLimited: () => queueMicrotask(shed) });
+
+  const leave = ({ flow }: Call): void => {
+    open -= 1;
+    flow!.open -= 1;
+    if (flow!.open === 0) openWeight -= flow!.weight;
   };
 
-  const clear = (): void => {
-    items = [];
-    head = 0;
+  const ledger: CallLedger = {
+    settle(call, endMs, runMs, batchRows) {
+      leave(call);
+      adaptive?.left(endMs, endMs - call.enqueuedMs, call.rows, batchRows, runMs);
+    },
   };
 
-  const owner = { drop };
+  const owner = {
+    drop(call: Call): void {
+      if (call.state === 'waiting') order.remove(call);
+      call.end(performance.now(), 0, 0);
+    },
+  };
+
+  const hasRoom = (): boolean => order.size < limit && (adaptive === null || open < adaptive.limit);
+
+  /** Whether one more call would be within what a flow may have open when all that have something open want more. */
+  const isWithinShare = (flow: FlowQueue, weight: number): boolean => {
+    const room = Math.min(adaptive?.limit ?? limit, limit);
+    return flow.open + 1 <= (room * weight) / (openWeight + (flow.open === 0 ? weight : 0));
+  };
+
+  /** Without room: a call of another flow that can make some for one of this flow, null when none is needed, or a refusal. */
+  const roomFor = (flow: FlowQueue, weight: number): Call | 'refused' | null => {
+    if (!isWithinShare(flow, weight)) return 'refused';
+    const longest = order.longest(flow);
+    if (longest !== null && longest.open / longest.weight > (flow.open + 1) / weight) return longest.last();
+    return order.size < limit ? null : 'refused';
+  };
+
+  const refusalNow = (): SlipwayError => {
+    const retry = { retryAfterS: jittered(retryAfterS) };
+    if (order.size < limit) {
+      return new SlipwayError('overloaded', 'More requests come than this version can answer in good time', {
+        ...retry,
+        hint: 'Retry later, and more slowly each time.',
+      });
+    }
+    return new SlipwayError('queue_full', `${limit} requests wait for this version already`, {
+      ...retry,
+      hint: `Retry later, or send fewer requests at once. ${howToRaise('queueLimit')}`,
+    });
+  };
+
+  const refuse = (call: Call, why: SlipwayError): void => {
+    call.state = 'refused';
+    queueMicrotask(() => call.fail(why));
+  };
+
+  const pushOut = (call: Call): void => {
+    const why = refusalNow();
+    order.remove(call);
+    leave(call);
+    call.ledger = null;
+    refuse(call, why);
+  };
+
+  /** What waits beyond a limit that has just come into force would delay everybody after it. */
+  const shed = (): void => {
+    while (order.size > 0 && !hasRoom()) pushOut(order.longest(null)!.last()!);
+  };
 
   const queue: CallQueue = {
     get size() {
-      return size;
+      return order.size;
+    },
+    get rows() {
+      return order.rows;
+    },
+    get sinceMs() {
+      return sinceMs;
+    },
+    get openLimit() {
+      return adaptive?.limit ?? Number.POSITIVE_INFINITY;
     },
     onWork: () => {},
-    add(inputs, rows, timeoutMs, done) {
-      const call = new Call(owner, inputs, rows, timeoutMs, done);
-      if (size >= limit) {
-        const error = new SlipwayError('queue_full', `${limit} requests wait for this version already`, {
-          retryAfterS,
-          hint: `Retry later, or send fewer requests at once. ${howToRaise('queueLimit')}`,
-        });
-        queueMicrotask(() => call.fail(error));
-        return call;
+    add(inputs, rows, options, done) {
+      const call = new Call(owner, inputs, rows, options.timeoutMs, done);
+      const whose = options.flow ?? ANYONE;
+      const flow = order.flowOf(whose);
+      if (hasRoom()) {
+        adaptive?.arrived(call.enqueuedMs, false);
+      } else {
+        adaptive?.arrived(call.enqueuedMs, true);
+        const room = roomFor(flow, whose.weight);
+        if (room === 'refused') {
+          refuse(call, refusalNow());
+          return call;
+        }
+        if (room !== null) pushOut(room);
       }
-      items.push(call);
-      size++;
+      if (flow.open === 0) {
+        flow.weight = whose.weight;
+        openWeight += flow.weight;
+      }
+      flow.open += 1;
+      open += 1;
+      call.ledger = ledger;
+      if (order.size === 0) sinceMs = call.enqueuedMs;
+      order.push(call, flow, options.priority);
       queue.onWork();
       return call;
     },
-    take(maxRows, maxBytes) {
+    refusal(whose = ANYONE) {
+      if (hasRoom()) return null;
+      if (roomFor(order.flowOf(whose), whose.weight) !== 'refused') return null;
+      adaptive?.arrived(performance.now(), true);
+      return refusalNow();
+    },
+    take(maxRows, maxBytes, maxCalls = Number.POSITIVE_INFINITY) {
       const taken: Call[] = [];
       let rows = 0;
       let bytes = 0;
-      while (head < items.length) {
-        const call = items[head];
-        if (call?.state === 'waiting') {
-          rows += call.rows;
-          bytes += sizeOf(call.inputs);
-          if (taken.length > 0 && (rows > maxRows || bytes > maxBytes)) break;
-          call.state = 'sent';
-          taken.push(call);
-          size--;
-        }
-        items[head++] = null; // answered calls are not kept alive by the queue
+      for (let call = order.peek(); call !== null && taken.length < maxCalls; call = order.peek()) {
+        rows += call.rows;
+        bytes += sizeOf(call.inputs);
+        if (taken.length > 0 && (rows > maxRows || bytes > maxBytes)) break;
+        order.shift(call);
+        call.state = 'sent';
+        taken.push(call);
       }
-      if (size === 0) clear();
       return taken;
     },
     putBack(calls) {
-      const open = calls.filter((call) => call.state !== 'over');
-      if (open.length === 0) return;
-      for (const call of open) {
+      let back = 0;
+      for (let i = calls.length - 1; i >= 0; i--) {
+        const call = calls[i]!;
+        if (call.state === 'over') continue;
         call.state = 'waiting';
         call.owner = owner;
+        order.pushFront(call);
+        back++;
       }
-      items = [...open, ...items.slice(head)];
-      head = 0;
-      size += open.length;
-      queue.onWork();
+      if (back > 0) queue.onWork();
     },
     expire(nowMs) {
-      for (let i = head; i < items.length; i++) {
-        const call = items[i];
-        if (call?.state !== 'waiting' || call.deadlineMs > nowMs) continue;
-        size--;
+      for (const call of order.calls()) {
+        if (call.deadlineMs > nowMs) continue;
+        order.remove(call);
         call.fail(deadlineError(call, nowMs, 'waiting for the model'));
       }
-      if (size === 0) clear();
     },
     failAll(error) {
-      const open = items.slice(head);
-      size = 0;
-      clear();
-      for (const call of open) if (call?.state === 'waiting') call.fail(error);
+      for (const call of order.calls()) {
+        order.remove(call);
+        call.fail(error);
+      }
     },
   };
   return queue;
 }
 
-export function deadlineError(call: Call, nowMs: number, doing: string): SlipwayError {
-  const seconds = ((nowMs - call.enqueuedMs) / 1000).toFixed(1);
-  return new SlipwayError('deadline_exceeded', `The deadline passed after ${seconds} s of ${doing}`, {
-    hint: 'Send fewer rows at once, or a larger X-Request-Timeout-Ms.',
-    retryAfterS: 1,
-  });
+/** Callers that name no flow. */
+const ANYONE: Flow = { weight: 1 };
+
+/** Callers who were refused together must not come back together. */
+function jittered(seconds: number): number {
+  return seconds + Math.floor(Math.random() * (seconds + 1));
 }
 
 /** About the bytes the inputs take in a frame. */

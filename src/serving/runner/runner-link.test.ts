@@ -18,7 +18,9 @@ function open({ maxBatchRows = 4 } = {}) {
   const link = createRunnerLink({
     socket: ours as Duplex,
     signature: ROWS_OF_3,
+    canBatch: true,
     maxBatchRows,
+    maxDelayMs: 0,
     runTimeoutMs: 1000,
     readNote: () => note,
     onStep: () => {},
@@ -33,7 +35,7 @@ function open({ maxBatchRows = 4 } = {}) {
   link.serve(queue);
   const answers: string[] = [];
   const call = (name: string, timeoutMs = 10_000) =>
-    queue.add(row(1), 1, timeoutMs, (error, outputs) =>
+    queue.add(row(1), 1, { timeoutMs }, (error, outputs) =>
       answers.push(`${name}: ${error?.code ?? String(outputs![0]!.data[0])}`),
     );
   const settle = async (): Promise<void> => {

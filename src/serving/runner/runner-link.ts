@@ -3,7 +3,8 @@ import { SlipwayError } from '../../base/errors.ts';
 import { howToRaise } from '../../registry/limits.ts';
 import type { Signature } from '../../registry/signature.ts';
 import { cleanNativeMessage } from '../engines/native-message.ts';
-import { type Call, type CallQueue, deadlineError } from './call-queue.ts';
+import { type Call, deadlineError } from './call.ts';
+import type { CallQueue } from './call-queue.ts';
 import { CallTable } from './call-table.ts';
 import { createFrameReader, readJson, readTensors } from './frame-reader.ts';
 import { FrameWriter } from './frame-writer.ts';
@@ -14,6 +15,10 @@ import type { RunNote } from './run-diary.ts';
 
 /** Sendings under way at most: one that the runner computes and one that it finds when it is done. The rest waits here. */
 const WINDOW = 2;
+/** Where each call is a run of its own, a sending ends when its runs take about this long: what is sent is beyond fair order. */
+const SENDING_MS = 4;
+/** Weight of the newest run in the mean. */
+const NEWEST = 0.1;
 /** A sending ends when it has more bytes than this, so that a cancelled call is seldom beyond recall. */
 const MAX_SENDING_BYTES = 8 * 1024 * 1024;
 
@@ -23,7 +28,10 @@ type Sent = { readonly call: Call; readonly sending: Sending };
 export type RunnerLinkDeps = {
   readonly socket: Duplex;
   readonly signature: Signature;
+  readonly canBatch: boolean;
   readonly maxBatchRows: number;
+  /** How long a call may wait for others to share its run; 0: not at all. */
+  readonly maxDelayMs: number;
   readonly runTimeoutMs: number;
   readonly readNote: () => RunNote | null;
   readonly onStep: (step: StepMessage['step']) => void;
@@ -56,6 +64,8 @@ export function createRunnerLink(deps: RunnerLinkDeps): RunnerLink {
   let queue: CallQueue | null = null;
   let open = 0;
   let scheduled = false;
+  let delay: NodeJS.Timeout | null = null;
+  let meanRunMs = 0;
   let ended = false;
   /** When the runner was last known to begin something or to answer, by `performance.now()`. */
   let movedMs = 0;
@@ -70,8 +80,8 @@ export function createRunnerLink(deps: RunnerLinkDeps): RunnerLink {
   const flush = (): void => {
     scheduled = false;
     if (ended) return;
-    while (queue !== null && open < WINDOW && queue.size > 0) {
-      const calls = queue.take(deps.maxBatchRows, MAX_SENDING_BYTES);
+    while (queue !== null && open < WINDOW && queue.size > 0 && !waitsForMore(queue)) {
+      const calls = queue.take(deps.maxBatchRows, MAX_SENDING_BYTES, maxCalls());
       const sending: Sending = { left: 0 };
       for (const call of calls) send(call, sending);
       if (sending.left > 0) open++;
@@ -80,6 +90,22 @@ export function createRunnerLink(deps: RunnerLinkDeps): RunnerLink {
     socket.write(writer.written());
     if (socket.writableLength === 0) writer.reuse();
     else writer.release();
+  };
+
+  const maxCalls = (): number =>
+    deps.canBatch || meanRunMs === 0 ? Number.POSITIVE_INFINITY : Math.max(1, Math.floor(SENDING_MS / meanRunMs));
+
+  /** Whether what waits is less than a run may have and may wait a little longer. Then it is looked at again in time. */
+  const waitsForMore = ({ rows, sinceMs }: CallQueue): boolean => {
+    // A state kept by an earlier release has no such limit.
+    if (!(deps.maxDelayMs > 0) || !deps.canBatch || rows >= deps.maxBatchRows) return false;
+    const leftMs = sinceMs + deps.maxDelayMs - performance.now();
+    if (leftMs <= 0) return false;
+    delay ??= setTimeout(() => {
+      delay = null;
+      flush();
+    }, leftMs);
+    return true;
   };
 
   const send = (call: Call, sending: Sending): void => {
@@ -102,7 +128,7 @@ export function createRunnerLink(deps: RunnerLinkDeps): RunnerLink {
   const owner = {
     /** The caller is gone: the runner is told, and its answer, should one come, is thrown away. */
     drop(call: Call): void {
-      call.state = 'over';
+      call.end(performance.now(), 0, 0);
       if (ended) return;
       writer.bare(FRAME.cancel, call.id);
       schedule();
@@ -131,8 +157,10 @@ export function createRunnerLink(deps: RunnerLinkDeps): RunnerLink {
           throw error;
         }
         deps.onAnswer();
-        const runMs = source.f64[(at >>> 3) + 2]!;
-        call.answer(results, runMs >= 0 && runMs < 1e9 ? runMs : 0, source.u32[(at >>> 2) + 3]!);
+        const told = source.f64[(at >>> 3) + 2]!;
+        const runMs = told >= 0 && told < 1e9 ? told : 0;
+        meanRunMs = meanRunMs === 0 ? runMs : meanRunMs + NEWEST * (runMs - meanRunMs);
+        call.answer(results, runMs, source.u32[(at >>> 2) + 3]!);
         return;
       }
       case FRAME.fault: {
@@ -205,6 +233,7 @@ export function createRunnerLink(deps: RunnerLinkDeps): RunnerLink {
     },
     end() {
       ended = true;
+      if (delay !== null) clearTimeout(delay);
       if (queue !== null) queue.onWork = () => {};
       const ids = new Set(deps.readNote()?.ids);
       const running: Call[] = [];

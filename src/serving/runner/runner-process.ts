@@ -102,7 +102,9 @@ export function startRunner(spec: RunnerSpec, { log, retryAfterS = 1 }: RunnerPr
     const ends = createRunnerLink({
       socket: running.stdio[3] as Duplex,
       signature: spec.signature,
+      canBatch: spec.canBatch,
       maxBatchRows: spec.limits.maxBatchRows,
+      maxDelayMs: spec.limits.maxDelayMs,
       runTimeoutMs: spec.limits.runTimeoutMs,
       readNote: () => readDiary(diaryFd),
       onStep: (step) => {
@@ -254,8 +256,8 @@ export function startRunner(spec: RunnerSpec, { log, retryAfterS = 1 }: RunnerPr
     get outstanding() {
       return link?.outstanding ?? 0;
     },
-    infer(inputs, rows, { timeoutMs }, done) {
-      const call = ownQueue.add(inputs, rows, timeoutMs, done);
+    infer(inputs, rows, options, done) {
+      const call = ownQueue.add(inputs, rows, options, done);
       if (over) queueMicrotask(() => ownQueue.failAll(crashed('has ended')));
       return call;
     },

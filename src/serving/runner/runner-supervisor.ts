@@ -5,7 +5,7 @@ import type { VersionState } from '../endpoints/desired-state.ts';
 import type { Tensor } from '../tensors/tensor.ts';
 import { createCallQueue } from './call-queue.ts';
 import { LOAD_FAULTS } from './load-message.ts';
-import type { Infer, RunnerExit, RunnerSpec } from './runner.ts';
+import type { Flow, Infer, RunnerExit, RunnerSpec } from './runner.ts';
 import { type RunnerProcess, startRunner } from './runner-process.ts';
 
 /** Crashes within the window after which a version is quarantined. */
@@ -31,6 +31,8 @@ export type SupervisorStatus = {
   readonly memoryBytes: number | null;
   /** Calls waiting here; those that the process has are not counted. */
   readonly waiting: number;
+  /** Calls that may be open at once while more come than can be answered; null when that is not so. */
+  readonly openLimit: number | null;
 };
 
 export type SupervisorDeps = {
@@ -47,6 +49,8 @@ export type RunnerSupervisor = {
   status(): SupervisorStatus;
   /** The process's id while there is one, for tests and logs; never shown to callers. */
   readonly pid: number | undefined;
+  /** Why a call of this flow would be refused now, before anybody reads its body; null when it would not. */
+  refusal(flow: Flow | undefined): SlipwayError | null;
   /** Calls are taken in every state but quarantined, failed and draining: while a process starts they wait. */
   readonly infer: Infer;
   /**
@@ -63,7 +67,11 @@ export type RunnerSupervisor = {
 export function superviseRunner(spec: SupervisedSpec, deps: SupervisorDeps): RunnerSupervisor {
   const { log, clock, retryAfterS = 1, onChange } = deps;
   const schedule = deps.schedule ?? afterDelay;
-  const queue = createCallQueue({ limit: spec.limits.queueLimit, retryAfterS });
+  const queue = createCallQueue({
+    limit: spec.limits.queueLimit,
+    retryAfterS,
+    maxBatchRows: spec.canBatch ? spec.limits.maxBatchRows : 1,
+  });
   let runner: RunnerProcess | null = null;
   let state: VersionState = 'loading';
   let reason: string | null = 'The model is being loaded.';
@@ -83,6 +91,7 @@ export function superviseRunner(spec: SupervisedSpec, deps: SupervisorDeps): Run
     restarts,
     memoryBytes: runner?.memoryBytes() ?? null,
     waiting: queue.size,
+    openLimit: Number.isFinite(queue.openLimit) ? Math.round(queue.openLimit) : null,
   });
 
   const become = (next: VersionState, why: string | null): void => {
@@ -211,9 +220,9 @@ export function superviseRunner(spec: SupervisedSpec, deps: SupervisorDeps): Run
     get pid() {
       return runner?.pid;
     },
-    infer(inputs, rows, { timeoutMs }, done) {
+    infer(inputs, rows, options, done) {
       const refused = refusal();
-      if (refused === null) return queue.add(inputs, rows, timeoutMs, done);
+      if (refused === null) return queue.add(inputs, rows, options, done);
       let cancelled = false;
       queueMicrotask(() => {
         if (!cancelled) done(refused, null, { queueMs: 0, runMs: 0, batchRows: 0 });
@@ -224,6 +233,7 @@ export function superviseRunner(spec: SupervisedSpec, deps: SupervisorDeps): Run
         },
       };
     },
+    refusal: (flow) => refusal() ?? queue.refusal(flow),
     close() {
       closed ??= (async () => {
         callOff?.();

@@ -58,9 +58,21 @@ export type CallTimings = {
 /** Called exactly once, never before `infer` returned, unless the call is cancelled: then never. */
 export type CallDone = (error: SlipwayError | null, outputs: readonly Tensor[] | null, timings: CallTimings) => void;
 
+export type Priority = 'high' | 'normal' | 'low';
+
+/** Whose calls share one place in queues: one object for each key, the same one for as long as the key lives. */
+export type Flow = {
+  /** Its share beside other flows that want the same queue. */
+  readonly weight: number;
+};
+
 export type CallOptions = {
   /** Time left until nobody wants the answer any more. */
   readonly timeoutMs: number;
+  /** Absent: that of all who name none. */
+  readonly flow?: Flow | undefined;
+  /** Among the calls of its own flow. Absent: normal. */
+  readonly priority?: Priority | undefined;
 };
 
 export type CallHandle = {
