@@ -51,6 +51,14 @@ const V2: readonly [string, string, string, string][] = [
   ['Triton: the second such pair', 'add', shaped('[4,1152921504606846978]'), '/inputs/0/shape/1'],
   ['a product beyond 2^53', 'add', shaped('[3002399751580331,3]'), '/inputs/0/shape'],
   ['a large shape with little data', 'add', shaped('[1000000000,3]'), '/inputs/0/data'],
+  // Once memory was taken for what a shape announced before nested data was counted: a 500, found by fuzzing.
+  ['a large shape with little nested data', 'add', shaped('[99999999999,3]', '[1,2,3]'), '/inputs/0/data'],
+  [
+    'the same with strings',
+    'strings',
+    one('"name":"S","datatype":"BYTES","shape":[99999999999,1],"data":[["a"]]'),
+    '/inputs/0/data',
+  ],
   ['a negative size', 'add', shaped('[-1,3]'), '/inputs/0/shape'],
   ['a very negative size', 'add', shaped('[-9223372036854775808,3]'), '/inputs/0/shape/0'],
   ['zero rows', 'add', shaped('[0,3]', ''), '/inputs/0/shape'],

@@ -56,7 +56,9 @@ export function readElements(
     return null;
   }
   const { array } = datatypeInfo(datatype);
-  const target: NumericData | string[] = array === null ? new Array<string>(count) : new array(count);
+  // A shape is only announced: memory is taken for what is there. Where they differ, reading comes upon the fault.
+  const size = nested ? Math.min(count, leavesOf(items, shape.length - 1)) : count;
+  const target: NumericData | string[] = array === null ? new Array<string>(size) : new array(size);
   const store = STORES[datatype] as Store;
   if (nested) readNested(items, shape, 0, 0, target, store, pointer, faults);
   else readRun(items, 0, target, store, pointer, faults);
@@ -86,6 +88,14 @@ function narrow(data: Float64Array, count: number): Float32Array | null {
 }
 
 type Items = readonly unknown[] | Float64Array;
+
+/** Items in all the arrays `depth` levels below. */
+function leavesOf(items: Items, depth: number): number {
+  if (depth <= 0) return items.length;
+  let leaves = 0;
+  for (const item of items) if (Array.isArray(item)) leaves += leavesOf(item, depth - 1);
+  return leaves;
+}
 
 function readNested(
   items: Items,
