@@ -35,6 +35,8 @@ export type ConnectionLimits = {
 export type Acceptor = (stream: Stream, headers: RequestHeaders) => Receiver | null;
 
 const EMPTY = Buffer.alloc(0);
+/** Time for a client to read why its connection ends. */
+const LINGER_MS = 1000;
 
 /** The server's end of one HTTP/2 connection. A class for the hot path: what is read in one go is answered in one write. */
 export class Connection implements FrameTaker {
@@ -370,7 +372,11 @@ export class Connection implements FrameTaker {
     if (this.closed) return;
     this.writer.flush();
     this.gone();
-    this.socket.destroySoon();
+    // What still comes is read and dropped: closing with bytes unread would take back what was just sent.
+    const { socket } = this;
+    socket.end();
+    const timer = setTimeout(() => socket.destroy(), LINGER_MS).unref();
+    socket.once('close', () => clearTimeout(timer));
   }
 
   /** The socket is closed, or about to be: nobody waits for answers any more. */
