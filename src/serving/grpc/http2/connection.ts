@@ -177,7 +177,11 @@ export class Connection implements FrameTaker {
     }
     if (size === 0 && !ends) this.nuisance();
     this.dataStream = stream;
-    if (stream === null) return; // it was on its way when its stream was closed
+    if (stream === null) {
+      // It may have been on its way when the stream was closed; then the client knows by the time it reads this.
+      this.writer.reset(id, ERROR.streamClosed);
+      return;
+    }
     stream.receiveWindow -= flowBytes;
     stream.unannounced += flowBytes;
     if (stream.endReceived) stream.reset(ERROR.streamClosed);
@@ -258,8 +262,8 @@ export class Connection implements FrameTaker {
     }
     if ((end - start) % 6 !== 0) throw new Http2Fault(ERROR.frameSize, 'SETTINGS have a wrong size');
     this.nuisance();
-    for (let at = start; at < end; at += 6) this.setting(bytes.readUInt16BE(at), bytes.readUInt32BE(at + 2));
     this.writer.write(SETTINGS_ACK);
+    for (let at = start; at < end; at += 6) this.setting(bytes.readUInt16BE(at), bytes.readUInt32BE(at + 2));
   }
 
   private setting(name: number, value: number): void {
