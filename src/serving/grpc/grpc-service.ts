@@ -3,6 +3,7 @@
 import { closestWord } from '../../base/closest-word.ts';
 import { SlipwayError } from '../../base/errors.ts';
 import type { AskControl } from '../gateway/actions.ts';
+import type { Admission } from '../gateway/admission.ts';
 import type { EndpointFinder } from '../gateway/find-endpoint.ts';
 import type { InferenceAccess } from '../gateway/inference-access.ts';
 import type { GatewayMetrics } from '../gateway/metrics.ts';
@@ -21,6 +22,7 @@ export type GrpcServiceDeps = {
   readonly settings: { readonly requestTimeoutMs: number; readonly retryAfterS: number };
   readonly state: ServingState;
   readonly access: InferenceAccess;
+  readonly admission: Admission;
   readonly finder: EndpointFinder;
   readonly metrics: GatewayMetrics;
   readonly askControl: AskControl;
@@ -34,7 +36,7 @@ export type GrpcService = {
 };
 
 export function createGrpcService(deps: GrpcServiceDeps): GrpcService {
-  const { settings, state, access, finder, metrics, stopping } = deps;
+  const { settings, state, access, admission, finder, metrics, stopping } = deps;
   const files = readDescriptorSet(Buffer.from(DESCRIPTOR_SET, 'base64'));
   const codec = createMessageCodec(files);
   const services = files.flatMap((file) => file.services.map((service) => service.fullName));
@@ -53,7 +55,15 @@ export function createGrpcService(deps: GrpcServiceDeps): GrpcService {
   const health = createHealthService({ state, access, finder, codec, assess, services });
   const methods = new Map(
     [
-      ...createModelInfer({ access, finder, metrics, codec, assertTold, requestTimeoutMs: settings.requestTimeoutMs }),
+      ...createModelInfer({
+        access,
+        admission,
+        finder,
+        metrics,
+        codec,
+        assertTold,
+        requestTimeoutMs: settings.requestTimeoutMs,
+      }),
       ...createModelService({ ...deps, codec, rest: openInference, assertTold, assess }),
       ...health.methods,
       ...createReflectionService(files, codec),

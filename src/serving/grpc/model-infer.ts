@@ -1,5 +1,7 @@
 /** ModelInfer and ModelStreamInfer: the hot methods. */
 import { SlipwayError, toSlipwayError } from '../../base/errors.ts';
+import type { Account } from '../gateway/account.ts';
+import { type Admission, priorityOf } from '../gateway/admission.ts';
 import type { EndpointFinder } from '../gateway/find-endpoint.ts';
 import type { InferenceAccess } from '../gateway/inference-access.ts';
 import type { GatewayMetrics, Meter } from '../gateway/metrics.ts';
@@ -21,6 +23,7 @@ import type { MessageCodec } from './protobuf/message-codec.ts';
 
 export type ModelInferDeps = {
   readonly access: InferenceAccess;
+  readonly admission: Admission;
   readonly finder: EndpointFinder;
   readonly metrics: GatewayMetrics;
   readonly codec: MessageCodec;
@@ -37,7 +40,7 @@ const STREAM_IN_FLIGHT = 64;
 const STREAM_UNSENT_BYTES = 4 * 1024 * 1024;
 
 export function createModelInfer(deps: ModelInferDeps): readonly Method[] {
-  const { access, finder, metrics, codec } = deps;
+  const { access, admission, finder, metrics, codec } = deps;
   const nameOf = createModelNames();
 
   const admit = (call: GrpcCall): void => {
@@ -67,6 +70,9 @@ export function createModelInfer(deps: ModelInferDeps): readonly Method[] {
       prediction.version = `${version.spec.version}`;
       const meter = meterFor(named, version);
       prediction.meter = meter;
+      const account = admission.accountOf(principal);
+      const priority = priorityOf(call.headers['x-slipway-priority']);
+      admission.admit(account, version);
       const request = toInferRequest(wire, version.target);
       prediction.request = request;
       prediction.target = version.target;
@@ -84,12 +90,13 @@ export function createModelInfer(deps: ModelInferDeps): readonly Method[] {
         prediction.finish(null, now, { queueMs: 0, runMs, batchRows: request.rows });
         return prediction;
       }
+      account.begin();
+      prediction.account = account;
       meter.inFlight += 1;
-      prediction.inFlight = true;
       prediction.handle = supervisor.infer(
         request.inputs,
         request.rows,
-        { timeoutMs: leftMs },
+        { timeoutMs: leftMs, flow: account, priority: priority ?? request.priority },
         (error, outputs, timings) => prediction.finish(error, outputs, timings),
       );
     } catch (thrown) {
@@ -186,7 +193,8 @@ class Prediction {
   target: InputTarget | null = null;
   handle: CallHandle | null = null;
   inputMs = 0;
-  inFlight = false;
+  /** Whose place it takes while it is in a queue or a runner. */
+  account: Account | null = null;
   private isOver = false;
   private readonly done: Done;
 
@@ -202,7 +210,7 @@ class Prediction {
     this.handle?.cancel();
     const { meter } = this;
     if (meter === null) return;
-    if (this.inFlight) meter.inFlight -= 1;
+    this.leave();
     const ms = performance.now() - this.startedMs;
     meter.count(CLIENT_CLOSED, ms, 0);
     meter.statistics.cancel(ms);
@@ -212,7 +220,7 @@ class Prediction {
     if (this.isOver) return;
     this.isOver = true;
     const { meter, call, request } = this;
-    if (this.inFlight) meter!.inFlight -= 1;
+    this.leave();
     const computedMs = performance.now();
     let error = failure;
     let framed: Buffer | null = null;
@@ -238,6 +246,14 @@ class Prediction {
     meter.count(200, ms, batchRows);
     const outputMs = this.startedMs + ms - computedMs;
     meter.statistics.succeed(request!.rows, batchRows, ms, this.inputMs, queueMs, runMs, outputMs);
+  }
+
+  /** It is in no queue and no runner any more. */
+  private leave(): void {
+    if (this.account === null) return;
+    this.account.end();
+    this.account = null;
+    this.meter!.inFlight -= 1;
   }
 
   private write(outputs: readonly Tensor[]): Buffer {

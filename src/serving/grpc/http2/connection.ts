@@ -15,21 +15,9 @@ import {
   settingsFrame,
 } from './frames.ts';
 import { HeaderDecoder, HpackFault, MAX_HEADER_BYTES } from './header-decoder.ts';
+import type { ConnectionLimits } from './limits.ts';
 import type { RequestHeaders } from './request-headers.ts';
 import { type Receiver, Stream } from './stream.ts';
-
-export type ConnectionLimits = {
-  /** Streams that a client may have open at one time. */
-  readonly maxStreams: number;
-  /** Bytes of one body that may be on their way. Bodies are read at once, so these bound the network, not the memory. */
-  readonly streamWindow: number;
-  readonly connectionWindow: number;
-  /** Answers that wait for a client to open its windows; beyond, it gets no new ones. */
-  readonly maxWaitingBytes: number;
-  /** Resets and frames that do nothing: so many at once, and so many a second. */
-  readonly nuisances: number;
-  readonly nuisancesPerS: number;
-};
 
 /** What takes requests. `accept` may answer at once, through the stream; null means that it did. */
 export type Acceptor = (stream: Stream, headers: RequestHeaders) => Receiver | null;
