@@ -2,10 +2,11 @@
 import type { Engine } from './serving/engines/engine.ts';
 import type { EngineName } from './serving/engines/engine-facts.ts';
 import { onnxRuntimeEngine } from './serving/engines/onnxruntime.ts';
+import { tabularEngine } from './serving/engines/tabular.ts';
 import { runnerMain } from './serving/runner/runner-main.ts';
 
 /** Every engine of engine-facts.ts. */
-const engines: Readonly<Record<EngineName, Engine>> = { onnxruntime: onnxRuntimeEngine };
+const engines: Readonly<Record<EngineName, Engine>> = { onnxruntime: onnxRuntimeEngine, tabular: tabularEngine };
 
 process.on('uncaughtException', (error) => {
   process.stderr.write(`${error.name}: ${error.message}\n`);

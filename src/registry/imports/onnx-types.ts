@@ -96,8 +96,12 @@ export const FUNCTION = { node: 7 };
 export const NODE = { input: 1, output: 2, name: 3, opType: 4, attribute: 5, domain: 7 };
 export const ATTRIBUTE = {
   name: 1,
+  f: 2,
+  i: 3,
+  s: 4,
   tensor: 5,
   graph: 6,
+  floats: 7,
   ints: 8,
   strings: 9,
   tensors: 10,

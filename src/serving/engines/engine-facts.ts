@@ -4,6 +4,9 @@ import type { EngineFacts } from '../../registry/version.ts';
  * Every engine of this release, the preferred one first: what control needs to know of engines, without loading one. `src/runner.ts` has the
  * engines themselves; it does not compile while one of this list is missing there.
  */
-export const ENGINES = [{ name: 'onnxruntime', formats: ['onnx'] }] as const satisfies readonly EngineFacts[];
+export const ENGINES = [
+  { name: 'onnxruntime', formats: ['onnx'] },
+  { name: 'tabular', formats: ['onnx'] },
+] as const satisfies readonly EngineFacts[];
 
 export type EngineName = (typeof ENGINES)[number]['name'];
