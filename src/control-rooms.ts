@@ -17,14 +17,21 @@ import { limitsOfSettings } from './registry/limits.ts';
 import { createRegistry, type Registry } from './registry/registry.ts';
 import { registerArtifactRoutes, registerRegistryRoutes } from './registry/registry-routes.ts';
 import type { DesiredStatePublisher } from './serving/endpoints/desired-state-publisher.ts';
+import type { ChangeAsked } from './serving/endpoints/endpoint-change.ts';
 import { endpointFacts } from './serving/endpoints/endpoint-facts.ts';
 import { registerEndpointRoutes } from './serving/endpoints/endpoint-routes.ts';
 import { createEndpointService } from './serving/endpoints/endpoint-service.ts';
+import { createGatewayChanges } from './serving/endpoints/gateway-changes.ts';
 import { ENGINES } from './serving/engines/engine-facts.ts';
 import { createValidator } from './serving/runner/validate-version.ts';
 import { registerStatusRoutes } from './serving/status/status-routes.ts';
 
-export type ControlRooms = { readonly server: FastifyInstance; readonly registry: Registry };
+export type ControlRooms = {
+  readonly server: FastifyInstance;
+  readonly registry: Registry;
+  /** Makes what gateways ask in their callers' names. */
+  readonly changeForGateway: (asked: ChangeAsked) => Promise<void>;
+};
 
 export async function composeControl(deps: {
   readonly settings: Settings;
@@ -69,5 +76,6 @@ export async function composeControl(deps: {
     registerRegistryRoutes(scope, registry);
     registerEndpointRoutes(scope, { endpoints, host: settings.host });
   });
-  return { server, registry };
+  const changeForGateway = createGatewayChanges({ authenticate, findProject: projects.find, endpoints });
+  return { server, registry, changeForGateway };
 }

@@ -27,7 +27,8 @@ void runProgram('control', async (settings, { ready, onStop }) => {
   const socket = await listenControlSocket({ log });
   onStop(() => socket.close());
   const publisher = createDesiredStatePublisher({ database, socket, log, limits: limitsOfSettings(settings) });
-  const { server, registry } = await composeControl({ settings, database, publisher, log, clock });
+  const { server, registry, changeForGateway } = await composeControl({ settings, database, publisher, log, clock });
+  socket.onChange(changeForGateway);
   const { host, controlPort: port } = settings;
   const url = await listenUntilFree(server.server, { host, port, portSetting: 'SLIPWAY_CONTROL_PORT' }, (at) =>
     server.listen(at),

@@ -270,7 +270,7 @@ export async function untilServing(
   for (let tried = 0; ; tried++) {
     const { state, servingVersion, reason } = seen.status;
     if (state === 'ready' && servingVersion === version) return seen;
-    if (state === 'failed' || performance.now() >= until) return seen;
+    if (state === 'failed' || state === 'unloaded' || performance.now() >= until) return seen;
     if (reason !== null && reason !== told) {
       told = reason;
       options.onWaiting?.(reason);

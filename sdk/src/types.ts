@@ -206,7 +206,7 @@ export type Upload = {
 
 export type Target = { version: number } | { alias: string };
 
-export type EndpointState = 'ready' | 'starting' | 'updating' | 'failed' | 'unknown';
+export type EndpointState = 'ready' | 'starting' | 'updating' | 'failed' | 'unloaded' | 'unknown';
 
 export type LoadedVersionStatus = {
   version: number;
@@ -240,6 +240,8 @@ export type Endpoint = {
   /** The version the target names now; null when its alias was removed. */
   targetVersion: number | null;
   pins: number[];
+  /** Whether its versions are kept running; unloaded, calls are answered with 503. */
+  loaded: boolean;
   /** Where clients send predictions, when a gateway is connected. */
   url: string | null;
   status: EndpointStatus;
@@ -261,6 +263,7 @@ export type ChangeEndpoint = {
   target?: Target;
   environment?: string;
   pins?: number[];
+  loaded?: boolean;
   allowBreaking?: boolean;
   reason?: string;
 };

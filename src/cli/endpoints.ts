@@ -16,6 +16,7 @@ const PINS: OptionSpec = {
   help: 'a further version kept loaded, called as name@version; may be repeated',
   repeatable: true,
 };
+const REASON: OptionSpec = { flags: '--reason <text>', help: 'why, for the audit log' };
 
 export const endpoints: NounSpec = {
   verbs: [
@@ -82,12 +83,32 @@ export const endpoints: NounSpec = {
         PINS,
         { flags: '--no-pins', help: 'keep no further version loaded' },
         { flags: '--allow-breaking', help: 'although the signature breaks callers' },
-        { flags: '--reason <text>', help: 'why, for the audit log' },
+        REASON,
         { flags: '--if-revision <number>', help: 'only if the endpoint still has this revision' },
         { flags: '--no-wait', help: 'return once it is set, while the old version may still answer' },
       ],
       changes: true,
       run: update,
+    },
+    {
+      name: 'load',
+      summary: 'Put an unloaded endpoint back into service',
+      about: 'Waits until it answers: exit code 7 when it does not.',
+      examples: [['slipway endpoints load churn', 'its versions are loaded and warmed']],
+      args: [NAME],
+      options: [REASON, { flags: '--no-wait', help: 'return once it is set, while it may still load' }],
+      changes: true,
+      run: (call) => setLoaded(call, true),
+    },
+    {
+      name: 'unload',
+      summary: 'Take an endpoint out of service, and free what its versions take',
+      about: 'It stays known, with its target and pins; calls are answered with 503 until it is loaded again.',
+      examples: [['slipway endpoints unload churn', 'calls under way are answered first']],
+      args: [NAME],
+      options: [REASON],
+      changes: true,
+      run: (call) => setLoaded(call, false),
     },
     {
       name: 'delete',
@@ -204,6 +225,33 @@ async function update(call: VerbCall): Promise<number> {
   return waits && changes.length > 0 && !answers ? EXIT_CODES.unavailable.code : EXIT_CODES.ok.code;
 }
 
+async function setLoaded(call: VerbCall, loaded: boolean): Promise<number> {
+  const name = call.args[0]!;
+  const client = await call.client();
+  const before = await client.endpoints.show(name, { signal: call.signal });
+  const reason = call.options.text('reason');
+  const set = await client.endpoints.update(
+    name,
+    { loaded, ...(reason === undefined ? {} : { reason }) },
+    { ifRevision: before.revision, dryRun: call.dryRun, signal: call.signal },
+  );
+  const waits = loaded && !call.dryRun && call.options.unlessNo('wait');
+  const after = waits ? await waited(call, client, set) : set;
+  const answers = after.status.state === 'ready';
+  const [verb, back] = loaded ? ['load', 'unload'] : ['unload', 'load'];
+  call.out.result(`endpoints.${verb}`, { before, after, dryRun: call.dryRun }, () => {
+    if (before.loaded === loaded) return `No changes: endpoint ${name} is ${verb}ed already`;
+    if (call.dryRun) return `Would ${verb} endpoint ${name}. Nothing was changed.`;
+    return [
+      `${loaded ? 'Loaded' : 'Unloaded'} endpoint ${name}`,
+      loaded ? servingText(after, waits) : 'Calls are answered with 503 until it is loaded again',
+      `Undo: ${commandText(call.options, `endpoints ${back} ${name}`)}`,
+      ...(loaded && !answers ? [`Next: ${commandText(call.options, `why ${name}`)}`] : []),
+    ].join('\n');
+  });
+  return waits && !answers ? EXIT_CODES.unavailable.code : EXIT_CODES.ok.code;
+}
+
 /** The endpoint once it answers with what it names, or as it was when waiting ended. */
 async function waited(call: VerbCall, client: Client, endpoint: Endpoint): Promise<Endpoint> {
   if (endpoint.targetVersion === null) return endpoint;
@@ -263,6 +311,7 @@ const STATE_STYLE: Record<Endpoint['status']['state'], Style> = {
   starting: 'yellow',
   updating: 'yellow',
   failed: 'red',
+  unloaded: 'yellow',
   unknown: 'red',
 };
 

@@ -5,6 +5,7 @@ import { SlipwayError } from '../errors.ts';
 import type { Dialect } from './dialect.ts';
 import * as foundation from './migrations/0001-foundation.ts';
 import * as keyLimits from './migrations/0002-key-limits.ts';
+import * as endpointLoaded from './migrations/0003-endpoint-loaded.ts';
 import type { Tables } from './tables.ts';
 
 export type Migration = {
@@ -16,6 +17,7 @@ export type Migration = {
 export const MIGRATIONS: readonly Migration[] = [
   { name: '0001-foundation', up: foundation.up },
   { name: '0002-key-limits', up: keyLimits.up },
+  { name: '0003-endpoint-loaded', up: endpointLoaded.up },
 ];
 
 export type MigrateOptions = {

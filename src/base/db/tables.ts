@@ -117,6 +117,8 @@ export type Tables = {
     target: string;
     /** JSON array of version numbers. */
     pins: string;
+    /** 1 or 0: whether its versions are kept running. */
+    loaded: number;
     revision: number;
     created_at: string;
     created_by: string;

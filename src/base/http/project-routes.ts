@@ -44,7 +44,7 @@ export function registerProjectRoutes(app: FastifyInstance, routes: (scope: Fast
 }
 
 /** @param own the project that the caller's key is bound to; what is said depends on nothing else */
-function unknownProject(name: string, own: string | null): SlipwayError {
+export function unknownProject(name: string, own: string | null): SlipwayError {
   return new SlipwayError('project_not_found', `There is no project ${name.slice(0, 63)}`, {
     hint:
       own === null

@@ -4,6 +4,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { SlipwayError } from '../../base/errors.ts';
 import { createLogger } from '../../base/log.ts';
 import { openControlLink } from '../gateway/control-link.ts';
 import { createLineReader } from './control-line.ts';
@@ -116,6 +117,53 @@ test('control learns how far a gateway is when it connects', async () => {
   const { taken } = gateway('g1');
   await vi.waitFor(() => expect(taken.length).toBe(1));
   expect(seen).toEqual([0]);
+});
+
+const asked = { key: 'k', project: 'default', endpoint: 'churn', change: { loaded: false }, requestId: 'r' };
+
+test('a change asked for in a caller’s name is made by control, whose refusal comes back whole', async () => {
+  const seen: unknown[] = [];
+  const { link } = gateway('g1');
+  await vi.waitFor(() => expect(socket.gateways().length).toBe(1));
+  await expect(link.change(asked)).rejects.toMatchObject({ code: 'not_ready', message: 'Control is starting' });
+  socket.onChange(async (change) => {
+    seen.push(change);
+    if (seen.length === 1) return;
+    throw new SlipwayError('endpoint_not_found', 'There is no endpoint churn', {
+      hint: 'Look.',
+      fields: [{ pointer: '/a', message: 'b' }],
+    });
+  });
+  await link.change(asked);
+  expect(seen).toEqual([asked]);
+  await expect(link.change(asked)).rejects.toMatchObject({
+    code: 'endpoint_not_found',
+    hint: 'Look.',
+    fields: [{ pointer: '/a', message: 'b' }],
+  });
+});
+
+test('what goes wrong inside is told without its details', async () => {
+  socket.onChange(() => Promise.reject(new Error('secret path')));
+  const { link } = gateway('g1');
+  await vi.waitFor(() => expect(socket.gateways().length).toBe(1));
+  const error = await link.change(asked).catch((thrown: SlipwayError) => thrown);
+  expect(error).toMatchObject({ code: 'internal' });
+  expect(JSON.stringify(error)).not.toContain('secret path');
+});
+
+test('changes end with a plain refusal when control goes away, and before it came', async () => {
+  socket.onChange(() => new Promise(() => {}));
+  const { link } = gateway('g1');
+  await expect(link.change(asked)).rejects.toMatchObject({
+    code: 'not_ready',
+    message: expect.stringContaining('not running'),
+  });
+  await vi.waitFor(() => expect(socket.gateways().length).toBe(1));
+  const waiting = expect(link.change(asked)).rejects.toMatchObject({ code: 'not_ready', retryAfterS: 1 });
+  await socket.close();
+  await waiting;
+  socket = await listenControlSocket({ log });
 });
 
 test('lines are put together from any chunks', () => {

@@ -41,7 +41,9 @@ async function readContent(db: Db, ceiling: RunnerLimits): Promise<Content> {
       model: spec.model,
       version: spec.targetVersion,
       pins: [...spec.pins].sort((a, b) => a - b),
+      loaded: spec.loaded,
     });
+    if (!spec.loaded) continue;
     const numbers = wanted.get(spec.modelId) ?? new Set<number>();
     for (const number of [spec.targetVersion, ...spec.pins]) numbers.add(number);
     wanted.set(spec.modelId, numbers);

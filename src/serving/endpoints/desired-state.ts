@@ -27,6 +27,8 @@ export type DesiredEndpoint = {
   readonly version: number;
   /** Further versions kept loaded, reached by `name@version` only. */
   readonly pins: readonly number[];
+  /** False: known, but none of its versions is kept running. Absent in documents of earlier releases: true. */
+  readonly loaded?: boolean;
 };
 
 export type DesiredVersion = {

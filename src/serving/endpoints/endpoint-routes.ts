@@ -35,9 +35,12 @@ export const EndpointSchema = Type.Object({
     Type.Integer({ description: 'The version the target names now; null when its alias is gone.' }),
   ),
   pins: Type.Array(Type.Integer()),
+  loaded: Type.Boolean({
+    description: 'Whether its versions are kept running; unloaded, calls are answered with 503.',
+  }),
   url: Nullable(Type.String({ description: 'Where predictions are sent.' })),
   status: Type.Object({
-    state: Type.Enum(['ready', 'starting', 'updating', 'failed', 'unknown']),
+    state: Type.Enum(['ready', 'starting', 'updating', 'failed', 'unloaded', 'unknown']),
     reason: Nullable(Type.String()),
     fix: Nullable(Type.String()),
     servingVersion: Nullable(Type.Integer()),
@@ -71,6 +74,7 @@ const ChangeEndpointBody = Type.Object(
     target: Type.Optional(TargetSchema),
     environment: Type.Optional(EnvironmentName),
     pins: Type.Optional(Pins),
+    loaded: Type.Optional(Type.Boolean({ description: 'false takes it out of service, true puts it back.' })),
     allowBreaking: Type.Optional(Type.Boolean()),
     reason: Type.Optional(Type.String({ maxLength: 1000 })),
   },
@@ -164,7 +168,7 @@ export function registerEndpointRoutes(instance: FastifyInstance, deps: Endpoint
       config: { permission: 'deploy' },
       schema: {
         tags,
-        summary: 'Move an endpoint to another version, or change its pins or environment',
+        summary: 'Move an endpoint to another version, load or unload it, or change its pins or environment',
         params: ByName,
         body: ChangeEndpointBody,
         response: { 200: EndpointSchema },

@@ -164,7 +164,15 @@ eachDialect('the desired state', ({ open }) => {
     const second = await number();
     expect(second.generation).toBe(2);
     expect(second.endpoints).toEqual([
-      { project: call.project.name, name: 'adder', environment: 'production', model: 'adder', version: 2, pins: [1] },
+      {
+        project: call.project.name,
+        name: 'adder',
+        environment: 'production',
+        model: 'adder',
+        version: 2,
+        pins: [1],
+        loaded: true,
+      },
     ]);
     expect(second.versions.map((one) => one.version)).toEqual([1, 2]);
     expect(second.versions[0]).toMatchObject({
@@ -173,9 +181,17 @@ eachDialect('the desired state', ({ open }) => {
       blobFolder: `artifacts/${call.project.id}`,
       files: [{ path: 'model.onnx', sizeBytes: modelBytes('add.onnx').length }],
     });
+    await service.update(call, 'adder', { loaded: false });
+    const unloaded = await number();
+    expect(unloaded.generation).toBe(3);
+    expect(unloaded.endpoints).toMatchObject([{ name: 'adder', loaded: false }]);
+    expect(unloaded.versions).toEqual([]);
+    await service.update(call, 'adder', { loaded: true });
+    expect((await number()).versions.map((one) => one.version)).toEqual([1, 2]);
+    await service.update(call, 'adder', { loaded: false });
     await service.remove(call, 'adder');
-    expect((await number()).generation).toBe(3);
-    expect((await number()).generation).toBe(3);
+    const removed = (await number()).generation;
+    expect((await number()).generation).toBe(removed);
     // A gateway has seen 40: the database was restored from a backup.
     expect((await database.transaction((tx) => numberDesiredState(tx, limits, 40))).generation).toBe(41);
     expect((await number()).generation).toBe(41);

@@ -35,6 +35,7 @@ export type ChangeEndpoint = {
   readonly target?: Target;
   readonly environment?: string;
   readonly pins?: readonly number[];
+  readonly loaded?: boolean;
   readonly allowBreaking?: boolean;
   readonly reason?: string;
 };
@@ -107,6 +108,7 @@ export function createEndpointService(deps: { database: Database; publisher: Des
           project: call.project.name,
           model: input.model,
           targetVersion: version.version,
+          loaded: true,
           revision: 1,
           createdAt: at,
           createdBy: by,
@@ -132,7 +134,7 @@ export function createEndpointService(deps: { database: Database; publisher: Des
       return show(spec);
     },
 
-    /** Moves an endpoint to another version, or changes its pins or environment. Callers of the old version are not cut off. */
+    /** Moves an endpoint to another version, loads or unloads it, or changes its pins or environment. Callers of the old version are not cut off. */
     async update(call: Call, name: string, change: ChangeEndpoint): Promise<Endpoint> {
       const after = await database.transaction(async (tx) => {
         const before = await find(tx, call, name, 'deploy');
@@ -151,6 +153,7 @@ export function createEndpointService(deps: { database: Database; publisher: Des
           target,
           targetVersion: version.version,
           pins: change.pins ? await checkPins(tx, before.modelId, before.model, change.pins) : before.pins,
+          loaded: change.loaded ?? before.loaded,
           revision: before.revision + 1,
           updatedAt: clock.now().toISOString(),
         };
@@ -214,7 +217,13 @@ export function createEndpointService(deps: { database: Database; publisher: Des
 }
 
 function changeable(spec: EndpointSpec) {
-  return { target: spec.target, version: spec.targetVersion, environment: spec.environment, pins: spec.pins };
+  return {
+    target: spec.target,
+    version: spec.targetVersion,
+    environment: spec.environment,
+    pins: spec.pins,
+    loaded: spec.loaded,
+  };
 }
 
 async function findModel(db: Db, call: Call, model: string): Promise<string> {

@@ -10,6 +10,7 @@ const COLUMNS = [
   'models.id as modelId',
   'endpoints.target as target',
   'endpoints.pins as pins',
+  'endpoints.loaded as loaded',
   'endpoints.revision as revision',
   'endpoints.created_at as createdAt',
   'endpoints.created_by as createdBy',
@@ -38,7 +39,7 @@ async function toSpecs(db: Db, rows: readonly EndpointRow[]): Promise<EndpointSp
     const target = JSON.parse(row.target) as Target;
     const targetVersion =
       'version' in target ? target.version : (versionOf.get(`${row.modelId}/${target.alias}`) ?? null);
-    return { ...row, target, targetVersion, pins: JSON.parse(row.pins) as number[] };
+    return { ...row, target, targetVersion, pins: JSON.parse(row.pins) as number[], loaded: row.loaded === 1 };
   });
 }
 
@@ -89,6 +90,7 @@ export async function insertEndpoint(
       model_id: row.modelId,
       target: JSON.stringify(row.target),
       pins: JSON.stringify(row.pins),
+      loaded: 1,
       revision: 1,
       created_at: row.at,
       created_by: row.by,
@@ -99,7 +101,7 @@ export async function insertEndpoint(
 
 export async function updateEndpoint(
   db: Db,
-  spec: Pick<EndpointSpec, 'id' | 'environment' | 'target' | 'pins' | 'revision'>,
+  spec: Pick<EndpointSpec, 'id' | 'environment' | 'target' | 'pins' | 'loaded' | 'revision'>,
   at: string,
 ): Promise<void> {
   await db
@@ -108,6 +110,7 @@ export async function updateEndpoint(
       environment: spec.environment,
       target: JSON.stringify(spec.target),
       pins: JSON.stringify(spec.pins),
+      loaded: spec.loaded ? 1 : 0,
       revision: spec.revision,
       updated_at: at,
     })

@@ -14,6 +14,7 @@ const spec: EndpointSpec = {
   target: { version: 2 },
   targetVersion: 2,
   pins: [],
+  loaded: true,
   revision: 1,
   createdAt: '',
   createdBy: '',
@@ -50,6 +51,18 @@ function gateway(seen: Seen, over: Partial<ObservedState> = {}): ObservedState {
 }
 
 describe('the status of an endpoint', () => {
+  test('unloaded is a state of its own, once every gateway has taken it over', () => {
+    const unloaded = { ...spec, loaded: false };
+    const done = gateway({ state: 'draining', serving: null });
+    expect(assessEndpoint(unloaded, 5, [done], NOW)).toMatchObject({
+      state: 'unloaded',
+      servingVersion: null,
+      fix: 'slipway endpoints load churn',
+    });
+    const behind = gateway({ state: 'ready', serving: 2 }, { generation: 4 });
+    expect(assessEndpoint(unloaded, 5, [done, behind], NOW).state).toBe('starting');
+  });
+
   test.each([
     ['its version is ready and answers', [gateway({ state: 'ready', serving: 2 })], 'ready', null],
     ['no gateway is connected', [], 'unknown', 'No gateway is connected'],

@@ -17,6 +17,8 @@ export type EndpointSpec = {
   /** The version the target names now; null when its alias was removed. */
   readonly targetVersion: number | null;
   readonly pins: number[];
+  /** Whether its versions are kept running. Unloaded it is known, and calls are told how to load it. */
+  readonly loaded: boolean;
   readonly revision: number;
   readonly createdAt: string;
   readonly createdBy: string;
@@ -31,7 +33,7 @@ export type ServableVersion = {
   readonly signature: Signature;
 };
 
-export type EndpointState = 'ready' | 'starting' | 'updating' | 'failed' | 'unknown';
+export type EndpointState = 'ready' | 'starting' | 'updating' | 'failed' | 'unloaded' | 'unknown';
 
 /** What was observed of an endpoint. */
 export type EndpointStatus = {
@@ -92,7 +94,7 @@ export function assessEndpoint(
       fix: 'It reconnects by itself within seconds; if it does not, see `slipway logs`.',
     };
   }
-  const ranks: readonly EndpointState[] = ['ready', 'updating', 'starting', 'unknown', 'failed'];
+  const ranks: readonly EndpointState[] = ['unloaded', 'ready', 'updating', 'starting', 'unknown', 'failed'];
   return gateways
     .map((gateway) => assessAtGateway(spec, generation, gateway, now))
     .reduce((worst, one) => (ranks.indexOf(one.state) > ranks.indexOf(worst.state) ? one : worst));
@@ -121,8 +123,16 @@ function assessAtGateway(spec: EndpointSpec, generation: number, gateway: Observ
       fix: 'Predictions may well be served; see `slipway logs` for why it is silent.',
     };
   }
+  if (!spec.loaded && gateway.generation >= generation) {
+    return {
+      ...seen,
+      state: 'unloaded',
+      reason: 'It was unloaded, so calls are answered with 503',
+      fix: `slipway endpoints load ${spec.name}`,
+    };
+  }
   const target = versions.find((one) => one.version === spec.targetVersion);
-  if (endpoint?.ready && endpoint.servingVersion === spec.targetVersion && target?.state === 'ready') {
+  if (spec.loaded && endpoint?.ready && endpoint.servingVersion === spec.targetVersion && target?.state === 'ready') {
     return { ...seen, state: 'ready', reason: null, fix: null };
   }
   if (gateway.generation < generation || endpoint === undefined) {

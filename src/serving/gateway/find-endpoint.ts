@@ -4,8 +4,8 @@ import { SlipwayError } from '../../base/errors.ts';
 import { type EndpointRef, pickVersion } from '../endpoints/routing.ts';
 import { mayUse } from './inference-access.ts';
 import type { ServedVersion } from './served-version.ts';
-import { notLoaded, notReady } from './server-view.ts';
-import type { ServedEndpoint, ServingState } from './serving-state.ts';
+import { notLoaded, notReady, unloaded } from './server-view.ts';
+import { isLoaded, type ServedEndpoint, type ServingState } from './serving-state.ts';
 import { shown } from './shown-text.ts';
 
 /** What a caller names, as its protocol read it. */
@@ -74,6 +74,7 @@ export function createEndpointFinder(deps: {
       return endpoint;
     },
     choose(endpoint, pin) {
+      if (endpoint.serving === null && !isLoaded(endpoint.spec)) throw unloaded(endpoint.spec.name);
       const { version, reason } = pickVersion(endpoint, pin);
       if (reason === 'not-loaded') throw notLoaded(endpoint, pin!);
       if (version === null || !version.wasReady) throw notReady(endpoint, pin === null ? null : version, retryAfterS);

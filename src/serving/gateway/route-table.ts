@@ -121,7 +121,7 @@ function matchSegments(pattern: readonly string[], segments: readonly (string | 
     if (given === null || given === undefined || (given === '' && wanted !== '')) return null;
     if (wanted === '{endpoint}') params.endpoint = given;
     else if (wanted === '{version}') params.version = given;
-    else if (wanted !== given) return null;
+    else if (wanted[0] !== '{' && wanted !== given) return null;
   }
   return params;
 }

@@ -1,14 +1,14 @@
 import type { Principal } from '../../base/access/permission.ts';
 import { SlipwayError } from '../../base/errors.ts';
 import { RELEASE } from '../../base/release.ts';
-import type { VersionState } from '../endpoints/desired-state.ts';
+import type { ObservedVersion, VersionState } from '../endpoints/desired-state.ts';
 import { pickVersion } from '../endpoints/routing.ts';
 import type { ModelStatistics } from '../protocols/model-statistics.ts';
 import type { EndpointView, HeldVersion, ServerView } from '../protocols/protocol.ts';
 import { mayUse } from './inference-access.ts';
 import type { GatewayMetrics } from './metrics.ts';
 import type { ServedVersion } from './served-version.ts';
-import { observeEndpoint, type ServedEndpoint, type ServingState } from './serving-state.ts';
+import { isLoaded, observeEndpoint, type ServedEndpoint, type ServingState } from './serving-state.ts';
 
 export type ServerViewDeps = {
   readonly state: ServingState;
@@ -42,7 +42,10 @@ export function viewServer(
       seen()
         .filter((endpoint) => (endpoint.serving ?? endpoint.desired) !== null)
         .map((endpoint) => viewEndpoint(endpoint, null, deps.metrics)),
-    held: () => seen().flatMap(holdings),
+    held: () => {
+      const { versions } = deps.state.observe();
+      return seen().flatMap((endpoint) => holdings(endpoint, versions));
+    },
   };
 }
 
@@ -56,6 +59,7 @@ export function viewEndpoint(
   metrics: Pick<GatewayMetrics, 'meter'>,
 ): EndpointView {
   const { spec } = endpoint;
+  if (!isLoaded(spec)) throw unloaded(spec.name);
   const picked = pickVersion(endpoint, pin);
   if (picked.reason === 'not-loaded') throw notLoaded(endpoint, pin!);
   const version = picked.version ?? endpoint.desired;
@@ -103,7 +107,14 @@ const HELD_STATES: Readonly<Record<VersionState, HeldVersion['state']>> = {
   failed: 'unavailable',
 };
 
-function holdings({ spec, versions }: ServedEndpoint): HeldVersion[] {
+function holdings({ spec, versions }: ServedEndpoint, observed: readonly ObservedVersion[]): HeldVersion[] {
+  if (!isLoaded(spec)) {
+    const { project, model, version } = spec;
+    const ending = observed.some(
+      (one) => one.project === project && one.model === model && one.version === version && one.state === 'draining',
+    );
+    return [{ endpoint: spec.name, version, state: ending ? 'unloading' : 'unavailable', reason: 'unloaded' }];
+  }
   if (versions.size === 0) {
     const reason = 'The version it names is not there.';
     return [{ endpoint: spec.name, version: spec.version, state: 'unavailable', reason }];
@@ -126,6 +137,13 @@ function pendingOf({ spec, serving, desired }: ServedEndpoint): string | null {
 function observePinned(version: ServedVersion): { ready: boolean; reason: string | null } {
   const { state, reason } = version.observe();
   return { ready: state === 'ready', reason };
+}
+
+export function unloaded(name: string): SlipwayError {
+  return new SlipwayError('not_ready', `The endpoint ${name} is unloaded`, {
+    retryAfterS: 1,
+    hint: `\`slipway endpoints load ${name}\` loads it (POST /v2/repository/models/${name}/load).`,
+  });
 }
 
 export function notLoaded({ spec, versions }: ServedEndpoint, pin: number): SlipwayError {

@@ -75,6 +75,7 @@ export function createServingState(deps: ServingStateDeps): ServingState {
   };
 
   const plan = (spec: DesiredEndpoint, before: ServedEndpoint | undefined): ServedEndpoint => {
+    if (!isLoaded(spec)) return { spec, desired: null, serving: null, versions: new Map() };
     const at = (version: number): ServedVersion | null => wanted.get(versionKey({ ...spec, version })) ?? null;
     const desired = at(spec.version);
     // An endpoint that now serves another model has nothing to go on with: its callers asked for something else.
@@ -137,7 +138,7 @@ export function createServingState(deps: ServingStateDeps): ServingState {
     },
     assess() {
       if (generation === 0) return { ready: false, reason: 'The gateway has not been told what to serve yet' };
-      const endpoints = allEndpoints();
+      const endpoints = allEndpoints().filter(({ spec }) => isLoaded(spec));
       if (!wasSettled) {
         const [first] = endpoints.flatMap((endpoint) => unsettledVersion(endpoint) ?? []);
         return { ready: false, reason: `${first?.target.name}: ${first?.observe().reason}` };
@@ -163,12 +164,19 @@ function unsettledVersion(endpoint: ServedEndpoint): ServedVersion | undefined {
   });
 }
 
+const UNLOADED = 'It was unloaded.';
+
+export function isLoaded(spec: DesiredEndpoint): boolean {
+  return spec.loaded !== false;
+}
+
 /** An endpoint is ready when the version that answers it is. */
 export function observeEndpoint(endpoint: ServedEndpoint): ObservedEndpoint {
   const { spec, serving, desired } = endpoint;
   const { project, name } = spec;
   if (serving === null) {
-    const reason = desired === null ? `Version ${spec.version} is not available.` : desired.observe().reason;
+    const missing = isLoaded(spec) ? `Version ${spec.version} is not available.` : UNLOADED;
+    const reason = desired === null ? missing : desired.observe().reason;
     return { project, name, servingVersion: null, ready: false, reason };
   }
   const now = serving.observe();
