@@ -6,6 +6,8 @@ import { end, type GatewayProcess, serve, tensor, type VersionChoice } from '../
 import { resolveDecoder } from '../../registry/input-decoder.ts';
 import { sampleRequestFor } from '../../registry/sample-request.ts';
 import type { Signature } from '../../registry/signature.ts';
+import { readArrowStream } from '../arrow/arrow-stream.ts';
+import { writeArrowStream } from '../arrow/arrow-writer.ts';
 
 const PICTURES = join(import.meta.dirname, '../../../test/fixtures/images');
 const picture = (file: string): Buffer => readFileSync(join(PICTURES, file));
@@ -121,6 +123,46 @@ describe('NDJSON', () => {
     expect((await send('mixed', '{"age":41}\n', 'application/jsonl')).json<{ detail: string }>().detail).toBe(
       'mixed@1: /plan at line 1 is missing (BYTES [-1,1])',
     );
+  });
+});
+
+describe('Arrow', () => {
+  const ARROW = 'application/vnd.apache.arrow.stream';
+  const rows = writeArrowStream(2, [
+    { name: 'plan', datatype: 'BYTES', dims: [], data: ['pro', 'basic'] },
+    { name: 'age', datatype: 'FP64', dims: [], data: Float64Array.of(41, 2) },
+  ]);
+
+  it('is answered with JSON, and with Arrow where that is asked for', async () => {
+    const asJson = (await send('mixed', Buffer.concat(rows), ARROW)).json<Predictions>();
+    expect(asJson.predictions.map((one) => one['score'])).toEqual([30.75, 2.25]);
+    const response = await fetch(`${gateway.url}/endpoints/mixed/predict`, {
+      method: 'POST',
+      headers: { 'content-type': ARROW, accept: ARROW },
+      body: new Uint8Array(Buffer.concat(rows)),
+    });
+    expect(response.headers.get('content-type')).toBe(ARROW);
+    const [batch] = readArrowStream(new Uint8Array(await response.arrayBuffer()), (fields) =>
+      expect(fields.map((field) => field.name)).toEqual(['id', 'score']),
+    );
+    expect([batch!.rows, [...(batch!.columns[1]!.values as Float32Array)]]).toEqual([2, [30.75, 2.25]]);
+    expect(batch!.columns[0]!.values[1]).toBe(`${response.headers.get('x-prediction-id')}.1`);
+  });
+
+  it('of rows as lists is answered with lists', async () => {
+    const body = writeArrowStream(2, [
+      { name: 'X', datatype: 'FP32', dims: [3], data: Float32Array.of(1, 2, 3, 4, 5, 6) },
+    ]);
+    const { json } = await send('add', Buffer.concat(body), ARROW);
+    expect(json<Predictions>().predictions[1]!['Y']).toEqual([5, 6, 7]);
+  });
+
+  it('is told where it is wrong', async () => {
+    const { status, json } = await send('mixed', Buffer.concat(rows).subarray(0, 100), ARROW);
+    expect([status, json<{ detail: string }>().detail]).toEqual([
+      400,
+      'mixed@1: the body ends in the middle of a message',
+    ]);
   });
 });
 

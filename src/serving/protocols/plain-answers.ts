@@ -1,8 +1,9 @@
 /** Answers of the plain form, one prediction a row: JSON, and what a caller asks for with `Accept`. */
 import { csvField } from '../../base/csv.ts';
 import { flatRow } from '../../base/flat-row.ts';
+import { type ArrowColumn, writeArrowStream } from '../arrow/arrow-writer.ts';
 import { writeJson } from '../tensors/json-text.ts';
-import { tensorsToPredictions } from '../tensors/plain-predictions.ts';
+import { answersByRow, tensorsToPredictions } from '../tensors/plain-predictions.ts';
 import type { Tensor } from '../tensors/tensor.ts';
 import type { Answered, InferRequest, WireAnswer } from './protocol.ts';
 
@@ -13,6 +14,7 @@ const FORMS: ReadonlyMap<string, Write> = new Map<string, Write>([
   ['application/x-ndjson', writeNdjson],
   ['application/jsonl', writeNdjson],
   ['text/csv', writeCsv],
+  ['application/vnd.apache.arrow.stream', writeArrow],
 ]);
 const JSON_FORMS: ReadonlySet<string> = new Set(['application/json', 'application/*', '*/*']);
 
@@ -93,4 +95,33 @@ function writeCsv(request: InferRequest, outputs: readonly Tensor[], answered: A
     body += `${Object.values(flat).map(csvField).join(',')}\r\n`;
   }
   return { contentType: 'text/csv; charset=utf-8; header=present', body };
+}
+
+/**
+ * A column `id`, then one a value or class as in CSV, except that an output of several values without labels is one column of lists.
+ * One prediction of whole outputs is one row.
+ */
+function writeArrow(request: InferRequest, outputs: readonly Tensor[], answered: Answered): WireAnswer {
+  const isByRow = answersByRow(answered.signature, outputs, request.rows);
+  const rows = isByRow ? request.rows : 1;
+  const ids = Array.from({ length: rows }, (_, row) => `${answered.predictionId}.${row}`);
+  const columns: ArrowColumn[] = [{ name: 'id', datatype: 'BYTES', dims: [], data: ids }];
+  for (const output of outputs) {
+    const { labels } = answered.signature.outputs.find((spec) => spec.name === output.name)!;
+    const name = output.name === 'id' ? 'id_output' : output.name;
+    const { datatype, data } = output;
+    const dims = isByRow ? output.shape.slice(1) : output.shape;
+    const width = data.length / rows;
+    if (isByRow && dims.length === 1 && labels?.length === width) {
+      for (const [at, label] of labels.entries()) {
+        columns.push({ name: `${name}.${label}`, datatype, dims: [], data: everyNth(data, at, width) });
+      }
+    } else columns.push({ name, datatype, dims: isByRow && width === 1 && dims.length === 1 ? [] : dims, data });
+  }
+  return { contentType: 'application/vnd.apache.arrow.stream', body: writeArrowStream(rows, columns) };
+}
+
+function everyNth(data: Tensor['data'], first: number, step: number): Tensor['data'] {
+  const isWanted = (_: unknown, at: number): boolean => at % step === first;
+  return (data as readonly string[]).filter(isWanted) as Tensor['data'];
 }

@@ -1,5 +1,6 @@
 /** The forms in which the plain form takes inputs, by Content-Type. JSON has its own way, because nearly all calls send it. */
 import { SlipwayError } from '../../base/errors.ts';
+import { readArrowBody } from '../inputs/arrow-body.ts';
 import { readCsvBody } from '../inputs/csv-body.ts';
 import { readFormBody, readImageBody, readRawBody } from '../inputs/file-body.ts';
 import { type MediaType, parseMediaType } from '../inputs/media-type.ts';
@@ -16,6 +17,7 @@ const READERS: ReadonlyMap<string, Read> = new Map<string, Read>([
   ['application/x-ndjson', readNdjsonBody],
   ['application/ndjson', readNdjsonBody],
   ['application/jsonl', readNdjsonBody],
+  ['application/vnd.apache.arrow.stream', readArrowBody],
   ['image/*', readImageBody],
   ['application/octet-stream', readRawBody],
   ['multipart/form-data', readFormBody],
@@ -23,7 +25,7 @@ const READERS: ReadonlyMap<string, Read> = new Map<string, Read>([
 
 /** As the error for other types lists them. */
 const SUPPORTED =
-  'application/json, text/csv, application/x-ndjson; for models whose signature says so image/*, multipart/form-data and application/octet-stream';
+  'application/json, text/csv, application/x-ndjson, application/vnd.apache.arrow.stream; for models whose signature says so image/*, multipart/form-data and application/octet-stream';
 
 /**
  * @returns null for JSON

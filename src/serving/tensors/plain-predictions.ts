@@ -1,4 +1,4 @@
-import { isRowWise, type Signature } from '../../registry/signature.ts';
+import { isRowWise, type Signature, type TensorSpec } from '../../registry/signature.ts';
 import { elementValues } from './json-elements.ts';
 import type { Tensor } from './tensor.ts';
 
@@ -12,17 +12,15 @@ export function tensorsToPredictions(
   outputs: readonly Tensor[],
   rows: number,
 ): Record<string, unknown>[] {
-  const specs = outputs.map((output) => signature.outputs.find((spec) => spec.name === output.name)!);
-  const rowWise =
-    isRowWise(signature.inputs) && isRowWise(specs) && outputs.every((output) => output.shape[0] === rows);
-  if (!rowWise) return [Object.fromEntries(outputs.map((output) => [output.name, nestedValues(output)]))];
+  if (!answersByRow(signature, outputs, rows))
+    return [Object.fromEntries(outputs.map((output) => [output.name, nestedValues(output)]))];
   const predictions: Record<string, unknown>[] = Array.from({ length: rows }, () => ({}));
   for (let o = 0; o < outputs.length; o++) {
     const output = outputs[o]!;
     const values = elementValues(output);
     const width = values.length / rows;
     const isScalar = output.shape.length === 1 || (output.shape.length === 2 && width === 1);
-    const labels = specs[o]!.labels;
+    const labels = specOf(signature, output).labels;
     for (let row = 0; row < rows; row++) {
       const at = row * width;
       predictions[row]![output.name] =
@@ -34,6 +32,19 @@ export function tensorsToPredictions(
     }
   }
   return predictions;
+}
+
+/** Whether there is one prediction a row. */
+export function answersByRow(signature: Signature, outputs: readonly Tensor[], rows: number): boolean {
+  return (
+    isRowWise(signature.inputs) &&
+    isRowWise(outputs.map((output) => specOf(signature, output))) &&
+    outputs.every((output) => output.shape[0] === rows)
+  );
+}
+
+function specOf(signature: Signature, output: Tensor): TensorSpec {
+  return signature.outputs.find((spec) => spec.name === output.name)!;
 }
 
 /** A tensor as nested arrays; a scalar as its bare value. */
