@@ -8,7 +8,7 @@ import {
   untilServing,
 } from './deploy.ts';
 import { createListing, type Listing } from './listing.ts';
-import { type CallOptions, createTransport, type Fetch, type Query } from './transport.ts';
+import { type CallOptions, createTransport, type Fetch, type Query, type TransportRequest } from './transport.ts';
 import type {
   Alias,
   AliasChange,
@@ -245,13 +245,34 @@ export function createClient(options: ClientOptions) {
    * One prediction call in the plain form. 64-bit integers beyond 2^53 may be given as BigInt and come back as such.
    * @param endpoint its name, or `name@version` for a version the endpoint keeps loaded
    */
-  async function predict(endpoint: string, request: PredictRequest, call: CallOptions = {}): Promise<PredictResponse> {
+  function predict(endpoint: string, request: PredictRequest, call: CallOptions = {}): Promise<PredictResponse> {
+    return askFor(endpoint, { json: request }, call);
+  }
+
+  /**
+   * One prediction call whose body is a file: CSV, NDJSON, an Arrow stream, a picture or raw elements.
+   * @param file.type its Content-Type, e.g. `image/jpeg` or `application/vnd.apache.arrow.stream`
+   */
+  function predictFile(
+    endpoint: string,
+    file: { readonly type: string; readonly body: Blob | Uint8Array<ArrayBuffer> | string },
+    call: CallOptions = {},
+  ): Promise<PredictResponse> {
+    return askFor(endpoint, { body: file.body, headers: { 'content-type': file.type } }, call);
+  }
+
+  async function askFor(
+    endpoint: string,
+    content: Partial<Pick<TransportRequest, 'json' | 'body' | 'headers'>>,
+    call: CallOptions,
+  ): Promise<PredictResponse> {
     const url = `${await endpointAddress(endpoint, call)}/predict`;
-    const headers = call.timeoutMs === undefined ? {} : { 'x-request-timeout-ms': String(call.timeoutMs) };
+    const deadline = call.timeoutMs === undefined ? {} : { 'x-request-timeout-ms': String(call.timeoutMs) };
+    const headers = { ...content.headers, ...deadline };
     const answer = await transport.call<PredictResponse>({
       method: 'POST',
       url,
-      json: request,
+      ...content,
       headers,
       ...limitsOf(call),
     });
@@ -276,6 +297,7 @@ export function createClient(options: ClientOptions) {
     projects,
     audit,
     predict,
+    predictFile,
     describe,
     status,
     /** Why an endpoint is ready or not: the observed reason in one sentence, with the fix. */

@@ -1,4 +1,6 @@
 import { createReadStream } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { buffer } from 'node:stream/consumers';
 import type { CallOptions, Client, PredictRequest, PredictResponse, Signature } from '../../sdk/src/client.ts';
 import { stringifyJson } from '../../sdk/src/json.ts';
 import { csvField } from '../base/csv.ts';
@@ -12,6 +14,7 @@ import { requestOfRows } from './positional.ts';
 import { type FileFormat, formatOf, type PredictRecord, readNdjson, requestOf } from './records.ts';
 import { cleanLine, count, table } from './terminal.ts';
 import type { VerbCall, VerbSpec } from './verb.ts';
+import { WHOLE_FORMATS, wholeFileType } from './whole-file.ts';
 
 const OUTPUTS = ['table', 'ndjson', 'json', 'csv'] as const;
 type OutputForm = (typeof OUTPUTS)[number];
@@ -21,13 +24,14 @@ export const predict: VerbSpec = {
   summary: 'Ask an endpoint for predictions',
   about:
     'Takes one record, an array of records or a whole body with --json, or a file: CSV (columns are read by the types of the signature), JSON, NDJSON, ' +
-    'or - for standard input. Where the model does not name its columns, a file with as many columns is taken in their order, and values may be typed as a list. ' +
+    'an Arrow stream, a picture, or - for standard input. Where the model does not name its columns, a file with as many columns is taken in their order, and values may be typed as a list. ' +
     'Blank cells, NA and NaN of floating-point columns are missing values. Answers come in the order of the rows: a table on a terminal, else one JSON object a line. ' +
     '--json without a value, beside --json with one or --file, asks for one JSON document, also of a failure.',
   examples: [
     [`slipway predict churn --json '{"age": 41, "plan": "pro"}'`, 'one prediction'],
     [`slipway predict iris --json '[5.1, 3.5, 1.4, 0.2]'`, 'the same of a model whose columns have no names'],
     ['slipway predict churn --file rows.csv > answers.ndjson', 'a whole table'],
+    ['slipway predict classifier --file photo.jpg', 'a picture, where the model has a decoder for it'],
     ['cat rows.ndjson | slipway predict churn@2 --file - -o csv', 'from another program, asking version 2'],
   ],
   args: [{ name: 'endpoint', help: 'its name; name@version asks a version it keeps loaded', completes: 'endpoint' }],
@@ -38,11 +42,14 @@ export const predict: VerbSpec = {
       repeatable: true,
       preset: '',
     },
-    { flags: '--file <file>', help: 'rows as .csv, .tsv, .json, .ndjson; - for standard input' },
+    {
+      flags: '--file <file>',
+      help: 'rows as .csv, .tsv, .json, .ndjson, .arrow; a picture as .jpg, .png, …; - for standard input',
+    },
     {
       flags: '--format <format>',
       help: 'form of the file, when its name does not say',
-      choices: ['csv', 'json', 'ndjson'],
+      choices: ['csv', 'json', 'ndjson', ...WHOLE_FORMATS],
     },
     { flags: '--ignore-columns', help: 'leave out columns of the file that the model does not take' },
     { flags: '-o, --output <form>', help: 'form of the answers', choices: OUTPUTS },
@@ -82,7 +89,9 @@ async function runPredict(call: VerbCall): Promise<void> {
     const request = 'rows' in typed ? requestOfRows(typed.rows, await signatureOf(asked), '--json') : typed;
     asked.writer.take(await client.predict(asked.endpoint, request, limits));
   } else {
-    await predictFile(asked, file, form === 'ndjson' || form === 'csv');
+    const type = wholeFileType(file, options.text('format'));
+    if (type === null) await predictFile(asked, file, form === 'ndjson' || form === 'csv');
+    else asked.writer.take(await predictWhole(asked, file, type));
   }
   asked.writer.end();
 }
@@ -94,6 +103,11 @@ type Asked = {
   readonly limits: CallOptions;
   readonly writer: Writer;
 };
+
+async function predictWhole({ client, endpoint, limits }: Asked, file: string, type: string): Promise<PredictResponse> {
+  const bytes = file === '-' ? await buffer(process.stdin) : await readFile(file);
+  return client.predictFile(endpoint, { type, body: new Uint8Array(bytes) }, limits);
+}
 
 /** @param shown whether answers are printed as they come */
 async function predictFile(asked: Asked, file: string, shown: boolean): Promise<void> {

@@ -1,6 +1,15 @@
 /** The command line against the real server that it starts: every verb, as a person would type it. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -122,6 +131,50 @@ test('predict takes a record, a body, a file and standard input', () => {
   expect(JSON.parse(one.stdout)).toMatchObject({ Y: [2, 3, 4] });
   const document = slipway('predict', 'churn@1', '--json', '{"inputs": {"X": [[1, 2, 3]]}}', '--json');
   expect(JSON.parse(document.stdout)).toMatchObject({ schema: 'slipway.cli/1', kind: 'predict', data: { version: 1 } });
+});
+
+test('a model with a decoder is checked with a picture, and predict sends pictures and Arrow streams as they are', () => {
+  const pictures = join(MODELS, '../images');
+  const golden = (
+    JSON.parse(readFileSync(join(pictures, 'reference.json'), 'utf8')) as { file: string; elements: number[] }[]
+  ).find((one) => one.file === 'rgb.png')!;
+  const mean = [0, 1, 2].map(
+    (c) => golden.elements.slice(c * 384, (c + 1) * 384).reduce((sum, one) => sum + one, 0) / 384,
+  );
+  const model = join(folder, 'pictures');
+  mkdirSync(model);
+  copyFileSync(join(MODELS, 'image-mean.onnx'), join(model, 'model.onnx'));
+  const about = (brightness: number) => `signature:
+  inputs:
+    image: { decoder: { kind: image, width: 24, height: 16, scale: 1/255 } }
+golden:
+  - inputs: { records: [{ image: { b64: ${readFileSync(join(pictures, 'rgb.png')).toString('base64')} } }] }
+    outputs: { mean: [[${mean.map((one) => (one / 255) * brightness).join(', ')}]] }
+    tolerance: { absolute: 0.0001 }
+`;
+  writeFileSync(join(model, 'slipway.yaml'), about(2));
+  const wrong = slipway('deploy', model, '--name', 'pictures');
+  expect(wrong.code).not.toBe(0);
+  expect(wrong.stdout + wrong.stderr).toContain('golden case 1 is answered differently');
+  writeFileSync(join(model, 'slipway.yaml'), about(1));
+  expect(data<{ outcome: string }>('deploy', model, '--name', 'pictures').outcome).toBe('served');
+  expect(slipway('versions', 'show', 'pictures@latest').stdout).toContain('takes images: 24 × 16 rgb, NCHW');
+  const photo = slipway('predict', 'pictures', '--file', join(pictures, 'rgb.jpg'));
+  expect({ code: photo.code, stderr: photo.stderr }).toEqual({ code: 0, stderr: '' });
+  expect((JSON.parse(photo.stdout) as { mean: number[] }).mean[0]).toBeCloseTo(mean[0]! / 255, 1);
+  const wrongFile = slipway('predict', 'pictures', '--file', join(pictures, 'reference.json'), '--format', 'image');
+  expect(wrongFile.code).toBe(6);
+  expect(wrongFile.stderr).toContain('no picture of a kind that is taken');
+  const rows = slipway('predict', 'churn', '--file', join(MODELS, '../arrow/fixed-list.arrow'));
+  expect(
+    rows.stdout
+      .trim()
+      .split('\n')
+      .map((line) => (JSON.parse(line) as { Y: number[] }).Y),
+  ).toEqual([
+    [2, 3, 4],
+    [5, 6, 7],
+  ]);
 });
 
 test('a table of mixed columns is read by the signature, and all faults are named with their lines', () => {
