@@ -41,7 +41,10 @@ export type CellValue = number | bigint | string | boolean;
  */
 export function readCell(text: string, kind: CellKind): CellValue | typeof INVALID_CELL {
   if (kind === 'text') return text;
-  if (kind === 'float' && NUMBER_CHARS.test(text)) return finite(Number(text));
+  if (kind === 'float') {
+    const usual = plainDecimal(text);
+    if (usual === usual) return usual;
+  }
   const trimmed = text.trim();
   if (kind === 'boolean') return BOOLEANS.get(trimmed.toLowerCase()) ?? INVALID_CELL;
   if (kind === 'float') {
@@ -53,6 +56,32 @@ export function readCell(text: string, kind: CellKind): CellValue | typeof INVAL
   if (!/^[+-]?\d{1,400}$/.test(whole)) return INVALID_CELL;
   const n = Number(whole);
   return Number.isSafeInteger(n) ? n : BigInt(whole.replace(/^\+/, ''));
+}
+
+const POWERS_OF_TEN = Array.from({ length: 16 }, (_, power) => 10 ** power);
+
+/**
+ * The usual cell, such as `-12.5`, several times faster than by `Number`: up to 15 digits and a power of ten up to 10^15 are exact doubles, so
+ * one division rounds as it must (Clinger 1990, "How to read floating point numbers accurately"). NaN for anything else.
+ */
+function plainDecimal(text: string): number {
+  const { length } = text;
+  const isNegative = text.charCodeAt(0) === 0x2d;
+  let digits = 0;
+  let decimals = -1;
+  let whole = 0;
+  for (let at = isNegative ? 1 : 0; at < length; at++) {
+    const digit = text.charCodeAt(at) - 0x30;
+    if (digit >= 0 && digit <= 9) {
+      whole = whole * 10 + digit;
+      digits += 1;
+      if (decimals >= 0) decimals += 1;
+    } else if (digit === -2 && decimals < 0) decimals = 0;
+    else return Number.NaN;
+  }
+  if (digits === 0 || digits > 15) return Number.NaN;
+  const value = decimals > 0 ? whole / POWERS_OF_TEN[decimals]! : whole;
+  return isNegative ? -value : value;
 }
 
 /** `1.2.3` is no number, and 1e999 none that a double can hold. */

@@ -101,7 +101,7 @@ export class FlatTable {
 }
 
 function sizeAt(view: DataView, at: number): number {
-  const value = Number(view.getBigInt64(at, true));
-  if (value < 0 || !Number.isSafeInteger(value)) throw new RangeError('a size is negative or beyond all bounds');
-  return value;
+  const high = view.getUint32(at + 4, true);
+  if (high >= 2 ** 21) throw new RangeError('a size is negative or beyond all bounds');
+  return high * 2 ** 32 + view.getUint32(at, true);
 }
