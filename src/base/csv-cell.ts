@@ -43,7 +43,7 @@ export function readCell(text: string, kind: CellKind): CellValue | typeof INVAL
   if (kind === 'text') return text;
   if (kind === 'float') {
     const usual = plainDecimal(text);
-    if (usual === usual) return usual;
+    if (!Number.isNaN(usual)) return usual;
   }
   const trimmed = text.trim();
   if (kind === 'boolean') return BOOLEANS.get(trimmed.toLowerCase()) ?? INVALID_CELL;
