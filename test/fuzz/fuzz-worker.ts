@@ -1,5 +1,6 @@
 /** The loop of the fuzzer. It runs in a thread of its own, so that an input that never ends or takes all memory can be told by another. */
 import { performance } from 'node:perf_hooks';
+import { setTimeout as pause } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { parentPort, workerData } from 'node:worker_threads';
@@ -26,6 +27,7 @@ export type FuzzReport =
       readonly heapBytes: { readonly before: number; readonly after: number };
     };
 
+const MAX_OUTCOME = 600;
 /** Longer ones are tried but not gone on from: they cost too much of the time. */
 const MAX_KEPT_BYTES = 4096;
 
@@ -46,9 +48,11 @@ function tryInput(input: Buffer): boolean {
   const startedUs = cpuUs();
   let outcome: string;
   try {
-    outcome = target.run(input);
+    // A copy: a piece of a string keeps the whole of it alive.
+    outcome = Buffer.from(target.run(input).slice(0, MAX_OUTCOME)).toString();
   } catch (error) {
-    tell({ kind: 'find', input, reason: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+    const reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    tell({ kind: 'find', input: shrunk(input), reason });
     return false;
   }
   const tookMs = (cpuUs() - startedUs) / 1000;
@@ -61,6 +65,23 @@ function tryInput(input: Buffer): boolean {
   return true;
 }
 
+/** As little of an input as still throws. */
+function shrunk(input: Buffer): Buffer {
+  let least = input;
+  for (let size = input.length >> 1; size > 0; size >>= 1) {
+    for (let at = 0; at < least.length; ) {
+      const less = Buffer.concat([least.subarray(0, at), least.subarray(at + size)]);
+      try {
+        target.run(less);
+        at += size;
+      } catch {
+        least = less;
+      }
+    }
+  }
+  return least;
+}
+
 /** CPU time of this thread: a busy machine makes no input slow. */
 function cpuUs(): number {
   const { user, system } = process.threadCpuUsage();
@@ -69,7 +90,8 @@ function cpuUs(): number {
 
 setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc') as () => void;
-function liveBytes(): number {
+async function liveBytes(): Promise<number> {
+  await pause(100); // until nothing is under way
   collect();
   collect();
   const { heapUsed, external } = process.memoryUsage();
@@ -83,15 +105,16 @@ const startMs = performance.now();
 const endMs = startMs + seconds * 1000;
 let before: number | null = null;
 while (performance.now() < endMs) {
-  if (before === null && performance.now() > startMs + seconds * 100) before = liveBytes();
+  await new Promise(setImmediate); // what parsers put off until later
+  if (before === null && performance.now() > startMs + seconds * 100) before = await liveBytes();
   for (let i = 0; i < 200; i++) {
     // The latest are likelier to lead on.
     const from = random(3) === 0 ? corpus.length - 1 - random(Math.min(16, corpus.length)) : random(corpus.length);
     const input = mutate(corpus[from]!, corpus[random(corpus.length)]!, target.dictionary, random);
-    // A copy, because it may be a view on something larger.
-    if (tryInput(input) && input.length <= MAX_KEPT_BYTES) corpus.push(Buffer.from(input));
+    // In memory of its own: a view, or a piece of Node's pool, keeps all of it alive.
+    if (tryInput(input) && input.length <= MAX_KEPT_BYTES) corpus.push(Buffer.from(new Uint8Array(input).buffer));
   }
 }
-const after = liveBytes();
+const after = await liveBytes();
 const heapBytes = { before: before ?? after, after };
 tell({ kind: 'end', outcomes: outcomes.size, fresh: corpus.slice(kept), heapBytes });

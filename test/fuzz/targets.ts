@@ -1,4 +1,5 @@
 import { frames } from './frames-target.ts';
+import { grpcConnection, grpcRequest } from './grpc-targets.ts';
 import { lexicon } from './json-target.ts';
 import { leanHead } from './lean-head-target.ts';
 import { binaryTensors, openInferenceJson, plainBodies } from './protocol-targets.ts';
@@ -12,4 +13,6 @@ export const TARGETS: readonly FuzzTarget[] = [
   plainBodies,
   frames,
   leanHead,
+  grpcRequest,
+  grpcConnection,
 ];
