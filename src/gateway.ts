@@ -43,6 +43,7 @@ void runProgram('gateway', async (settings, lifecycle) => {
     dataDir: settings.dataDir,
     scratchDir: SCRATCH,
     retryAfterS: settings.retryAfterS,
+    inline: settings.inline === 'auto',
     log,
     clock,
     onObservable: () => {

@@ -165,6 +165,13 @@ export const SETTINGS = {
     integer(1, 256),
     'Threads one run of a model may use.',
   ),
+  inline: row(
+    'SLIPWAY_INLINE',
+    '--inline',
+    'auto' as 'auto' | 'off',
+    oneOf('auto', 'off'),
+    'Whether small models of the engine tabular run inside the gateway, which is fastest; `off` gives each version a process of its own.',
+  ),
   drainMs: row('SLIPWAY_DRAIN', '--drain', 5_000, duration, 'How long a stopping gateway answers what is under way.'),
   retryAfterS: row(
     'SLIPWAY_RETRY_AFTER',

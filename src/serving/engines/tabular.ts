@@ -2,12 +2,14 @@ import { SlipwayError } from '../../base/errors.ts';
 import type { Tensor } from '../tensors/tensor.ts';
 import type { Engine, LoadedModel, LoadOptions } from './engine.ts';
 import { compile, whyNot } from './tabular/compile.ts';
-import type { Plan } from './tabular/plan.ts';
+import type { Job, Plan } from './tabular/plan.ts';
 
 /** A model that answers at once, and knows what that costs. */
 export type TabularModel = LoadedModel & {
   /** As `run`, without waiting for anything. */
   runNow(inputs: readonly Tensor[], rows: number): Tensor[];
+  /** As `runNow`, bit by bit. */
+  begin(inputs: readonly Tensor[], rows: number): Job;
   /** An estimate, known before the first call. */
   readonly costPerCallUs: number;
   readonly costPerRowUs: number;
@@ -38,6 +40,7 @@ export function loadTabular({ entryBytes, signature }: Pick<LoadOptions, 'entryB
   return {
     costPerCallUs: plan.costPerCallUs,
     costPerRowUs: plan.costPerRowUs,
+    begin: (inputs, rows) => plan.begin(inputs, rows),
     runNow: (inputs, rows) => plan.run(inputs, rows),
     run: async (inputs) => plan.run(inputs, inputs[0]?.shape[0] ?? 1),
     close: async () => {},

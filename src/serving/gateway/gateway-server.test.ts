@@ -41,7 +41,15 @@ async function start(
   const { settings } = readSettings({ SLIPWAY_HTTP_PORT: '0', ...env });
   dataDir = makeDataDir();
   const scratchDir = join(dataDir, 'run/runners');
-  state = createServingState({ dataDir, scratchDir, retryAfterS: 1, log: silent, clock, onObservable: () => {} });
+  state = createServingState({
+    dataDir,
+    scratchDir,
+    retryAfterS: 1,
+    inline: true,
+    log: silent,
+    clock,
+    onObservable: () => {},
+  });
   const nothing = { schema: 1, generation: 1, endpoints: [], versions: [], keys: [] } as const;
   state.apply(serving === null ? nothing : makeState(dataDir, serving));
   server = createGatewayServer({

@@ -5,7 +5,8 @@ import type { Logger } from '../../base/log.ts';
 import { blobPath } from '../../registry/artifacts/blob-path.ts';
 import type { DesiredVersion, ObservedVersion, VersionState } from '../endpoints/desired-state.ts';
 import { decodeInputs } from '../inputs/decode-inputs.ts';
-import { type RunnerSupervisor, superviseRunner } from '../runner/runner-supervisor.ts';
+import { canBeInline, startInlineRunner } from '../runner/inline-runner.ts';
+import { type RunnerSupervisor, type SupervisedSpec, superviseRunner } from '../runner/runner-supervisor.ts';
 import type { InputTarget } from '../tensors/input-check.ts';
 import { type PlainInputs, readPlainBody } from '../tensors/plain-codec.ts';
 import type { StartTurns } from './start-turns.ts';
@@ -30,6 +31,8 @@ export type ServedVersionDeps = {
   readonly dataDir: string;
   readonly scratchDir: string;
   readonly retryAfterS: number;
+  /** Whether versions may live in this process, where their engine allows it. */
+  readonly inline: boolean;
   readonly log: Logger;
   readonly clock: Clock;
   readonly turns: StartTurns;
@@ -69,23 +72,22 @@ export function startVersion(spec: DesiredVersion, deps: ServedVersionDeps): Ser
     }
   };
   const supervise = (warmUp: PlainInputs): void => {
-    version.supervisor = superviseRunner(
-      {
-        name: key,
-        engine: spec.engine,
-        entry: spec.entry,
-        files: spec.files.map((file) => ({
-          ...file,
-          blobPath: blobPath(join(deps.dataDir, spec.blobFolder), file.digest),
-        })),
-        signature,
-        canBatch,
-        limits: spec.limits,
-        scratchDir: deps.scratchDir,
-        warmUp,
-      },
-      { log, clock, retryAfterS, onChange: ({ state }) => change(state) },
-    );
+    const supervised: SupervisedSpec = {
+      name: key,
+      engine: spec.engine,
+      entry: spec.entry,
+      files: spec.files.map((file) => ({
+        ...file,
+        blobPath: blobPath(join(deps.dataDir, spec.blobFolder), file.digest),
+      })),
+      signature,
+      canBatch,
+      limits: spec.limits,
+      scratchDir: deps.scratchDir,
+      warmUp,
+    };
+    const start = deps.inline && canBeInline(supervised) ? startInlineRunner : superviseRunner;
+    version.supervisor = start(supervised, { log, clock, retryAfterS, onChange: ({ state }) => change(state) });
   };
   const fail = (error: unknown): void => {
     before = { state: 'failed', reason: `It cannot be started: ${toSlipwayError(error).message}.` };

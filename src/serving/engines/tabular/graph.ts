@@ -8,7 +8,15 @@ import {
   type ProtobufCursor,
 } from '../../../registry/imports/protobuf-cursor.ts';
 import { InvalidGraph, Uncovered } from './fault.ts';
-import { createTextReader, NumberList, readDoubles, readFloats, readInts } from './packed-fields.ts';
+import {
+  createTextReader,
+  NumberList,
+  readDoubles,
+  readFloats,
+  readInt,
+  readInts,
+  type TextReader,
+} from './packed-fields.ts';
 
 /** A constant: numbers as doubles (all types but INT64 beyond 2^53 fit), or texts. */
 export type Constant = {
@@ -91,7 +99,7 @@ export function readGraph(bytes: Uint8Array): Graph {
   return { nodes, constants, opsets, sequences };
 }
 
-function noteSequence(cursor: ProtobufCursor, text: (field: Field) => string, field: Field, into: Set<string>): void {
+function noteSequence(cursor: ProtobufCursor, text: TextReader, field: Field, into: Set<string>): void {
   let name = '';
   let isSequence = false;
   for (const part of fieldsIn(cursor, field)) {
@@ -103,7 +111,7 @@ function noteSequence(cursor: ProtobufCursor, text: (field: Field) => string, fi
   if (isSequence) into.add(name);
 }
 
-function readNode(cursor: ProtobufCursor, bytes: Uint8Array, text: (field: Field) => string, field: Field): GraphNode {
+function readNode(cursor: ProtobufCursor, bytes: Uint8Array, text: TextReader, field: Field): GraphNode {
   let op = '';
   let domain = '';
   const inputs: string[] = [];
@@ -124,12 +132,11 @@ function readNode(cursor: ProtobufCursor, bytes: Uint8Array, text: (field: Field
   return { op, domain: domain === 'ai.onnx' ? '' : domain, inputs, outputs, attributes };
 }
 
-function readAttribute(
-  cursor: ProtobufCursor,
-  bytes: Uint8Array,
-  text: (field: Field) => string,
-  field: Field,
-): [string, Attribute] {
+const ONE_FLOAT = ATTRIBUTE.floats * 8 + 5;
+const ONE_INT = ATTRIBUTE.ints * 8;
+const ONE_STRING = ATTRIBUTE.strings * 8 + 2;
+
+function readAttribute(cursor: ProtobufCursor, bytes: Uint8Array, text: TextReader, field: Field): [string, Attribute] {
   let name = '';
   let i: number | null = null;
   let f: number | null = null;
@@ -138,28 +145,44 @@ function readAttribute(
   const floats = new NumberList();
   const strings: string[] = [];
   let tensor: Constant | null = null;
-  cursor.enter(field);
-  for (let part = cursor.next(field.end); part !== null; part = cursor.next(field.end)) {
-    const resume = part;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (let at = field.start; at < field.end; ) {
+    // Exporters write lists as one field for each element; an object for each would cost more than all else.
+    const tag = bytes[at]!;
+    if (tag === ONE_FLOAT && at + 5 <= field.end) {
+      floats.push(view.getFloat32(at + 1, true));
+      at += 5;
+      continue;
+    }
+    if (tag === ONE_INT) {
+      at = readInt(bytes, at + 1, field.end, ints);
+      continue;
+    }
+    const length = bytes[at + 1]!;
+    if (tag === ONE_STRING && length < 0x80 && at + 2 + length <= field.end) {
+      strings.push(text({ start: at + 2, end: at + 2 + length }));
+      at += 2 + length;
+      continue;
+    }
+    cursor.enter({ start: at });
+    const part = cursor.next(field.end);
+    if (part === null) break;
     if (part.number === ATTRIBUTE.name && part.wire === 2) name = text(part);
     else if (part.number === ATTRIBUTE.i && part.wire === 0) i = Number(int64(part.low, part.high));
-    else if (part.number === ATTRIBUTE.f && part.wire === 5) {
-      const one = new NumberList();
-      readFloats(bytes, part, one);
-      f = one.values[0]!;
-    } else if (part.number === ATTRIBUTE.s && part.wire === 2) s = text(part);
+    else if (part.number === ATTRIBUTE.f && part.wire === 5) f = view.getFloat32(part.start, true);
+    else if (part.number === ATTRIBUTE.s && part.wire === 2) s = text(part);
     else if (part.number === ATTRIBUTE.ints) readInts(bytes, part, ints);
     else if (part.number === ATTRIBUTE.floats) readFloats(bytes, part, floats);
     else if (part.number === ATTRIBUTE.strings && part.wire === 2) strings.push(text(part));
     else if (part.number === ATTRIBUTE.tensor && part.wire === 2) tensor = readTensor(cursor, bytes, text, part);
     else if (part.number === ATTRIBUTE.graph || part.number === ATTRIBUTE.graphs)
       throw new Uncovered('it has graphs inside its nodes (If, Loop or Scan)');
-    cursor.skip(resume);
+    at = part.end;
   }
   return [name, { i, f, s, ints: ints.done(), floats: floats.done(), strings, tensor }];
 }
 
-function readTensor(cursor: ProtobufCursor, bytes: Uint8Array, text: (field: Field) => string, field: Field): Constant {
+function readTensor(cursor: ProtobufCursor, bytes: Uint8Array, text: TextReader, field: Field): Constant {
   let name = '';
   let elem = 0;
   let raw: Field | null = null;

@@ -20,33 +20,36 @@ export class NumberList {
   }
 }
 
-/** Signed 64-bit varints, packed or single. Beyond 2^53 they are rounded, and `exact` of the list's owner must be looked at by who cares. */
+/** Signed 64-bit varints, packed or single; beyond 2^53 they are rounded. */
 export function readInts(bytes: Uint8Array, field: Field, into: NumberList): void {
   if (field.wire === 0) {
     into.push(signed(field.low, field.high));
     return;
   }
   if (field.wire !== 2) throw new ProtobufFault(field.start, 'a list of whole numbers has the wrong type');
-  let at = field.start;
-  while (at < field.end) {
-    let low = 0;
-    let high = 0;
-    let shift = 0;
-    for (;;) {
-      if (at >= field.end || shift > 63)
-        throw new ProtobufFault(at, 'a list of whole numbers ends in the middle of one');
-      const byte = bytes[at++]!;
-      const bits = byte & 0x7f;
-      if (shift < 28) low |= bits << shift;
-      else if (shift === 28) {
-        low |= bits << 28;
-        high = bits >>> 4;
-      } else high |= bits << (shift - 32);
-      if (byte < 0x80) break;
-      shift += 7;
-    }
-    into.push(signed(low >>> 0, high >>> 0));
+  for (let at = field.start; at < field.end; ) at = readInt(bytes, at, field.end, into);
+}
+
+/** One varint; gives where it ends. */
+export function readInt(bytes: Uint8Array, start: number, end: number, into: NumberList): number {
+  let at = start;
+  let low = 0;
+  let high = 0;
+  let shift = 0;
+  for (;;) {
+    if (at >= end || shift > 63) throw new ProtobufFault(at, 'a list of whole numbers ends in the middle of one');
+    const byte = bytes[at++]!;
+    const bits = byte & 0x7f;
+    if (shift < 28) low |= bits << shift;
+    else if (shift === 28) {
+      low |= bits << 28;
+      high = bits >>> 4;
+    } else high |= bits << (shift - 32);
+    if (byte < 0x80) break;
+    shift += 7;
   }
+  into.push(signed(low >>> 0, high >>> 0));
+  return at;
 }
 
 export function readFloats(bytes: Uint8Array, field: Field, into: NumberList): void {
@@ -67,8 +70,10 @@ function signed(low: number, high: number): number {
   return (high | 0) * 0x1_0000_0000 + low;
 }
 
+export type TextReader = (field: { readonly start: number; readonly end: number }) => string;
+
 /** Short texts that come over and over, such as the modes of a forest's nodes: each is decoded once. */
-export function createTextReader(bytes: Uint8Array): (field: Field) => string {
+export function createTextReader(bytes: Uint8Array): TextReader {
   const decoder = new TextDecoder('utf-8', { fatal: true });
   const recent: { readonly start: number; readonly length: number; readonly text: string }[] = [];
   const same = (start: number, other: number, length: number): boolean => {

@@ -33,8 +33,22 @@ export type Plan = {
   /** What a call costs, and each row of it. */
   readonly costPerCallUs: number;
   readonly costPerRowUs: number;
+  /**
+   * Takes a call in, without computing anything.
+   * @throws Error with a message that is safe to show
+   */
+  begin(inputs: readonly Tensor[], rows: number): Job;
   /** @throws Error with a message that is safe to show */
   run(inputs: readonly Tensor[], rows: number): Tensor[];
+};
+
+/** A call that is computed bit by bit. Jobs of one plan may take turns. */
+export type Job = {
+  /** Complete when all rows were computed. */
+  readonly results: Tensor[];
+  readonly rows: number;
+  /** Computes rows `from` up to `to`, at most BLOCK_ROWS. @throws Error with a message that is safe to show */
+  compute(from: number, to: number): void;
 };
 
 type Input = { readonly spec: TensorSpec; readonly value: Value };
@@ -80,36 +94,46 @@ export function createPlan(signature: Signature, builder: Builder): Plan {
     for (let i = 0; i < borrowing.length; i++) borrowing[i]!.data = NOTHING[borrowing[i]!.kind];
   };
 
-  const compute = (rows: number): void => {
-    for (let i = 0; i < steps.length; i++) steps[i]!(rows);
+  const begin = (tensors: readonly Tensor[], rows: number): Job => {
+    const given = inputs.map(({ spec, value }) => {
+      const tensor = tensors.find((one) => one.name === spec.name);
+      if (tensor === undefined) throw new Error(`the input ${spec.name} is missing`);
+      if (tensor.shape[0] !== rows) throw new Error('the inputs have different numbers of rows');
+      if (tensor.data.length !== rows * value.width)
+        throw new Error(`the input ${spec.name} has ${tensor.data.length} elements`);
+      return tensor;
+    });
+    const results = outputs.map(({ spec, value }) => resultOf(spec, value, rows));
+    return {
+      results,
+      rows,
+      compute(from, to) {
+        const count = to - from;
+        makeRoom(count);
+        try {
+          for (let i = 0; i < inputs.length; i++) readInput(inputs[i]!.value, given[i]!, from, count, rows);
+          // Results that are computed in one go are computed where they stay.
+          for (let i = 0; i < outputs.length; i++) {
+            if (count === rows) lend(outputs[i]!, results[i]!);
+            else reserve(outputs[i]!.value, count);
+          }
+          for (let i = 0; i < steps.length; i++) steps[i]!(count);
+          for (let i = 0; i < outputs.length; i++) writeOutput(outputs[i]!, results[i]!, from, count, rows);
+        } finally {
+          letGo();
+        }
+      },
+    };
   };
 
   return {
     costPerCallUs: CALL_NS / 1000,
     costPerRowUs: builder.costNs() / 1000,
+    begin,
     run(tensors, rows) {
-      const given = inputs.map(({ spec, value }) => {
-        const tensor = tensors.find((one) => one.name === spec.name);
-        if (tensor === undefined) throw new Error(`the input ${spec.name} is missing`);
-        if (tensor.data.length !== rows * value.width)
-          throw new Error(`the input ${spec.name} has ${tensor.data.length} elements`);
-        if (tensor.shape[0] !== rows) throw new Error('the inputs have different numbers of rows');
-        return tensor;
-      });
-      const results = outputs.map(({ spec, value }) => resultOf(spec, value, rows));
-      if (rows === 0) return results;
-      makeRoom(Math.min(rows, BLOCK_ROWS));
-      for (let from = 0; from < rows; from += BLOCK_ROWS) {
-        const count = Math.min(BLOCK_ROWS, rows - from);
-        for (let i = 0; i < inputs.length; i++) readInput(inputs[i]!.value, given[i]!, from, count, rows);
-        // Results of a single block are computed where they stay.
-        if (rows > BLOCK_ROWS) for (let i = 0; i < outputs.length; i++) reserve(outputs[i]!.value, BLOCK_ROWS);
-        else for (let i = 0; i < outputs.length; i++) lend(outputs[i]!, results[i]!);
-        compute(count);
-        for (let i = 0; i < outputs.length; i++) writeOutput(outputs[i]!, results[i]!, from, count, rows);
-      }
-      letGo();
-      return results;
+      const job = begin(tensors, rows);
+      for (let from = 0; from < rows; from += BLOCK_ROWS) job.compute(from, Math.min(rows, from + BLOCK_ROWS));
+      return job.results;
     },
   };
 }
