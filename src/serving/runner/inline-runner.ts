@@ -3,7 +3,6 @@ import type { VersionState } from '../endpoints/desired-state.ts';
 import { BLOCK_ROWS } from '../engines/tabular/ensembles.ts';
 import type { Job } from '../engines/tabular/plan.ts';
 import { loadTabular, type TabularModel } from '../engines/tabular.ts';
-import type { Tensor } from '../tensors/tensor.ts';
 import { type Call, deadlineError } from './call.ts';
 import { createCallQueue } from './call-queue.ts';
 import type { RunnerSupervisor, SupervisedSpec, SupervisorDeps, SupervisorStatus } from './runner-supervisor.ts';
