@@ -224,6 +224,45 @@ const PLAIN: readonly [string, string, string, string][] = [
   ['a duplicate feature', 'mixed', '{"records":[{"age":1,"age":2,"plan":"x"}]}', '/records/0/age'],
 ];
 
+const float = (...values: number[]): Buffer => Buffer.from(Float32Array.from(values).buffer);
+const binary = (size: unknown, more = ''): string =>
+  one(`"name":"X","datatype":"FP32","shape":[1,3],"parameters":{"binary_data_size":${size}}${more}`);
+
+/** Title, endpoint, JSON, what follows it, where the fault is; the header is the size of the JSON unless another is named. */
+const BINARY: readonly [string, string, string, Buffer, string, string?][] = [
+  ['a header of 10^30', 'add', binary(12), float(1, 2, 3), 'should be in range', `1${'0'.repeat(30)}`],
+  ['a header of 2^64', 'add', binary(12), float(1, 2, 3), 'should be in range', '18446744073709551616'],
+  ['a header one beyond the body', 'add', '{}', Buffer.alloc(0), 'should be in range (0, 2), got: 3', '3'],
+  ['a negative header', 'add', binary(12), float(1, 2, 3), 'should be in range', '-1'],
+  ['a header in hexadecimal', 'add', binary(12), float(1, 2, 3), 'should be in range', '0x10'],
+  ['a fraction as header', 'add', binary(12), float(1, 2, 3), 'should be in range', '10.5'],
+  ['a header that is empty', 'add', binary(12), float(1, 2, 3), 'should be in range', ''],
+  ['a header that cuts the JSON', 'add', binary(12), float(1, 2, 3), 'in the middle of a JSON document', '10'],
+  ['no header', 'add', binary(12), Buffer.alloc(0), '/inputs/0/parameters/binary_data_size', 'none'],
+  ['too few bytes', 'add', binary(12), float(1, 2), '/inputs/0/parameters/binary_data_size'],
+  ['no bytes', 'add', binary(12), Buffer.alloc(0), '/inputs/0/parameters/binary_data_size'],
+  ['too many bytes', 'add', binary(12), float(1, 2, 3, 4), '4 bytes behind the JSON that belong to no input'],
+  ['a size that is not the shape’s', 'add', binary(8), float(1, 2), '/inputs/0/parameters/binary_data_size'],
+  ['a size of 2^53', 'add', binary(9007199254740992), float(1), '/inputs/0/parameters/binary_data_size'],
+  ['a size of 10^40', 'add', binary(`1${'0'.repeat(40)}`), float(1), '/inputs/0/parameters/binary_data_size'],
+  ['a negative size', 'add', binary(-12), float(1, 2, 3), '/inputs/0/parameters/binary_data_size'],
+  ['half a byte', 'add', binary(11.5), float(1, 2, 3), '/inputs/0/parameters/binary_data_size'],
+  ['a size as text', 'add', binary('"12"'), float(1, 2, 3), '/inputs/0/parameters/binary_data_size'],
+  ['data beside bytes', 'add', binary(12, ',"data":[1,2,3]'), float(1, 2, 3), '/inputs/0/data'],
+  ['an unknown input with bytes', 'add', binary(12).replace('"X"', '"Q"'), float(1, 2, 3), '/inputs/0/name'],
+  [
+    'a shape that overflows',
+    'add',
+    binary(12).replace('[1,3]', '[3002399751580331,3]'),
+    float(1, 2, 3),
+    '/inputs/0/shape',
+  ],
+  ['a raw body of half a number', 'add', '', Buffer.alloc(13), 'is 13 bytes', '0'],
+  ['a raw body of nothing', 'add', '', Buffer.alloc(0), 'is 0 bytes', '0'],
+  ['a raw body for two inputs', 'mixed', '', float(1), 'needs a model with one input', '0'],
+  ['a raw body that is no text', 'strings', '', Buffer.from([0xff]), 'no UTF-8', '0'],
+];
+
 async function assertRefused(path: string, body: string, where: string): Promise<void> {
   const response = await fetch(gateway.url + path, json(body));
   const text = await response.text();
@@ -241,6 +280,17 @@ describe('bad tensors are a clear 400 with the place of the fault', () => {
   it.each(PLAIN)('plain: %s', (_title, endpoint, body, where) =>
     assertRefused(`/endpoints/${endpoint}/predict`, body, where),
   );
+
+  it.each(BINARY)('binary: %s', async (_title, endpoint, document, tail, where, header) => {
+    const body = Buffer.concat([Buffer.from(document), tail]);
+    const size = header ?? `${Buffer.byteLength(document)}`;
+    const headers = header === 'none' ? {} : { 'inference-header-content-length': size };
+    const url = `${gateway.url}/v2/models/${endpoint}/infer`;
+    const response = await fetch(url, { method: 'POST', headers, body: new Uint8Array(body) });
+    const text = await response.text();
+    expect([response.status, text]).toEqual([400, expect.stringContaining(where)]);
+    expect(text.length).toBeLessThan(2000);
+  });
 
   it('there are enough of them', () => {
     expect(V2.length + PLAIN.length).toBeGreaterThanOrEqual(60);

@@ -244,6 +244,24 @@ describe('JSON through a prediction', () => {
     expect((await codeOf(beside(text))).code).toBe('invalid_json');
   });
 
+  it('by infer, and by infer with binary data behind it, each text has the same verdict', async () => {
+    const good = '{"inputs":[{"name":"S","shape":[1,1],"datatype":"BYTES","data":["x"]}],"extra":';
+    const verdictOf = async (value: string | Buffer, isBinary: boolean): Promise<string> => {
+      const body = Buffer.concat([Buffer.from(good), Buffer.from(value), Buffer.from('}')]);
+      const headers: Record<string, string> = isBinary ? { 'inference-header-content-length': `${body.length}` } : {};
+      const url = `${gateway.url}/v2/models/strings/infer`;
+      const response = await fetch(url, { ...json('', headers), body: new Uint8Array(body) });
+      const { error } = (await response.json()) as { error: string };
+      return `${response.status} ${/extra is not known/.test(error) ? 'name' : 'syntax'}`;
+    };
+    for (const isBinary of [false, true]) {
+      for (const text of ALLOWED) expect(await verdictOf(text, isBinary), show(text)).toBe('400 name');
+      for (const text of [...FORBIDDEN, ...DECIDED.map(([, one]) => one)]) {
+        expect(await verdictOf(text, isBinary), show(text)).toBe('400 syntax');
+      }
+    }
+  }, 60_000);
+
   it('an underflow is zero and a large integer stays exact, which is no fault', async () => {
     expect((await codeOf(beside('1e-400'))).code).toBe('invalid_input');
     expect((await codeOf(beside('18446744073709551616'))).code).toBe('invalid_input');

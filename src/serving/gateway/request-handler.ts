@@ -4,7 +4,7 @@ import { SlipwayError, toSlipwayError } from '../../base/errors.ts';
 import { allowedHostsOf, countHosts, isAllowedHost, isAllowedOrigin } from '../../base/http/origin.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Settings } from '../../base/settings.ts';
-import type { InferRequest, Protocol, ServerView } from '../protocols/protocol.ts';
+import type { InferRequest, Protocol, ServerView, WireAnswer } from '../protocols/protocol.ts';
 import type { Priority } from '../runner/runner.ts';
 import { writeJson } from '../tensors/json-text.ts';
 import type { Account } from './account.ts';
@@ -20,6 +20,7 @@ import type { GatewayMetrics, Meter } from './metrics.ts';
 import type { NodeWire } from './node-wire.ts';
 import { predict, timeoutOf } from './prediction.ts';
 import { type Done as BodyDone, type BodyLimits, readBody } from './request-body.ts';
+import { codingFor, compress } from './response-compression.ts';
 import { createRouteTable, type Match, type NoMatch } from './route-table.ts';
 import type { ServedVersion } from './served-version.ts';
 import { viewEndpoint, viewServer } from './server-view.ts';
@@ -97,7 +98,16 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
   };
 
   const prediction = {
-    answer: (exchange: Exchange, content: Parameters<typeof answer>[1]) => answer(exchange, content, stopping()),
+    answer: (exchange: Exchange, content: string | WireAnswer): void => {
+      const coding = codingFor(exchange.wire.headers['accept-encoding'] as string | undefined, content);
+      if (coding === null) answer(exchange, content, stopping());
+      else {
+        compress(content, coding).then(
+          (encoded) => answer(exchange, encoded, stopping()),
+          (thrown: unknown) => void refuseWith(exchange, toSlipwayError(thrown)),
+        );
+      }
+    },
     refuse: refuseWith,
   };
 
@@ -252,7 +262,7 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
     const endpoint = named ? viewEndpoint(finder.locate(match, principal, 'read'), pin, metrics) : null;
     const server = viewOf(exchange, match, principal);
     if (endpoint !== null) exchange.version = `${endpoint.version}`;
-    answer(exchange, writeJson(route.read(server, endpoint)), stopping());
+    prediction.answer(exchange, writeJson(route.read(server, endpoint)));
   };
 
   /** What does not depend on who asks. Gives the route. */
