@@ -239,6 +239,46 @@ describe('pictures', () => {
     expect((await send('image-mean', '<svg/>', 'image/svg+xml')).status).toBe(400);
   });
 
+  it('of more than a MiB of base64 come through the thread for large bodies', async () => {
+    const picked = Array.from({ length: 80 }, (_, at) => (at % 2 === 0 ? 'flower.jpg' : 'rgb.png'));
+    const records = picked.map((file) => ({ image: { b64: picture(file).toString('base64') }, note: undefined }));
+    const padded = `${JSON.stringify({ records })}${' '.repeat(600_000)}`;
+    expect(padded.length).toBeGreaterThan(1024 * 1024);
+    const { status, json } = await send('image-mean', padded, 'application/json');
+    expect(status).toBe(200);
+    const { predictions } = json<{ predictions: { mean: number[] }[] }>();
+    expect(predictions).toHaveLength(80);
+    expect(predictions[1]!.mean[0]).toBeCloseTo(meansOf(elementsOf('rgb.png'))[0]!, 3);
+    expect(predictions[78]!.mean).toEqual(predictions[0]!.mean);
+  });
+
+  it('too many of them are refused before they are decoded', async () => {
+    const one = { image: { b64: picture('gray.png').toString('base64') } };
+    const { status, json } = await send(
+      'image-mean',
+      JSON.stringify({ records: new Array(15_000).fill(one) }),
+      'application/json',
+    );
+    expect([status, json<{ detail: string }>().detail]).toEqual([
+      400,
+      'image-mean@1: /records/0/image is one of 15000 pictures; at most 14563 are taken at once',
+    ]);
+  });
+
+  it('whose deadline passes are given up', async () => {
+    const form = new FormData();
+    const photo = new Blob([new Uint8Array(picture('flower.jpg'))]);
+    for (let at = 0; at < 900; at++) form.append('image', photo, 'a.jpg');
+    const startedMs = performance.now();
+    const response = await fetch(`${gateway.url}/endpoints/image-mean/predict`, {
+      method: 'POST',
+      headers: { 'x-request-timeout-ms': '150' },
+      body: form,
+    });
+    expect([response.status, ((await response.json()) as { code: string }).code]).toEqual([504, 'deadline_exceeded']);
+    expect(performance.now() - startedMs).toBeLessThan(2000);
+  });
+
   it('are decoded beside the loop: others are answered meanwhile', async () => {
     const big = picture('flower.jpg');
     const decoding = Promise.all(Array.from({ length: 40 }, () => send('image-mean', big, 'image/jpeg')));

@@ -188,7 +188,9 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
       predict(prediction, exchange, match, version, meter, inferRequest, account, priority, timeoutMs);
       return;
     }
-    match.post!.decode!(inferRequest, version.target).then(
+    const { startedMs, wire } = exchange;
+    const isWanted = (): boolean => !wire.socket.destroyed && performance.now() - startedMs < timeoutMs;
+    match.post!.decode!(inferRequest, version.target, isWanted).then(
       (decoded) => continueLarge(asked, version, null, decoded, body),
       (error: unknown) => continueLarge(asked, version, toSlipwayError(error), null, body),
     );

@@ -16,9 +16,6 @@ const MAX_PIXELS = 64_000_000;
 const MAX_SECONDS = 20;
 /** Decoded at one time; each may need up to 4 bytes a pixel. One thread of the pool stays free for files and compression. */
 const MAX_AT_ONCE = Math.max(1, Math.min(2, availableParallelism()));
-/** Pictures that may wait for their turn. */
-const MAX_WAITING = 1000;
-
 /** A picture that cannot be taken; the message is said of it. */
 export class ImageFault extends Error {}
 
@@ -59,12 +56,6 @@ const waiting: (() => void)[] = [];
 
 async function inTurn<T>(work: () => Promise<T>): Promise<T> {
   if (running >= MAX_AT_ONCE) {
-    if (waiting.length >= MAX_WAITING) {
-      throw new SlipwayError('queue_full', 'Too many pictures are waiting to be decoded', {
-        retryAfterS: 1,
-        hint: 'Retry later, or send fewer pictures at once.',
-      });
-    }
     // Whoever ends hands its place over, so `running` stays as it is.
     await new Promise<void>((resolve) => waiting.push(resolve));
   } else running += 1;
@@ -80,7 +71,8 @@ async function inTurn<T>(work: () => Promise<T>): Promise<T> {
 /**
  * Writes one picture into its row of a tensor.
  * @param data elements of the whole tensor, of the type that `elementsFor` gives
- * @throws ImageFault, SlipwayError `queue_full`
+ * @param isWanted asked when it is this picture's turn
+ * @throws ImageFault, SlipwayError `deadline_exceeded` when it is not wanted any more
  */
 export async function decodeImage(
   file: Uint8Array,
@@ -88,12 +80,18 @@ export async function decodeImage(
   spec: TensorSpec,
   data: NumericData,
   row: number,
+  isWanted: () => boolean = () => true,
 ): Promise<void> {
   const bytes = Buffer.from(file.buffer as ArrayBuffer, file.byteOffset, file.byteLength);
   if (!FORMATS.some((format) => format.matches(bytes))) {
     throw new ImageFault(bytes.length === 0 ? 'is empty' : `is no picture of a kind that is taken: ${FORMAT_NAMES}`);
   }
-  const pixels = await inTurn(() => readPixels(bytes, decoder));
+  const pixels = await inTurn(() => {
+    if (isWanted()) return readPixels(bytes, decoder);
+    throw new SlipwayError('deadline_exceeded', 'The deadline passed before all pictures were decoded', {
+      hint: 'Send fewer pictures at once, or a larger X-Request-Timeout-Ms.',
+    });
+  });
   storePixels(pixels, decoder, spec, data, row * decoder.width * decoder.height * decoder.channels);
 }
 

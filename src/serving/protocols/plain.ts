@@ -50,9 +50,14 @@ function parsePredict(call: WireCall, target: InputTarget): InferRequest {
   return { id: null, inputs, rows, outputs: null, form, ...(encoded === undefined ? {} : { encoded }) };
 }
 
-async function decodePredict({ encoded, ...request }: InferRequest, target: InputTarget): Promise<InferRequest> {
-  const { inputs, rows } = request;
-  return { ...request, ...(await decodeInputs({ inputs: [...inputs], rows, ...(encoded && { encoded }) }, target)) };
+async function decodePredict(
+  { encoded, ...request }: InferRequest,
+  target: InputTarget,
+  isWanted: () => boolean,
+): Promise<InferRequest> {
+  const files = encoded === undefined ? {} : { encoded };
+  const given = { inputs: [...request.inputs], rows: request.rows, ...files };
+  return { ...request, ...(await decodeInputs(given, target, isWanted)) };
 }
 
 const MAX_EXAMPLE_CHARS = 1000;

@@ -40,8 +40,9 @@ export type InferRoute = {
   /**
    * Makes tensors of the inputs that came as files, see `InferRequest.encoded`; asked only when there are some. The one step of a
    * request that may take time off the event loop before the model runs. Rejects with SlipwayError as `parse` throws it.
+   * @param isWanted whether the caller is still there and the deadline has not passed
    */
-  decode?(request: InferRequest, target: InputTarget): Promise<InferRequest>;
+  decode?(request: InferRequest, target: InputTarget, isWanted: () => boolean): Promise<InferRequest>;
   /** The answer. `outputs` are those of the signature, in its order; a request may have asked for some of them. */
   write(request: InferRequest, outputs: readonly Tensor[], answered: Answered): string | WireAnswer;
 };
