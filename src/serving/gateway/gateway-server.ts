@@ -1,4 +1,4 @@
-import { createServer, type Server, STATUS_CODES } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import { listenUntilFree } from '../../base/http/listen.ts';
 import { answerBare, connectionOf } from './exchange.ts';
@@ -91,10 +91,16 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
     });
     lean.accept(socket);
   });
-  server.on('request', (request, response) => handler.handle(new NodeWire(request, response)));
-  server.on('checkContinue', (request, response) =>
-    handler.handle(new NodeWire(request, response), () => response.writeContinue()),
-  );
+  const take = (request: IncomingMessage, response: ServerResponse, goAhead?: () => void): void => {
+    if (namesOneHost(request)) {
+      handler.handle(new NodeWire(request, response), goAhead);
+      return;
+    }
+    metrics.refused(400);
+    response.writeHead(400, ['Content-Length', '0', 'Connection', 'close']).end();
+  };
+  server.on('request', (request, response) => take(request, response));
+  server.on('checkContinue', (request, response) => take(request, response, () => response.writeContinue()));
   server.on('timeout', (socket) => {
     const { calls, latest } = connectionOf(socket);
     // Waiting for a model is not idleness: the call's own deadline ends it.
@@ -142,6 +148,13 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
     },
     connections: () => new Promise((resolve) => server.getConnections((_error, count) => resolve(count ?? 0))),
   };
+}
+
+/** Node keeps the first of several Hosts; whoever stands before us may have gone by another (RFC 9112 §3.2). */
+function namesOneHost({ rawHeaders }: IncomingMessage): boolean {
+  let hosts = 0;
+  for (let i = 0; i < rawHeaders.length; i += 2) if (rawHeaders[i]!.toLowerCase() === 'host') hosts++;
+  return hosts <= 1; // none is judged with where it comes from
 }
 
 /** Faults of the HTTP framing, by the parser's code; others are 400. */
