@@ -36,17 +36,19 @@ describe.skipIf(!hasPython)('tritonclient[http]', () => {
   beforeAll(async () => {
     await makeEnvironment();
     server = await startServer();
-    for (const name of ['mixed', 'strings', ...TYPES]) {
+    for (const name of ['mixed', 'strings', 'zipmap-strings', 'fp16', ...TYPES]) {
       const files = [await fileSource(join(MODELS, `${name}.onnx`), 'model.onnx')];
       expect((await server.client.deploy({ model: name, files })).outcome, name).toBe('served');
     }
     const address = new URL(server.inferenceUrl).host;
-    const { stdout } = await run(join(VENV, 'bin/python'), [join(HERE, 'triton_client.py'), address]).catch(
-      (error: { stdout: string; stderr: string }) => {
-        console.error(error.stderr);
-        return error;
-      },
-    );
+    const { stdout } = await run(join(VENV, 'bin/python'), [
+      join(HERE, 'triton_client.py'),
+      address,
+      server.adminKey,
+    ]).catch((error: { stdout: string; stderr: string }) => {
+      console.error(error.stderr);
+      return error;
+    });
     const lines = stdout.trim().split('\n').filter(Boolean);
     seen = new Map(
       lines.map((line) => JSON.parse(line) as { check: string; saw: unknown }).map((one) => [one.check, one.saw]),
@@ -103,9 +105,67 @@ describe.skipIf(!hasPython)('tritonclient[http]', () => {
     expect(message).toContain(word);
   });
 
-  test.each(['binary input', 'binary output'])('%s: is told plainly that binary tensors are not supported', (check) => {
-    const { status, message } = saw(check) as { status: string; message: string };
-    expect(status).toBe('400');
-    expect(message).toMatch(/binary/i);
+  test.each([...TYPES, 'fp16', 'strings'])('carries a binary tensor of %s there and back unchanged', (name) => {
+    expect(saw(`binary ${name}`)).toBe(true);
+  });
+
+  test('its defaults work: binary tensors, and no output named', () => {
+    expect(saw('defaults')).toEqual([[30.75], [9.25]]);
+    expect(saw('mixed forms')).toEqual([saw('defaults'), saw('defaults')]);
+  });
+
+  test('large tensors, compressed ones, and many calls at once', () => {
+    for (const check of ['large', 'large gzip', 'large deflate', 'async many']) expect(saw(check), check).toBe(true);
+    expect(saw('priority')).toEqual([[30.75], [9.25]]);
+  });
+
+  test('is told the classes of each row, best first, by name', () => {
+    const rows = saw('classes binary') as string[][];
+    expect(rows).toHaveLength(2);
+    for (const row of rows) {
+      expect(row).toHaveLength(2);
+      for (const one of row) expect(one).toMatch(/^-?[\d.e-]+:\d+:\w+$/);
+      const [best, next] = row.map(Number.parseFloat);
+      expect(best).toBeGreaterThanOrEqual(next!);
+    }
+    expect(saw('classes json')).toEqual(rows);
+  });
+
+  test('reads statistics, configuration and the index', () => {
+    expect(saw('statistics')).toMatchObject({
+      model_stats: [{ name: 'fp32', version: '1', inference_stats: { success: { count: expect.any(Number) } } }],
+    });
+    const [{ inference_count: rows, execution_count: runs }] = (
+      saw('statistics') as { model_stats: [{ inference_count: number; execution_count: number }] }
+    ).model_stats;
+    expect(rows).toBeGreaterThan(300_000);
+    expect(runs).toBeGreaterThan(0);
+    expect(saw('all statistics')).toEqual(expect.arrayContaining(['mixed', 'fp32']));
+    expect(saw('config')).toMatchObject({ name: 'mixed', input: [{ name: 'age', data_type: 'TYPE_FP32' }, {}] });
+    expect(saw('index')).toContainEqual({ name: 'mixed', version: '1', state: 'READY', reason: '' });
+  });
+
+  test('unloads and loads with a key that may', () => {
+    expect(saw('unload without a key')).toMatchObject({ status: '401', message: expect.stringContaining('deploy') });
+    expect(saw('unloaded')).toMatchObject({
+      ready: false,
+      index: { name: 'uint8', reason: 'unloaded' },
+      infer: { status: '503', message: expect.stringContaining('slipway endpoints load uint8') },
+    });
+    expect(saw('loaded')).toEqual({ ready: true, infer: [[1]] });
+    expect(saw('load with config')).toMatchObject({
+      status: '400',
+      message: expect.stringContaining('slipway deploy'),
+    });
+  });
+
+  test.each([
+    ['error shape', '400', '/inputs/0/shape'],
+    ['error rows', '400', 'must be equal'],
+    ['error bytes', '400', '/inputs/0/parameters/binary_data_size'],
+    ['error sequence', '400', 'sequences are not offered'],
+    ['error shared memory', '501', 'Shared memory is not offered'],
+  ])('%s: is told the place', (check, status, word) => {
+    expect(saw(check)).toMatchObject({ status, message: expect.stringContaining(word) });
   });
 });

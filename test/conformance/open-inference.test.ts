@@ -26,7 +26,7 @@ const operations = Object.entries(description.paths).flatMap(([path, methods]) =
 let server: RunningServer;
 beforeAll(async () => {
   server = await startServer();
-  for (const name of ['mixed', 'zipmap-strings', 'bool', 'int64', 'uint64', 'int8', 'fp64', 'fp32', 'two']) {
+  for (const name of ['mixed', 'strings', 'zipmap-strings', 'bool', 'int64', 'uint64', 'int8', 'fp64', 'fp32', 'two']) {
     const files = [await fileSource(join(MODELS, `${name}.onnx`), 'model.onnx')];
     expect((await server.client.deploy({ model: name, files })).outcome, name).toBe('served');
   }
@@ -71,12 +71,12 @@ const MIXED = {
   ],
 };
 
-test('the description itself can be compiled, and knows the nine operations', () => {
+test('the description itself can be compiled, and knows the operations', () => {
   for (const name of Object.keys(description.components.responses)) {
     const { schema } = description.components.responses[name]!.content['application/json'];
     expect(ajv.getSchema(`protocol${schema.$ref}`), name).toBeDefined();
   }
-  expect(operations).toHaveLength(9);
+  expect(operations).toHaveLength(18);
 });
 
 describe('answers to proper requests', () => {
@@ -86,12 +86,28 @@ describe('answers to proper requests', () => {
     expect((await ask('get', path, params)).status).toBe(200);
   });
 
-  test.each(operations.filter(({ method }) => method === 'post').map(({ path }) => path))('POST %s', async (path) => {
+  const inferences = operations.filter(({ path }) => path.endsWith('/infer'));
+  test.each(inferences.map(({ path }) => path))('POST %s', async (path) => {
     const { status, body } = await ask('post', path, params, MIXED);
     expect(status).toBe(200);
     expect(body).toMatchObject({ model_name: 'mixed', model_version: '1', id: 'a-1' });
     const [score] = (body as { outputs: { name: string; shape: number[]; data: number[] }[] }).outputs;
     expect(score).toMatchObject({ name: 'score', shape: [2, 1], data: [30.75, 10.25] });
+  });
+
+  test.each(['/v2/models/{model}/generate', '/v2/models/{model}/versions/{version}/generate'])(
+    'POST %s',
+    async (path) => {
+      const { status, body } = await ask('post', path, { model: 'strings', version: '1' }, { text_input: 'once' });
+      expect(status).toBe(200);
+      expect(body).toEqual({ model_name: 'strings', model_version: '1', text_output: 'once' });
+    },
+  );
+
+  test.each([undefined, {}, { ready: true }])('POST /v2/repository/index with %j', async (body) => {
+    const { status, body: index } = await ask('post', '/v2/repository/index', {}, body);
+    expect(status).toBe(200);
+    expect(index).toContainEqual({ name: 'mixed', version: '1', state: 'READY', reason: '' });
   });
 
   test('metadata says the names, types and shapes of the model', async () => {
