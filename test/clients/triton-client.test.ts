@@ -1,37 +1,16 @@
 /** NVIDIA's Python client, unchanged, against the whole server. Optional: `npm run test:clients`. */
-import { execFile, spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { fileSource } from '../../sdk/src/node.ts';
 import { MODELS, type RunningServer, startServer } from '../scenarios/running-server.ts';
-
-const HERE = import.meta.dirname;
-const VENV = join(HERE, '.venv');
-const REQUIREMENTS = join(HERE, 'requirements.txt');
-const run = promisify(execFile);
+import { hasPython, makeEnvironment, runChecks } from './python-environment.ts';
 
 const TYPES = ['bool', 'int8', 'int16', 'int32', 'int64', 'uint8', 'uint16', 'uint32', 'uint64', 'fp32', 'fp64'];
-const hasPython = spawnSync('python3', ['-c', 'import venv']).status === 0;
-
-/** Made once; again when the requirements change. */
-async function makeEnvironment(): Promise<void> {
-  const stamp = join(VENV, 'requirements.txt');
-  const wanted = readFileSync(REQUIREMENTS, 'utf8');
-  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return;
-  await run('python3', ['-m', 'venv', VENV]);
-  await run(join(VENV, 'bin/pip'), ['install', '--quiet', '--disable-pip-version-check', '-r', REQUIREMENTS]);
-  writeFileSync(stamp, wanted);
-}
 
 describe.skipIf(!hasPython)('tritonclient[http]', () => {
   let server: RunningServer;
-  let seen: Map<string, unknown>;
-  const saw = (check: string): unknown => {
-    expect([...seen.keys()], 'the client stopped before this check').toContain(check);
-    return seen.get(check);
-  };
+  let saw: (check: string) => unknown;
 
   beforeAll(async () => {
     await makeEnvironment();
@@ -41,19 +20,7 @@ describe.skipIf(!hasPython)('tritonclient[http]', () => {
       expect((await server.client.deploy({ model: name, files })).outcome, name).toBe('served');
     }
     const address = new URL(server.inferenceUrl).host;
-    const { stdout } = await run(join(VENV, 'bin/python'), [
-      join(HERE, 'triton_client.py'),
-      address,
-      server.adminKey,
-    ]).catch((error: { stdout: string; stderr: string }) => {
-      console.error(error.stderr);
-      return error;
-    });
-    const lines = stdout.trim().split('\n').filter(Boolean);
-    seen = new Map(
-      lines.map((line) => JSON.parse(line) as { check: string; saw: unknown }).map((one) => [one.check, one.saw]),
-    );
-    if (process.env['SHOW'] === '1') for (const line of lines) console.log(line);
+    saw = await runChecks('triton_client.py', address, server.adminKey);
   });
   afterAll(() => server?.dispose());
 

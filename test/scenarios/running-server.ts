@@ -15,6 +15,8 @@ export type RunningServer = {
   /** Base URL of the management API and of inference; they may change when the server is started again. */
   readonly url: string;
   readonly inferenceUrl: string;
+  /** `host:port` */
+  readonly grpcAddress: string;
   readonly adminKey: string;
   readonly client: Client;
   /** Process ids by role, as the operating system sees them now. */
@@ -76,13 +78,18 @@ export async function startServer(options: StartOptions = {}): Promise<RunningSe
     if (Date.now() > until) throw new Error(`the server did not start in time:\n${output}`);
     await pause(20);
   }
-  const file = JSON.parse(readFileSync(serverFile, 'utf8')) as { url: string; inferenceUrl: string };
+  const file = JSON.parse(readFileSync(serverFile, 'utf8')) as {
+    url: string;
+    inferenceUrl: string;
+    grpcAddress: string;
+  };
   if (options.sample) await eventually('the announcement', () => /curl /.test(output));
   const adminKey = readFileSync(join(dataDir, 'admin.key'), 'utf8').trim();
   const server: RunningServer = {
     dataDir,
     url: file.url,
     inferenceUrl: file.inferenceUrl,
+    grpcAddress: file.grpcAddress,
     adminKey,
     client: createClient({ url: file.url, apiKey: adminKey, inferenceUrl: file.inferenceUrl }),
     pids: (role) => processesOf(child.pid ?? -1, role),

@@ -26,6 +26,8 @@ export const GRPC_LIMITS = {
   /** Silence after which a client is asked whether it is still there, and how long it may take to say so. */
   pingMs: 60_000,
   pongMs: 20_000,
+  /** For a client to read why its connection ends. */
+  lingerMs: 1_000,
   /** How often these are checked. */
   checkMs: 1_000,
   /** Calls that one connection may have open. */
@@ -139,7 +141,8 @@ export function createGrpcServer(deps: GrpcServerDeps): GrpcServer {
       else if (watched.stalledMs === 0) watched.stalledMs = nowMs;
       watched.bytesWritten = moved;
       const isStalled = watched.stalledMs > 0 && nowMs - watched.stalledMs > limits.idleMs;
-      if (isStalled || (headerSinceMs > 0 && nowMs - headerSinceMs > limits.headersMs)) socket.destroy();
+      const isOver = connection.endedMs > 0 && nowMs - connection.endedMs > limits.lingerMs;
+      if (isOver || isStalled || (headerSinceMs > 0 && nowMs - headerSinceMs > limits.headersMs)) socket.destroy();
       else if (!isAlive(watched, nowMs)) socket.destroy();
       else for (const stream of [...connection.streams]) checkStream(stream, nowMs);
     }

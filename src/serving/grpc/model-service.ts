@@ -65,23 +65,25 @@ export function createModelService(deps: ModelServiceDeps): readonly Method[] {
       { project, principal: principalOf(call), host: call.headers[':authority'], prefix: '' },
     );
 
-  const read = (call: GrpcCall, path: string, named: NamedModel | null): unknown => {
-    const route = rest.routes.find((one): one is ReadRoute => one.kind === 'read' && one.path === path);
-    if (route === undefined) throw notYet(call);
-    if (named === null) return route.read(viewOf(call, 'default'), null);
+  /** Where a call names no model: the project of its key. */
+  const ownProject = (call: GrpcCall): string => principalOf(call)?.project ?? 'default';
+
+  const route = (path: string): ReadRoute =>
+    rest.routes.find((one): one is ReadRoute => one.kind === 'read' && one.path === path)!;
+
+  const read = (call: GrpcCall, path: string, named: NamedModel): unknown => {
     const principal = principalOf(call);
     finder.assertProject(named.project, principal);
     const endpoint = viewEndpoint(finder.locate(named, principal, 'read'), named.ref!.pin, metrics);
     call.version = `${endpoint.version}`;
-    return route.read(viewOf(call, named.project), endpoint);
+    return route(path).read(viewOf(call, named.project), endpoint);
   };
 
   const act = (call: GrpcCall, path: string, project: string, named: NamedModel | null, body: unknown): unknown => {
-    const route = rest.routes.find((one): one is ActionRoute => one.kind === 'action' && one.path === path);
-    if (route === undefined) throw notYet(call);
+    const action = rest.routes.find((one): one is ActionRoute => one.kind === 'action' && one.path === path)!;
     const { authorization, 'x-api-key': plain } = call.headers;
     finder.assertProject(project, principalOf(call));
-    return route.act({
+    return action.act({
       body: Buffer.from(JSON.stringify(body)),
       headers: {},
       server: viewOf(call, project),
@@ -149,17 +151,21 @@ export function createModelService(deps: ModelServiceDeps): readonly Method[] {
         throw thrown;
       }
     }),
-    unary('ServerMetadata', keyed, (call) => read(call, '/v2', null) as Message),
+    unary('ServerMetadata', keyed, (call) => route('/v2').read(viewOf(call, ownProject(call)), null) as Message),
     unary('ModelMetadata', keyed, (call, request) => read(call, MODEL, named(request)) as Message),
     unary('ModelConfig', keyed, (call, request) => ({ config: read(call, `${MODEL}/config`, named(request)) })),
     unary('ModelStatistics', keyed, (call, request) => {
-      const model = textOf(request, 'name') === '' ? null : named(request);
-      return read(call, model === null ? '/v2/models/stats' : `${MODEL}/stats`, model) as Message;
+      if (textOf(request, 'name') !== '') return read(call, `${MODEL}/stats`, named(request)) as Message;
+      const project = ownProject(call);
+      const said = route('/v2/models/stats').read(viewOf(call, project), null) as { model_stats: Message[] };
+      return { model_stats: said.model_stats.map((one) => inProject(project, one)) };
     }),
     unary('RepositoryIndex', keyed, async (call, request) => {
       repository(request);
-      const models = await act(call, '/v2/repository/index', 'default', null, { ready: request['ready'] === true });
-      return { models };
+      const project = ownProject(call);
+      const asked = { ready: request['ready'] === true };
+      const models = (await act(call, '/v2/repository/index', project, null, asked)) as Message[];
+      return { models: models.map((one) => inProject(project, one)) };
     }),
     unary('RepositoryModelLoad', keyed, change('load')),
     unary('RepositoryModelUnload', keyed, change('unload')),
@@ -183,8 +189,9 @@ function textOf(request: Message, field: string): string {
   return (request[field] as string | undefined) ?? '';
 }
 
-function notYet(call: GrpcCall): SlipwayError {
-  return new SlipwayError('not_offered', `${call.method.path} is not offered`);
+/** By the name under which it can be called. */
+function inProject(project: string, model: Message): Message {
+  return project === 'default' ? model : { ...model, name: `${project}/${model['name']}` };
 }
 
 /** Where predictions need no key, changing what is served still does. */

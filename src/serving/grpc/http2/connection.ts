@@ -23,8 +23,6 @@ import { type Receiver, Stream } from './stream.ts';
 export type Acceptor = (stream: Stream, headers: RequestHeaders) => Receiver | null;
 
 const EMPTY = Buffer.alloc(0);
-/** Time for a client to read why its connection ends. */
-const LINGER_MS = 1000;
 
 /** The server's end of one HTTP/2 connection. A class for the hot path: what is read in one go is answered in one write. */
 export class Connection implements FrameTaker {
@@ -39,6 +37,8 @@ export class Connection implements FrameTaker {
   /** When anything came last, by `performance.now()`. */
   heardMs: number;
   closed = false;
+  /** When it sent its last byte; 0 before. */
+  endedMs = 0;
 
   private readonly socket: Socket;
   private readonly limits: ConnectionLimits;
@@ -364,11 +364,10 @@ export class Connection implements FrameTaker {
     if (this.closed) return;
     this.writer.flush();
     this.gone();
-    // What still comes is read and dropped: closing with bytes unread would take back what was just sent.
-    const { socket } = this;
-    socket.end();
-    const timer = setTimeout(() => socket.destroy(), LINGER_MS).unref();
-    socket.once('close', () => clearTimeout(timer));
+    // What still comes is read and dropped: closing with bytes unread would take back what was just sent. Whoever owns the socket
+    // destroys it when the client does not close it soon.
+    this.endedMs = performance.now();
+    this.socket.end();
   }
 
   /** The socket is closed, or about to be: nobody waits for answers any more. */
