@@ -10,6 +10,8 @@ import type { TensorSpec } from '../../registry/signature.ts';
 import { datatypeInfo } from '../tensors/datatype.ts';
 import { float16BitsOf } from '../tensors/half.ts';
 import type { NumericData } from '../tensors/tensor.ts';
+import { enlarged, type Size } from './image-enlarge.ts';
+import { neededOf, type Plan, placed, planOf } from './image-plan.ts';
 
 /** Telephones make pictures of 50 million pixels. Larger ones are refused before they are decoded. */
 const MAX_PIXELS = 64_000_000;
@@ -98,45 +100,54 @@ export async function decodeImage(
 /** Pixels of the wanted size, 8 bits, red, green and blue in turn: turned upright, transparency on white, other colour spaces as sRGB. */
 async function readPixels(bytes: Buffer, decoder: ImageDecoder): Promise<Uint8Array> {
   const sharp = await loadSharp();
-  const { width, height } = decoder;
+  const { width, height, filter } = decoder;
   try {
     const image = sharp(bytes, { limitInputPixels: MAX_PIXELS, failOn: 'error', autoOrient: true, pages: 1 });
     const { autoOrient } = await image.metadata();
     const upright = image.toColourspace('srgb').flatten({ background: '#ffffff' });
-    const { data, info } = await resized(upright, decoder, autoOrient)
-      .removeAlpha()
-      .raw({ depth: 'uchar' })
-      .timeout({ seconds: MAX_SECONDS })
-      .toBuffer({ resolveWithObject: true });
-    if (info.width !== width || info.height !== height) throw new Error(`sharp made ${info.width} × ${info.height}`);
-    return info.channels === 3 ? data : tripled(data, info.channels);
+    const plan = planOf(autoOrient, decoder);
+    const { box, inner } = plan;
+    if (box.width >= inner.width && box.height >= inner.height) {
+      return await pixelsOf(resized(upright, plan, decoder), { width, height });
+    }
+    // Only what is seen, and is not shrunk in one direction before it is enlarged in the other.
+    const { part, kept } = neededOf(plan, autoOrient);
+    const small = upright.extract(part).resize(kept.width, kept.height, { fit: 'fill', ...optionsOf(decoder) });
+    const inPart = {
+      left: box.left - part.left,
+      top: box.top - part.top,
+      width: (box.width * kept.width) / part.width,
+      height: (box.height * kept.height) / part.height,
+    };
+    return placed(await enlarged(await pixelsOf(small, kept), kept, inPart, inner, filter), plan, { width, height });
   } catch (error) {
     throw new ImageFault(reasonOf(error), { cause: error });
   }
 }
 
-type Size = { readonly width: number; readonly height: number };
-
-function resized(image: Sharp, { width, height, resize, filter }: ImageDecoder, from: Size): Sharp {
-  const options = { kernel: filter, fastShrinkOnLoad: false };
-  if (resize === 'cover') return image.resize(width, height, { ...options, fit: 'cover' });
-  if (resize === 'stretch') return image.resize(width, height, { ...options, fit: 'fill' });
-  // Black bars, placed as Pillow places them, half a pixel rounded to the even side.
-  const isWider = from.width * height > width * from.height;
-  const inner = isWider
-    ? { width, height: Math.max(1, roundHalfEven((from.height / from.width) * width)) }
-    : { width: Math.max(1, roundHalfEven((from.width / from.height) * height)), height };
-  const left = roundHalfEven((width - inner.width) / 2);
-  const top = roundHalfEven((height - inner.height) / 2);
-  const [right, bottom] = [width - inner.width - left, height - inner.height - top];
-  return image
-    .resize(inner.width, inner.height, { ...options, fit: 'fill' })
-    .extend({ top, bottom, left, right, background: '#000000' });
+async function pixelsOf(image: Sharp, size: Size): Promise<Uint8Array> {
+  const { data, info } = await image
+    .removeAlpha()
+    .raw({ depth: 'uchar' })
+    .timeout({ seconds: MAX_SECONDS })
+    .toBuffer({ resolveWithObject: true });
+  if (info.width !== size.width || info.height !== size.height) {
+    throw new Error(`sharp made ${info.width} × ${info.height}`);
+  }
+  return info.channels === 3 ? data : tripled(data, info.channels);
 }
 
-function roundHalfEven(value: number): number {
-  const floor = Math.floor(value);
-  return value - floor === 0.5 ? floor + (floor % 2) : Math.round(value);
+function optionsOf({ filter }: ImageDecoder) {
+  return { kernel: filter, fastShrinkOnLoad: false };
+}
+
+function resized(image: Sharp, { inner, left, top }: Plan, decoder: ImageDecoder): Sharp {
+  const { width, height, resize } = decoder;
+  if (resize === 'cover') return image.resize(width, height, { fit: 'cover', ...optionsOf(decoder) });
+  const within = image.resize(inner.width, inner.height, { fit: 'fill', ...optionsOf(decoder) });
+  if (resize === 'stretch') return within;
+  const [right, bottom] = [width - inner.width - left, height - inner.height - top];
+  return within.extend({ top, bottom, left, right, background: '#000000' });
 }
 
 /** Gray pictures may come out with one channel. */
