@@ -2,7 +2,7 @@ import { fork } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { PROCESSES, programPath } from '../src/cli/processes.ts';
+import { processGroups, programPath } from '../src/cli/processes.ts';
 
 type Parameter = { name: string; in: string; required?: boolean; description?: string };
 type Operation = {
@@ -26,7 +26,9 @@ export async function renderApi(): Promise<{ document: string; page: string }> {
 async function askServer(): Promise<OpenApi> {
   const folder = mkdtempSync(join(tmpdir(), 'slipway-reference-'));
   mkdirSync(join(folder, 'run'));
-  const row = PROCESSES.find((other) => other.name === 'control')!;
+  const row = processGroups(1)
+    .flat()
+    .find((other) => other.name === 'control')!;
   const child = fork(programPath('control'), {
     cwd: join(folder, 'run'),
     execArgv: [...row.flags],

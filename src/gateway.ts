@@ -6,10 +6,11 @@ import { rm } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { systemClock as clock } from './base/clock.ts';
+import { baseUrl } from './base/http/listen.ts';
 import { uuidv7 } from './base/ids.ts';
 import { createLogger } from './base/log.ts';
 import { runProgram } from './base/program.ts';
-import { assertSafeBind } from './base/settings.ts';
+import { assertGateways, assertSafeBind, type Settings } from './base/settings.ts';
 import type { DesiredState, ObservedState } from './serving/endpoints/desired-state.ts';
 import type { ChangeAsked } from './serving/endpoints/endpoint-change.ts';
 import { createAdmission } from './serving/gateway/admission.ts';
@@ -18,27 +19,60 @@ import { assessState, createDesiredStateFile } from './serving/gateway/desired-s
 import { createEndpointFinder } from './serving/gateway/find-endpoint.ts';
 import { createGatewayServer } from './serving/gateway/gateway-server.ts';
 import { observeGauges } from './serving/gateway/gauges.ts';
+import { type GuestListener, listenForGuests } from './serving/gateway/guest-listener.ts';
 import { createInferenceAccess } from './serving/gateway/inference-access.ts';
 import { createGatewayMetrics } from './serving/gateway/metrics.ts';
+import { openQuotaLink } from './serving/gateway/quota-link.ts';
+import type { Supervise } from './serving/gateway/served-version.ts';
 import { createServingState } from './serving/gateway/serving-state.ts';
 import { createGrpcServer, type GrpcServer } from './serving/grpc/grpc-server.ts';
 import { PROTOCOLS } from './serving/protocols/protocols.ts';
+import { OWNER_SOCKET, superviseRemote } from './serving/runner/remote-supervisor.ts';
+
+/**
+ * Several gateways of one machine share the ports; each is told its place. The first is the owner: it keeps the runners. The others are its guests and
+ * send it their calls.
+ */
+const PLACE = Number(process.argv[2] ?? 0);
+const IS_OWNER = PLACE === 0;
 
 /** Folders of runners; they end with this process. */
 const SCRATCH = resolve('runners');
 
+/**
+ * One of several gateways takes connections when it can answer them, because the others do meanwhile. Not later than this, because a version that never
+ * gets ready must not keep the others from their callers.
+ */
+const HOLD_BACK_MS = 5_000;
+
 /** How long runners may take to end after the drain. */
 const RUNNERS_END_MS = 1_500;
 
+type Addresses = { readonly url: string; readonly grpcAddress: string | null };
+
+/** Where the listeners will be; null while a port is left to the system to choose. */
+function knownAddresses({ host, httpPort, grpcPort }: Settings): Addresses | null {
+  if (httpPort === 0 || grpcPort === 0) return null;
+  const url = baseUrl(host, httpPort);
+  return { url, grpcAddress: grpcPort === 'off' ? null : new URL(baseUrl(host, grpcPort)).host };
+}
+
+const superviseAtOwner: Supervise = ({ name, signature, limits }, identity, deps) =>
+  superviseRemote({ version: name, identity, signature, limits, socketPath: OWNER_SOCKET }, deps);
+
 void runProgram('gateway', async (settings, lifecycle) => {
   assertSafeBind(settings);
-  const log = createLogger('gateway', settings.logLevel);
+  assertGateways(settings);
+  const isShared = settings.gateways > 1;
+  const gatewayLog = createLogger('gateway', settings.logLevel);
+  const log = isShared ? gatewayLog.child({ gateway: PLACE }) : gatewayLog;
   const metrics = createGatewayMetrics();
   const access = createInferenceAccess({ keyNeeded: settings.inferenceAuth === 'required', clock });
   const admission = createAdmission(settings);
   const file = createDesiredStateFile({ path: 'desired-state.json', log, clock });
   let link: ControlLink | null = null;
   let grpc: GrpcServer | null = null;
+  let guests: GuestListener | null = null;
   const state = createServingState({
     dataDir: settings.dataDir,
     scratchDir: SCRATCH,
@@ -49,7 +83,10 @@ void runProgram('gateway', async (settings, lifecycle) => {
     onObservable: () => {
       link?.observedChanged();
       grpc?.changed();
+      guests?.changed();
+      lifecycle.assessed(state.assess().reason);
     },
+    ...(IS_OWNER ? {} : { supervise: superviseAtOwner, loadsAtOnce: Number.POSITIVE_INFINITY }),
   });
   const finder = createEndpointFinder({ state, retryAfterS: settings.retryAfterS });
   const serving = {
@@ -72,10 +109,19 @@ void runProgram('gateway', async (settings, lifecycle) => {
     state.apply(desired);
   };
 
-  // First the ports: a gateway that cannot have them must not start runners beside those of the one that has them.
-  const url = await server.listen();
-  const grpcAddress = (await grpc?.listen()) ?? null;
-  await rm(SCRATCH, { recursive: true, force: true }); // what a killed predecessor left
+  const listen = async (): Promise<Addresses> => ({
+    url: await server.listen(),
+    grpcAddress: (await grpc?.listen()) ?? null,
+  });
+  // First the ports, where they are not shared: a gateway that cannot have them must not start runners beside those of the one that has them.
+  // And where only listening tells which ones they are.
+  const shared = isShared ? knownAddresses(settings) : null;
+  const { url, grpcAddress } = shared ?? (await listen());
+  if (IS_OWNER) await rm(SCRATCH, { recursive: true, force: true }); // what a killed predecessor left
+  if (IS_OWNER && isShared) {
+    guests = await listenForGuests({ socketPath: OWNER_SOCKET, state, admission, log });
+  }
+  const quotaLink = IS_OWNER ? null : openQuotaLink({ socketPath: OWNER_SOCKET, admission, log });
   const kept = file.load();
   if (kept !== null) take(kept);
   const instance = uuidv7();
@@ -92,23 +138,30 @@ void runProgram('gateway', async (settings, lifecycle) => {
       observedAt: clock.now().toISOString(),
       ...state.observe(),
     }),
-    metricsText: () => metrics.text(observeGauges(state)),
+    metricsText: () => metrics.text(observeGauges(state, IS_OWNER)),
     onState: (desired) => {
       const fault = assessState(desired);
       if (fault !== null) return log.error({ fault }, 'control sent a state that cannot be used; keeping the last');
       if (desired.generation <= state.generation) return;
       take(desired);
+      if (!IS_OWNER) return; // it is the same state, and one keeps it for all
       // Serving does not wait for the disk: with a full one, a restart would serve the state before.
       file.save(desired).catch((error: unknown) => log.error({ err: error }, 'the desired state could not be kept'));
     },
   });
   lifecycle.onStop(async () => {
     log.info('stopping');
-    await Promise.all([server.stop(settings.drainMs), grpc?.stop(settings.drainMs)]);
+    await Promise.all([server, grpc, guests].map((one) => one?.stop(settings.drainMs)));
     link?.close();
+    quotaLink?.close();
     // What outlived the drain is given up; runners end with this process.
     await Promise.race([state.close(), setTimeout(RUNNERS_END_MS)]);
   });
+  if (shared !== null) {
+    const untilMs = performance.now() + HOLD_BACK_MS;
+    while (!state.assess().ready && performance.now() < untilMs) await setTimeout(20);
+    await listen();
+  }
   lifecycle.ready(url, { grpcAddress });
-  log.info({ url, grpcAddress: grpcAddress ?? undefined }, 'serving');
+  log.info({ url, grpcAddress: grpcAddress ?? undefined, instance }, 'serving');
 });

@@ -2,7 +2,7 @@ import { SlipwayError, toSlipwayError } from './errors.ts';
 import { readSettings, type Settings } from './settings.ts';
 
 /** What a program tells the process that started it, over its IPC channel. */
-export type ProgramMessage = ProgramReady | ProgramFatal;
+export type ProgramMessage = ProgramReady | ProgramAssessed | ProgramFatal;
 export type ProgramReady = {
   readonly type: 'ready';
   readonly url: string;
@@ -11,6 +11,8 @@ export type ProgramReady = {
   /** `host:port` of a gateway's gRPC listener, where it has one. */
   readonly grpcAddress: string | null;
 };
+/** Why the program cannot do its work yet, or not any more; null when it can. */
+export type ProgramAssessed = { readonly type: 'assessed'; readonly reason: string | null };
 export type ProgramFatal = {
   readonly type: 'fatal';
   readonly code: string;
@@ -21,6 +23,8 @@ export type ProgramFatal = {
 export type Lifecycle = {
   /** Tells the supervisor that the program answers at `url`. */
   ready(url: string, more?: Partial<Pick<ProgramReady, 'adminKey' | 'grpcAddress'>>): void;
+  /** Tells the supervisor why what it serves does not answer; null when it does. Telling the same again costs nothing. */
+  assessed(reason: string | null): void;
   /** Runs when the program is to end: on SIGTERM, or when its supervisor is gone. Called once; the process exits after it. */
   onStop(stop: () => Promise<void>): void;
 };
@@ -41,6 +45,7 @@ export async function runProgram(
   const tell = (message: ProgramMessage): void => {
     if (process.connected) process.send?.(message);
   };
+  let lastReason: string | null | undefined;
   const stop = async (code: number): Promise<void> => {
     if (stopping) return;
     stopping = true;
@@ -61,6 +66,10 @@ export async function runProgram(
     const { settings } = readSettings(process.env);
     await start(settings, {
       ready: (url, more = {}) => tell({ type: 'ready', url, adminKey: null, grpcAddress: null, ...more }),
+      assessed: (reason) => {
+        if (reason !== lastReason) tell({ type: 'assessed', reason });
+        lastReason = reason;
+      },
       onStop: (one) => stops.push(one),
     });
   } catch (error) {

@@ -1,4 +1,5 @@
 /** How the text of a setting becomes its value. Each throws an Error that says what the text has to be. */
+import { availableParallelism } from 'node:os';
 
 export const MIB = 1024 * 1024;
 const UNITS: Record<string, number> = { b: 1, kib: 1024, mib: MIB, gib: 1024 * MIB };
@@ -22,6 +23,16 @@ export function portOrOff(value: string): number | 'off' {
   } catch {
     throw new Error('a whole number from 0 to 65535, or off');
   }
+}
+
+/** A number of processes, or `auto`: one less than the machine has cores, and at most `autoMost`. */
+export function processes(max: number, autoMost: number): (value: string) => number {
+  return (value) => {
+    if (value.trim() === 'auto') return Math.max(1, Math.min(availableParallelism() - 1, autoMost));
+    const n = Number(value);
+    if (!/^\d+$/.test(value.trim()) || n < 1 || n > max) throw new Error(`a whole number from 1 to ${max}, or auto`);
+    return n;
+  };
 }
 
 export function oneOf<const T extends string>(...allowed: T[]): (value: string) => T {

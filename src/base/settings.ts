@@ -4,7 +4,7 @@ import { SETTINGS_FILE } from './data-folder.ts';
 import { type FieldError, SlipwayError } from './errors.ts';
 import { pointerOf } from './json.ts';
 import { readSettingsFile } from './settings-file.ts';
-import { duration, integer, list, MIB, oneOf, portOrOff, size, text } from './settings-values.ts';
+import { duration, integer, list, MIB, oneOf, portOrOff, processes, size, text } from './settings-values.ts';
 
 /**
  * Every setting of a Slipway process: one row each. Read once at start, frozen, passed down. What people change while the
@@ -172,6 +172,13 @@ export const SETTINGS = {
     oneOf('auto', 'off'),
     'Whether small models of the engine tabular run inside the gateway, which is fastest; `off` gives each version a process of its own.',
   ),
+  gateways: row(
+    'SLIPWAY_GATEWAYS',
+    '--gateways',
+    1,
+    processes(64, process.platform === 'linux' ? 8 : 1),
+    'Gateway processes that share the ports, on Linux; `auto` is one less than there are cores, at most 8.',
+  ),
   drainMs: row('SLIPWAY_DRAIN', '--drain', 5_000, duration, 'How long a stopping gateway answers what is under way.'),
   retryAfterS: row(
     'SLIPWAY_RETRY_AFTER',
@@ -271,6 +278,17 @@ const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|::1|\[::1\])$/;
 
 export function isLoopback(host: string): boolean {
   return LOOPBACK.test(host);
+}
+
+/** Whether several processes may listen on one port with the kernel sharing out connections among them. */
+const PORTS_CAN_BE_SHARED = process.platform === 'linux';
+
+/** @throws SlipwayError `invalid_setting` where this system lets only one process listen on a port */
+export function assertGateways({ gateways }: Pick<Settings, 'gateways'>, canShare = PORTS_CAN_BE_SHARED): void {
+  if (gateways === 1 || canShare) return;
+  throw new SlipwayError('invalid_setting', `${gateways} gateways cannot share one port on ${process.platform}`, {
+    hint: 'Leave SLIPWAY_GATEWAYS at 1, or run Slipway on Linux.',
+  });
 }
 
 /** A public address without authentication never starts: it is how model servers were taken over (see SECURITY.md). */

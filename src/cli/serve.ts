@@ -4,15 +4,23 @@ import { ADMIN_KEY_FILE, DATABASE_FILE, LOG_FILE, RUN_FOLDER, SERVER_FILE } from
 import { writeDurably } from '../base/durable-file.ts';
 import type { ProgramReady } from '../base/program.ts';
 import { RELEASE } from '../base/release.ts';
-import { assertSafeBind, readSettings, SETTINGS, type SettingName, warnOfUnknownVariables } from '../base/settings.ts';
+import {
+  assertGateways,
+  assertSafeBind,
+  readSettings,
+  SETTINGS,
+  type SettingName,
+  warnOfUnknownVariables,
+} from '../base/settings.ts';
 import { CliError } from './cli-error.ts';
 import { CLIENT_SETTINGS, type ServerFile } from './client-settings.ts';
 import { EXIT_CODES, type ExitReason } from './exit-code.ts';
 import type { Output } from './output.ts';
-import { PROCESSES, programPath } from './processes.ts';
+import { type ProcessRow, processGroups, programPath } from './processes.ts';
 import { announce } from './serve/announcement.ts';
 import { type Child, type ChildEnd, superviseChild } from './serve/child.ts';
 import { childEnvironment } from './serve/child-environment.ts';
+import { assertPortFree } from './serve/free-port.ts';
 import { createLogSink, type LogSink } from './serve/log-sink.ts';
 import { untilAnswering } from './serve/readiness.ts';
 import { deploySample, type SampleOutcome } from './serve/sample.ts';
@@ -46,6 +54,8 @@ async function runServe(call: VerbCall): Promise<number> {
   const flags = settingFlags(call.options);
   const { settings } = readSettings(process.env, flags);
   assertSafeBind(settings);
+  assertGateways(settings);
+  const groups = processGroups(settings.gateways);
 
   const startedAt = performance.now();
   const { dataDir } = settings;
@@ -64,10 +74,14 @@ async function runServe(call: VerbCall): Promise<number> {
 
   const children: Child[] = [];
   let announced = false;
-  const stop = stopOnSignals(children, settings.drainMs, out);
+  const stop = stopOnSignals(groups, children, settings.drainMs, out);
   stop.signal.addEventListener('abort', () => sink.quieten(), { once: true });
   try {
-    const ready = await startAll({ children, dataDir, given, sink, out, stop });
+    if (settings.gateways > 1) {
+      await assertPortFree(settings.host, settings.httpPort, 'SLIPWAY_HTTP_PORT');
+      if (settings.grpcPort !== 'off') await assertPortFree(settings.host, settings.grpcPort, 'SLIPWAY_GRPC_PORT');
+    }
+    const ready = await startAll({ groups, children, dataDir, given, sink, out, stop });
     if (ready === 'stopped') return await stop.finished;
     const server: ServerFile = {
       url: ready.control.url,
@@ -86,7 +100,11 @@ async function runServe(call: VerbCall): Promise<number> {
       );
     }
     const notReady = await withProgress(out, 'Loading what is served', () =>
-      untilAnswering(server.inferenceUrl, LOADING_MS, stop.signal),
+      untilAnswering(
+        children.filter((child) => child.row.name === 'gateway'),
+        LOADING_MS,
+        stop.signal,
+      ),
     );
     if (!stop.signal.aborted) {
       if (notReady !== null) out.warn(`Not everything answers yet: ${notReady}. \`slipway status\` shows it.`);
@@ -125,7 +143,12 @@ type Stop = {
   readonly finished: Promise<number>;
 };
 
-function stopOnSignals(children: readonly Child[], drainMs: number, out: Output): Stop {
+function stopOnSignals(
+  groups: readonly (readonly ProcessRow[])[],
+  children: readonly Child[],
+  drainMs: number,
+  out: Output,
+): Stop {
   const asked = new AbortController();
   const finished = Promise.withResolvers<number>();
   let firstAt = 0;
@@ -142,9 +165,11 @@ function stopOnSignals(children: readonly Child[], drainMs: number, out: Output)
     void stopInOrder();
   };
   async function stopInOrder(): Promise<void> {
-    for (const child of [...children].reverse()) {
-      const row = PROCESSES.find((other) => other.name === child.name)!;
-      await child.stop(row.stopWithinMs + (child.name === 'gateway' ? drainMs : 0));
+    for (const group of [...groups].reverse()) {
+      const members = children.filter((child) => group.includes(child.row));
+      await Promise.all(
+        members.map(({ row, stop }) => stop(row.stopWithinMs + (row.name === 'gateway' ? drainMs : 0))),
+      );
     }
     out.note('Stopped. Everything acknowledged is in the data folder.');
     finished.resolve(EXIT_CODES.ok.code);
@@ -154,6 +179,7 @@ function stopOnSignals(children: readonly Child[], drainMs: number, out: Output)
 }
 
 type StartDeps = {
+  readonly groups: readonly (readonly ProcessRow[])[];
   readonly children: Child[];
   readonly dataDir: string;
   readonly given: Record<string, string>;
@@ -167,8 +193,8 @@ async function startAll(deps: StartDeps): Promise<{ control: ProgramReady; gatew
   const stopped = new Promise<'stopped'>((resolve) => {
     deps.stop.signal.addEventListener('abort', () => resolve('stopped'), { once: true });
   });
-  for (const row of PROCESSES) {
-    const child = superviseChild({
+  const start = (row: ProcessRow): Child =>
+    superviseChild({
       row,
       path: programPath(row.name),
       cwd: join(deps.dataDir, RUN_FOLDER),
@@ -177,11 +203,18 @@ async function startAll(deps: StartDeps): Promise<{ control: ProgramReady; gatew
       onErrorText: (text) => deps.sink.text(row.name, text),
       onEvent: (level, message) => deps.sink.event(level, message),
     });
-    deps.children.push(child);
-    const outcome = await withProgress(deps.out, `Starting ${row.name}`, () => Promise.race([child.started, stopped]));
+  for (const group of deps.groups) {
+    const members = group.map(start);
+    deps.children.push(...members);
+    const titles = group.map(({ title }) => title).join(', ');
+    const outcomes = Promise.all(members.map(({ started }) => started));
+    const outcome = await withProgress(deps.out, `Starting ${titles}`, () => Promise.race([outcomes, stopped]));
     if (outcome === 'stopped') return 'stopped';
-    if (!('type' in outcome)) throw startFailure(row.name, outcome, shown(join(deps.dataDir, LOG_FILE)));
-    ready[row.name] = outcome;
+    for (const [i, one] of outcome.entries()) {
+      const { name, title } = group[i]!;
+      if (!('type' in one)) throw startFailure(title, one, shown(join(deps.dataDir, LOG_FILE)));
+      ready[name] ??= one;
+    }
   }
   return ready as { control: ProgramReady; gateway: ProgramReady };
 }

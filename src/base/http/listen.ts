@@ -28,14 +28,20 @@ export async function listenUntilFree(
   for (;;) {
     try {
       await open({ host, port: address.port });
-      const local = LOCAL[host] ?? host;
-      return `http://${local.includes(':') ? `[${local}]` : local}:${(server.address() as AddressInfo).port}`;
+      return baseUrl(host, (server.address() as AddressInfo).port);
     } catch (error) {
       const { code = '' } = error as NodeJS.ErrnoException;
       if (code !== 'EADDRINUSE' || performance.now() >= untilMs) throw listenError(error, code, address);
       await new Promise((resolve) => setTimeout(resolve, PORT_RETRY_MS));
     }
   }
+}
+
+/** By which this machine reaches what listens there. */
+export function baseUrl(host: string, port: number): string {
+  const bare = host.replace(/^\[|\]$/g, '');
+  const local = LOCAL[bare] ?? bare;
+  return `http://${local.includes(':') ? `[${local}]` : local}:${port}`;
 }
 
 /** All addresses of a machine are none that one could connect to. */

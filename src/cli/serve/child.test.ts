@@ -25,7 +25,7 @@ function supervise(program: string, readyWithinMs = 10_000): Child {
   writeFileSync(join(folder, 'program.mjs'), program);
   let starts = 0;
   child = superviseChild({
-    row: { name: 'control', flags: [], readyWithinMs, stopWithinMs: 1000 },
+    row: { name: 'control', title: 'control', args: [], flags: [], readyWithinMs, stopWithinMs: 1000 },
     path: join(folder, 'program.mjs'),
     cwd: folder,
     env: () => childEnvironment(process.env, { SLIPWAY_HTTP_PORT: String(++starts) }),

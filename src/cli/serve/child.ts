@@ -23,7 +23,9 @@ export type ChildDeps = {
 };
 
 export type Child = {
-  readonly name: string;
+  readonly row: ProcessRow;
+  /** Why what it serves does not answer now; null when it does. */
+  readonly assessed: () => string | null;
   /** The first `ready`, or why there will be none. Never rejects. */
   readonly started: Promise<ProgramReady | ChildEnd>;
   readonly pid: () => number | undefined;
@@ -46,6 +48,8 @@ export function superviseChild(deps: ChildDeps): Child {
   let stopping = false;
   let wasReady = false;
   let failures = 0;
+  const notYet = `${row.title} has not said yet whether it answers`;
+  let assessed: string | null = notYet;
 
   const slow = setTimeout(() => first.resolve({ kind: 'slow', waitedMs: row.readyWithinMs }), row.readyWithinMs);
   first.promise.then(() => clearTimeout(slow));
@@ -54,7 +58,7 @@ export function superviseChild(deps: ChildDeps): Child {
     let readyThisTime = false;
     let fatal: ProgramFatal | undefined;
     let lastWords = '';
-    const child = spawn(process.execPath, [...row.flags, deps.path], {
+    const child = spawn(process.execPath, [...row.flags, deps.path, ...row.args], {
       cwd: deps.cwd,
       env: deps.env(),
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
@@ -69,6 +73,7 @@ export function superviseChild(deps: ChildDeps): Child {
     });
     child.on('message', (message: ProgramMessage) => {
       if (message.type === 'fatal') fatal = message;
+      if (message.type === 'assessed') assessed = message.reason;
       if (message.type !== 'ready') return;
       wasReady = true;
       readyThisTime = true;
@@ -76,13 +81,14 @@ export function superviseChild(deps: ChildDeps): Child {
     });
     child.on('error', (error) => {
       lastWords = error.message;
-      deps.onEvent('error', `${row.name} could not be started: ${error.message}`);
+      deps.onEvent('error', `${row.title} could not be started: ${error.message}`);
       if (child.pid === undefined) ended(null, null);
     });
     child.on('exit', ended);
 
     function ended(code: number | null, signal: NodeJS.Signals | null): void {
       current = undefined;
+      assessed = notYet;
       // What it started and left behind ends with it.
       killGroup(child);
       if (stopping) return;
@@ -92,7 +98,7 @@ export function superviseChild(deps: ChildDeps): Child {
         const said: ProgramFatal = fatal ?? {
           type: 'fatal',
           code: 'internal',
-          message: lastWords.trim() || `${row.name} cannot start`,
+          message: lastWords.trim() || `${row.title} cannot start`,
           hint: null,
         };
         first.resolve({ kind: 'fatal', fatal: said });
@@ -105,14 +111,15 @@ export function superviseChild(deps: ChildDeps): Child {
       const how = signal === null ? `code ${code}` : signal;
       const waitMs = Math.min(LONGEST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** (failures - 1));
       const why = fatal === undefined ? '' : `: ${fatal.message}`;
-      deps.onEvent('error', `${row.name} ended (${how})${why}; starting it again in ${waitMs / 1000} s`);
+      deps.onEvent('error', `${row.title} ended (${how})${why}; starting it again in ${waitMs / 1000} s`);
       restart = setTimeout(start, waitMs);
     }
   }
   start();
 
   return {
-    name: row.name,
+    row,
+    assessed: () => assessed,
     started: first.promise,
     pid: () => current?.pid,
     async stop(withinMs) {
@@ -123,7 +130,7 @@ export function superviseChild(deps: ChildDeps): Child {
       const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
       child.kill('SIGTERM');
       const timer = setTimeout(() => {
-        deps.onEvent('warn', `${row.name} did not stop within ${withinMs / 1000} s and was killed`);
+        deps.onEvent('warn', `${row.title} did not stop within ${withinMs / 1000} s and was killed`);
         killGroup(child);
       }, withinMs);
       await ended;

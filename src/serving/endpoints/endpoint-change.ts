@@ -21,14 +21,25 @@ export type WireError = {
   readonly message: string;
   readonly hint?: string;
   readonly fields: readonly FieldError[];
+  readonly retryAfterS?: number;
 };
 
 export function toWireError(thrown: unknown): WireError {
-  const { code, message, hint, fields } = toSlipwayError(thrown);
-  return { code, message, fields, ...(hint === undefined ? {} : { hint }) };
+  const { code, message, hint, fields, retryAfterS } = toSlipwayError(thrown);
+  return {
+    code,
+    message,
+    fields,
+    ...(hint === undefined ? {} : { hint }),
+    ...(retryAfterS === undefined ? {} : { retryAfterS }),
+  };
 }
 
-export function fromWireError({ code, message, hint, fields }: WireError): SlipwayError {
+export function fromWireError({ code, message, hint, fields, retryAfterS }: WireError): SlipwayError {
   const known = Object.hasOwn(ERRORS, code) ? code : 'internal'; // control may be of a later release
-  return new SlipwayError(known, message, { fields, ...(hint === undefined ? {} : { hint }) });
+  return new SlipwayError(known, message, {
+    fields,
+    ...(hint === undefined ? {} : { hint }),
+    ...(retryAfterS === undefined ? {} : { retryAfterS }),
+  });
 }

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { type KeyLimits, NO_LIMITS } from '../../base/access/key-limits.ts';
 import { Account } from './account.ts';
 
-const account = (limits: Partial<KeyLimits>): Account => new Account('The API key k', { ...NO_LIMITS, ...limits });
+const account = (limits: Partial<KeyLimits>): Account => new Account('k', 'The API key k', { ...NO_LIMITS, ...limits });
 /** How many of so many are admitted at a time. */
 const admitted = (to: Account, asked: number, nowMs: number): number => {
   let count = 0;

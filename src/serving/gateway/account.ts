@@ -10,11 +10,14 @@ import type { Flow } from '../runner/runner.ts';
  * paid for at the rate, says how much may still come at once. By the monotonic clock.
  */
 export class Account implements Flow {
+  readonly id: string | null;
   /** As messages name it. */
   readonly name: string;
   weight = 1;
   /** Predictions under way. */
   running = 0;
+  /** The same at the other gateways of this machine, as heard last. */
+  elsewhere = 0;
   admitted = 0;
   refusedByRate = 0;
   refusedByConcurrency = 0;
@@ -25,7 +28,9 @@ export class Account implements Flow {
   #paidUntilMs = 0;
   #policy: string | null = null;
 
-  constructor(name: string, limits: KeyLimits) {
+  /** @param id of the key; null: of all callers without one */
+  constructor(id: string | null, name: string, limits: KeyLimits) {
+    this.id = id;
     this.name = name;
     this.limit(limits, 0);
   }
@@ -49,7 +54,7 @@ export class Account implements Flow {
    * @throws SlipwayError `rate_limited`
    */
   admit(nowMs: number): void {
-    if (this.running >= this.#concurrency) this.#refuseConcurrency();
+    if (this.running + this.elsewhere >= this.#concurrency) this.#refuseConcurrency();
     if (this.#intervalMs > 0) {
       const paidUntilMs = Math.max(this.#paidUntilMs, nowMs);
       const aheadMs = paidUntilMs - nowMs - (this.#burst - 1) * this.#intervalMs;
@@ -65,12 +70,23 @@ export class Account implements Flow {
    * @throws SlipwayError `rate_limited` when others began meanwhile
    */
   begin(): void {
-    if (this.running >= this.#concurrency) this.#refuseConcurrency();
+    if (this.running + this.elsewhere >= this.#concurrency) this.#refuseConcurrency();
     this.running += 1;
   }
 
   end(): void {
     this.running -= 1;
+  }
+
+  /** Whether it has a quota. */
+  get isLimited(): boolean {
+    return this.#policy !== null;
+  }
+
+  /** What the other gateways of this machine admitted since they were heard last counts against the rate here too. */
+  hear(admitted: number, running: number, nowMs: number): void {
+    this.elsewhere = running;
+    if (this.#intervalMs > 0) this.#paidUntilMs = Math.max(this.#paidUntilMs, nowMs) + admitted * this.#intervalMs;
   }
 
   /**
@@ -86,7 +102,7 @@ export class Account implements Flow {
       left.push(`"rate";r=${remaining};t=${Math.ceil(aheadMs / 1000)}`);
     }
     if (Number.isFinite(this.#concurrency)) {
-      left.push(`"concurrency";r=${Math.max(0, this.#concurrency - this.running)}`);
+      left.push(`"concurrency";r=${Math.max(0, this.#concurrency - this.running - this.elsewhere)}`);
     }
     return ['RateLimit-Policy', this.#policy, 'RateLimit', left.join(', ')];
   }

@@ -22,6 +22,8 @@ export type Admission = {
   admit(account: Account, version: ServedVersion): void;
   /** The account that a caller's calls go to. */
   accountOf(principal: Principal | null): Account;
+  /** The same by the id of the key; undefined when there is no such key (any more). */
+  accountOfKey(keyId: string | null): Account | undefined;
   /** All accounts, with the id of their key; null is that of callers without one. */
   accounts(): Iterable<readonly [keyId: string | null, account: Account]>;
 };
@@ -33,7 +35,7 @@ export type AdmissionDeps = {
 };
 
 export function createAdmission({ anonymousRate, anonymousConcurrency }: AdmissionDeps): Admission {
-  const anonymous = new Account('Callers without a key', {
+  const anonymous = new Account(null, 'Callers without a key', {
     ...NO_LIMITS,
     rate: anonymousRate === 0 ? null : anonymousRate,
     concurrency: anonymousConcurrency === 0 ? null : anonymousConcurrency,
@@ -45,13 +47,14 @@ export function createAdmission({ anonymousRate, anonymousConcurrency }: Admissi
 
   return {
     accountOf,
+    accountOfKey: (keyId) => (keyId === null ? anonymous : accounts.get(keyId)),
     replaceKeys(keys) {
       const nowMs = performance.now();
       accounts = new Map(
         keys.map(({ id, limits = NO_LIMITS }): [string, Account] => {
           const account = accounts.get(id);
           account?.limit(limits, nowMs);
-          return [id, account ?? new Account(`The API key ${id}`, limits)];
+          return [id, account ?? new Account(id, `The API key ${id}`, limits)];
         }),
       );
     },

@@ -6,7 +6,12 @@ import { blobPath } from '../../registry/artifacts/blob-path.ts';
 import type { DesiredVersion, ObservedVersion, VersionState } from '../endpoints/desired-state.ts';
 import { decodeInputs } from '../inputs/decode-inputs.ts';
 import { canBeInline, startInlineRunner } from '../runner/inline-runner.ts';
-import { type RunnerSupervisor, type SupervisedSpec, superviseRunner } from '../runner/runner-supervisor.ts';
+import {
+  type RunnerSupervisor,
+  type SupervisedSpec,
+  type SupervisorDeps,
+  superviseRunner,
+} from '../runner/runner-supervisor.ts';
 import type { InputTarget } from '../tensors/input-check.ts';
 import { type PlainInputs, readPlainBody } from '../tensors/plain-codec.ts';
 import type { StartTurns } from './start-turns.ts';
@@ -27,6 +32,9 @@ export type ServedVersion = {
   close(): Promise<void>;
 };
 
+/** Gives what keeps a version's runner, here or in another process. */
+export type Supervise = (spec: SupervisedSpec, identity: string, deps: SupervisorDeps) => RunnerSupervisor;
+
 export type ServedVersionDeps = {
   readonly dataDir: string;
   readonly scratchDir: string;
@@ -35,6 +43,8 @@ export type ServedVersionDeps = {
   readonly inline: boolean;
   readonly log: Logger;
   readonly clock: Clock;
+  /** For versions that do not live in this process; absent: their runners are children of this process. */
+  readonly supervise?: Supervise;
   readonly turns: StartTurns;
   readonly onChange: () => void;
 };
@@ -47,6 +57,9 @@ export function versionKey(of: { project: string; model: string; version: number
 export function identityOf(spec: DesiredVersion): string {
   return JSON.stringify([spec.digest, spec.engine, spec.entry, spec.blobFolder, spec.canBatch, spec.limits]);
 }
+
+const superviseHere: Supervise = (spec, _identity, deps) => superviseRunner(spec, deps);
+const superviseInline: Supervise = (spec, _identity, deps) => startInlineRunner(spec, deps);
 
 /** Starts a version as soon as it is its turn. */
 export function startVersion(spec: DesiredVersion, deps: ServedVersionDeps): ServedVersion {
@@ -86,8 +99,14 @@ export function startVersion(spec: DesiredVersion, deps: ServedVersionDeps): Ser
       scratchDir: deps.scratchDir,
       warmUp,
     };
-    const start = deps.inline && canBeInline(supervised) ? startInlineRunner : superviseRunner;
-    version.supervisor = start(supervised, { log, clock, retryAfterS, onChange: ({ state }) => change(state) });
+    const isInline = deps.inline && canBeInline(supervised);
+    const start: Supervise = isInline ? superviseInline : (deps.supervise ?? superviseHere);
+    version.supervisor = start(supervised, version.identity, {
+      log,
+      clock,
+      retryAfterS,
+      onChange: ({ state }) => change(state),
+    });
   };
   const fail = (error: unknown): void => {
     before = { state: 'failed', reason: `It cannot be started: ${toSlipwayError(error).message}.` };

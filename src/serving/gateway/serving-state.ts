@@ -20,6 +20,12 @@ export type ServingState = {
   observe(): { versions: ObservedVersion[]; endpoints: ObservedEndpoint[] };
   /** Whether the server as a whole can take traffic, and if not, why. */
   assess(): { ready: boolean; reason: string | null };
+  /**
+   * Keeps a running version of exactly this identity until it is released as often, also when no endpoint needs it any more: for guests, whose
+   * own state may be a moment behind. Null when there is none.
+   */
+  hold(key: string, identity: string): ServedVersion | null;
+  release(version: ServedVersion): void;
   /** Lets every version answer what it has, then ends them all. */
   close(): Promise<void>;
 };
@@ -27,7 +33,11 @@ export type ServingState = {
 /** Versions that load at one time: loading is work for a core, and each has its own limit of time. */
 const LOADS_AT_ONCE = Math.max(2, availableParallelism());
 
-export type ServingStateDeps = Omit<ServedVersionDeps, 'onChange' | 'turns'> & { readonly onObservable: () => void };
+export type ServingStateDeps = Omit<ServedVersionDeps, 'onChange' | 'turns'> & {
+  readonly onObservable: () => void;
+  /** Versions that may load at one time. */
+  readonly loadsAtOnce?: number;
+};
 
 /**
  * Makes what runs equal to what is desired. An endpoint goes on with its last ready version until its desired one has answered a
@@ -35,11 +45,12 @@ export type ServingStateDeps = Omit<ServedVersionDeps, 'onChange' | 'turns'> & {
  */
 export function createServingState(deps: ServingStateDeps): ServingState {
   const { log } = deps;
-  const turns = createStartTurns(LOADS_AT_ONCE);
+  const turns = createStartTurns(deps.loadsAtOnce ?? LOADS_AT_ONCE);
   /** By identity's key: the versions that the state asks for. */
   let wanted = new Map<string, ServedVersion>();
   const running = new Set<ServedVersion>();
   const draining = new Map<ServedVersion, Promise<void>>();
+  const holds = new Map<ServedVersion, number>();
   let projects = new Map<string, Map<string, ServedEndpoint>>();
   let generation = 0;
   let wasSettled = false;
@@ -50,12 +61,19 @@ export function createServingState(deps: ServingStateDeps): ServingState {
     return version;
   };
 
+  /** A version of exactly this identity; of two, the one that is asked for. */
+  const runningVersion = (key: string, identity: string): ServedVersion | null => {
+    const known = wanted.get(key);
+    if (known?.identity === identity) return known;
+    for (const version of running) if (version.key === key && version.identity === identity) return version;
+    return null;
+  };
+
   const apply = (state: DesiredState): void => {
     const next = new Map<string, ServedVersion>();
     for (const spec of state.versions) {
       const key = versionKey(spec);
-      const known = wanted.get(key);
-      next.set(key, known?.identity === identityOf(spec) ? known : start(spec));
+      next.set(key, runningVersion(key, identityOf(spec)) ?? start(spec));
     }
     wanted = next;
     const endpoints = new Map<string, Map<string, ServedEndpoint>>();
@@ -97,7 +115,7 @@ export function createServingState(deps: ServingStateDeps): ServingState {
         log.info({ endpoint: `${spec.project}/${name}`, from, to: spec.version }, 'endpoint switched');
       }
     }
-    const needed = new Set(wanted.values());
+    const needed = new Set([...wanted.values(), ...holds.keys()]);
     for (const endpoint of allEndpoints()) if (endpoint.serving !== null) needed.add(endpoint.serving);
     for (const version of running) if (!needed.has(version)) retire(version);
     wasSettled ||= generation > 0 && allEndpoints().every((endpoint) => unsettledVersion(endpoint) === undefined);
@@ -147,6 +165,20 @@ export function createServingState(deps: ServingStateDeps): ServingState {
         return { ready: true, reason: null };
       }
       return { ready: false, reason: `No endpoint is ready; ${observeEndpoint(endpoints[0]!).reason}` };
+    },
+    hold(key, identity) {
+      const version = runningVersion(key, identity);
+      if (version !== null) holds.set(version, (holds.get(version) ?? 0) + 1);
+      return version;
+    },
+    release(version) {
+      const left = (holds.get(version) ?? 0) - 1;
+      if (left > 0) {
+        holds.set(version, left);
+        return;
+      }
+      holds.delete(version);
+      settle();
     },
     async close() {
       for (const version of running) retire(version);

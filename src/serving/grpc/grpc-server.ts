@@ -177,7 +177,7 @@ export function createGrpcServer(deps: GrpcServerDeps): GrpcServer {
   const open = (address: { host: string; port: number }): Promise<void> =>
     new Promise((resolve, reject) => {
       server.once('error', reject);
-      server.listen({ ...address, backlog: 1024 }, () => {
+      server.listen({ ...address, backlog: 1024, reusePort: settings.gateways > 1 }, () => {
         server.off('error', reject);
         resolve();
       });

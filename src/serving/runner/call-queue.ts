@@ -136,7 +136,7 @@ export function createCallQueue({ limit, retryAfterS, maxBatchRows }: CallQueueS
     },
     onWork: () => {},
     add(inputs, rows, options, done) {
-      const call = new Call(owner, inputs, rows, options.timeoutMs, done);
+      const call = new Call(owner, inputs, rows, options, done);
       const whose = options.flow ?? ANYONE;
       const flow = order.flowOf(whose);
       if (hasRoom()) {

@@ -31,6 +31,23 @@ export class CallTable<T> {
     return id;
   }
 
+  /**
+   * Keeps a value under an id that somebody else gave out.
+   * @returns false when that id is taken, or lies so far from the others that the table would grow beyond `mostSlots`
+   */
+  put(id: number, value: T, mostSlots: number): boolean {
+    if (this.has(id)) return false;
+    while (this.#size * 2 >= this.#slots.length || this.#slots[id % this.#slots.length] !== undefined) {
+      if (this.#slots.length * 2 > mostSlots) return false;
+      this.#grow();
+    }
+    const place = id % this.#slots.length;
+    this.#slots[place] = value;
+    this.#ids[place] = id;
+    this.#size += 1;
+    return true;
+  }
+
   has(id: number): boolean {
     return this.#place(id) !== -1;
   }

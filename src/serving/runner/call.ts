@@ -1,7 +1,7 @@
 import { SlipwayError } from '../../base/errors.ts';
 import type { Tensor } from '../tensors/tensor.ts';
 import type { FlowQueue, Lane } from './fair-order.ts';
-import type { CallDone, CallHandle, CallTimings } from './runner.ts';
+import type { CallDone, CallHandle, CallOptions, CallTimings } from './runner.ts';
 
 /** Where a call is: waiting in the queue, sent to a process, refused (its answer is on its way), or over (answered, cancelled or failed). */
 type CallState = 'waiting' | 'sent' | 'refused' | 'over';
@@ -22,6 +22,8 @@ export class Call implements CallHandle {
   /** By `performance.now()`. */
   readonly deadlineMs: number;
   readonly done: CallDone;
+  /** As the caller named them, for whoever hands the call on to another process. */
+  readonly options: CallOptions;
   state: CallState = 'waiting';
   /** The id under which the process knows it. */
   id = 0;
@@ -36,12 +38,13 @@ export class Call implements CallHandle {
   previous: Call | null = null;
   next: Call | null = null;
 
-  constructor(owner: CallOwner, inputs: readonly Tensor[], rows: number, timeoutMs: number, done: CallDone) {
+  constructor(owner: CallOwner, inputs: readonly Tensor[], rows: number, options: CallOptions, done: CallDone) {
     this.owner = owner;
     this.inputs = inputs;
     this.rows = rows;
     this.enqueuedMs = performance.now();
-    this.deadlineMs = this.enqueuedMs + timeoutMs;
+    this.deadlineMs = this.enqueuedMs + options.timeoutMs;
+    this.options = options;
     this.done = done;
   }
 

@@ -1,5 +1,5 @@
 /**
- * What crosses the socket pair between a gateway and a runner. Everything is little endian and starts at a multiple of 8, so that
+ * What crosses the socket pair between a gateway and a runner, and the socket between gateways. Everything is little endian and starts at a multiple of 8, so that
  * tensors are read in place as typed arrays.
  *
  *     frame   0 u32  size of the frame with this header, a multiple of 8
@@ -45,11 +45,22 @@ export const FRAME = {
   fault: 8,
   /** This call was cancelled or its deadline passed before it was started. */
   skipped: 9,
+  // Between gateways of one machine, where `infer`, `cancel`, `result` and `skipped` mean the same; see remote-message.ts.
+  /** From a guest: the version that this connection is about, as JSON. */
+  join: 10,
+  /** From the owner: how that version is, as JSON. */
+  status: 11,
+  /** From a guest: whose the calls from here on are, as JSON. */
+  flow: 12,
+  /** From the owner: why this call has no outputs, as JSON. */
+  refusal: 13,
+  /** Both ways: what keys used of their quotas, as JSON; see gateway/quota-exchange.ts. */
+  usage: 14,
 } as const;
 
 export type FrameKind = (typeof FRAME)[keyof typeof FRAME];
 
-const LAST_KIND = 9;
+const LAST_KIND = 14;
 
 export function isFrameKind(kind: number): kind is FrameKind {
   return kind >= 1 && kind <= LAST_KIND;

@@ -1,9 +1,10 @@
 /**
- * Milliseconds of the machine's monotonic clock: the same number in every process of this machine, unlike `performance.now()`, whose
- * start is each process's own. A deadline crosses to a runner in it, so that time spent waiting in the socket counts.
+ * What to add to `performance.now()`, whose start is each process's own, for milliseconds of the machine's monotonic clock: the same number
+ * in every process of this machine.
  */
-const OFFSET_MS = Number(process.hrtime.bigint()) / 1e6 - performance.now();
+export const HOST_OFFSET_MS = Number(process.hrtime.bigint()) / 1e6 - performance.now();
 
+/** A deadline crosses to another process in this time, so that time spent waiting in the socket counts. */
 export function hostTimeMs(): number {
-  return performance.now() + OFFSET_MS;
+  return performance.now() + HOST_OFFSET_MS;
 }

@@ -9,7 +9,7 @@ import { CallTable } from './call-table.ts';
 import { createFrameReader, readJson, readTensors } from './frame-reader.ts';
 import { FrameWriter } from './frame-writer.ts';
 import { FRAME, FrameError, type FrameSource, frameTensors } from './frames.ts';
-import { hostTimeMs } from './host-time.ts';
+import { HOST_OFFSET_MS, hostTimeMs } from './host-time.ts';
 import type { FailedMessage, LoadMessage, StepMessage } from './load-message.ts';
 import type { RunNote } from './run-diary.ts';
 
@@ -246,8 +246,6 @@ export function createRunnerLink(deps: RunnerLinkDeps): RunnerLink {
     },
   };
 }
-
-const HOST_OFFSET_MS = hostTimeMs() - performance.now();
 
 export function crashed(how: string): SlipwayError {
   return new SlipwayError('runner_crashed', `The process running the model ${how}`, {

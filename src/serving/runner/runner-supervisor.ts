@@ -252,7 +252,7 @@ export function superviseRunner(spec: SupervisedSpec, deps: SupervisorDeps): Run
 
 const SERVER_FAULTS: ReadonlySet<string> = new Set(['disk_full', 'data_unwritable']);
 
-const QUARANTINE_HINT =
+export const QUARANTINE_HINT =
   'Look at `slipway why` and `slipway versions show`, then deploy another version; a restart of the server tries this one again.';
 
 function afterDelay(delayMs: number, work: () => void): () => void {

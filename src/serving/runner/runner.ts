@@ -62,6 +62,8 @@ export type Priority = 'high' | 'normal' | 'low';
 
 /** Whose calls share one place in queues: one object for each key, the same one for as long as the key lives. */
 export type Flow = {
+  /** By which other processes of this machine know it; null or absent: callers without a key. */
+  readonly id?: string | null;
   /** Its share beside other flows that want the same queue. */
   readonly weight: number;
 };

@@ -113,10 +113,18 @@ async function checkData({ settings, database }: DoctorDeps): Promise<Check[]> {
   return checks;
 }
 
-async function checkServing({ database, publisher, now }: DoctorDeps): Promise<Check[]> {
+async function checkServing({ database, publisher, settings, now }: DoctorDeps): Promise<Check[]> {
   const checks: Check[] = [];
   const gateways = publisher.observed();
   if (gateways.length === 0) checks.push(fail('gateway', 'None is connected', 'See `slipway logs`.'));
+  if (settings.gateways > 1) {
+    const connected = `${gateways.length} of ${settings.gateways} gateways are connected`;
+    checks.push(
+      gateways.length >= settings.gateways
+        ? pass('gateways', connected)
+        : warn('gateways', connected, 'One that ended is started again by itself; see `slipway logs`.'),
+    );
+  }
   for (const gateway of gateways) {
     const ageMs = now.getTime() - Date.parse(gateway.observedAt);
     checks.push(
@@ -143,16 +151,19 @@ async function checkServing({ database, publisher, now }: DoctorDeps): Promise<C
           `slipway why ${notReady[0]?.name}`,
         ),
   );
-  const restarts = gateways.flatMap((gateway) => gateway.versions).filter((version) => version.restarts > 0);
+  // Several gateways may see one and the same runner.
+  const restarts = new Map<string, number>();
+  for (const { model, version, restarts: times } of gateways.flatMap((gateway) => gateway.versions)) {
+    const name = `${model}@${version}`;
+    if (times > 0) restarts.set(name, Math.max(times, restarts.get(name) ?? 0));
+  }
   checks.push(
-    restarts.length === 0
+    restarts.size === 0
       ? pass('runners', 'None had to be restarted')
       : warn(
           'runners',
-          restarts
-            .map(
-              (one) => `${one.model}@${one.version} restarted ${one.restarts} ${one.restarts === 1 ? 'time' : 'times'}`,
-            )
+          [...restarts]
+            .map(([name, times]) => `${name} restarted ${times} ${times === 1 ? 'time' : 'times'}`)
             .join('; '),
           'See `slipway logs` for how they ended.',
         ),

@@ -1,0 +1,29 @@
+import { createServer } from 'node:net';
+import { listenUntilFree } from '../../base/http/listen.ts';
+
+/**
+ * Makes sure that nobody else listens on a port that gateways are going to share: with them, another server of the same user would be let in
+ * without a word, and the kernel would share out connections among both.
+ * @throws SlipwayError `port_taken`, `invalid_setting`
+ */
+export async function assertPortFree(
+  host: string,
+  port: number,
+  portSetting: 'SLIPWAY_HTTP_PORT' | 'SLIPWAY_GRPC_PORT',
+): Promise<void> {
+  if (port === 0) return;
+  const probe = createServer();
+  await listenUntilFree(
+    probe,
+    { host, port, portSetting },
+    (address) =>
+      new Promise<void>((resolve, reject) => {
+        probe.once('error', reject);
+        probe.listen(address, () => {
+          probe.off('error', reject);
+          resolve();
+        });
+      }),
+  );
+  await new Promise<void>((resolve) => probe.close(() => resolve()));
+}
