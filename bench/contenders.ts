@@ -15,7 +15,12 @@ export type Contender = {
   stop(): Promise<void>;
 };
 
-export type Slipway = Contender & { readonly client: Client; readonly dataFolder: string };
+export type Slipway = Contender & {
+  readonly client: Client;
+  readonly dataFolder: string;
+  /** host:port */
+  readonly grpcAddress: string | null;
+};
 
 export const MODEL = fileURLToPath(new URL('models/tab.onnx', import.meta.url));
 const BASELINE = fileURLToPath(new URL('baseline.mjs', import.meta.url));
@@ -76,7 +81,11 @@ export async function startSlipway(options: SlipwayOptions): Promise<Slipway> {
       throw new Error(`slipway serve ended with ${tree.child.exitCode}:\n${tree.said()}`);
     await sleep(2);
   }
-  const server = JSON.parse(readFileSync(serverFile, 'utf8')) as { url: string; inferenceUrl: string };
+  const server = JSON.parse(readFileSync(serverFile, 'utf8')) as {
+    url: string;
+    inferenceUrl: string;
+    grpcAddress: string | null;
+  };
   const apiKey = readFileSync(join(dataFolder, 'admin.key'), 'utf8').trim();
   const path = { 'open-inference': '/v2/models/tab/infer', plain: '/endpoints/tab/predict' };
   return {
@@ -84,6 +93,7 @@ export async function startSlipway(options: SlipwayOptions): Promise<Slipway> {
     url: (form) => `${server.inferenceUrl}${path[form]}`,
     tree,
     client: createClient({ url: server.url, apiKey }),
+    grpcAddress: server.grpcAddress,
     dataFolder,
     async stop() {
       await tree.stop();

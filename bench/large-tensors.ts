@@ -20,11 +20,10 @@ const IDENTITY = fileURLToPath(new URL('../test/fixtures/models/fp32.onnx', impo
 const ELEMENTS = 2 ** 18;
 const CONNECTIONS = 4;
 
-/** @returns null when this release takes no binary tensors */
 export async function measureLargeTensors(
   slipway: Slipway,
   how: { rounds: number; seconds: number; serverCores: string; clientCores: string; folder: string },
-): Promise<LargeTensors | null> {
+): Promise<LargeTensors> {
   await deployBytes(slipway, {
     model: 'identity',
     bytes: new Uint8Array(readFileSync(IDENTITY)),
@@ -34,7 +33,8 @@ export async function measureLargeTensors(
   const { body, headers } = request();
   const probe = await fetch(url, { method: 'POST', body, headers });
   const answer = await probe.arrayBuffer();
-  if (!probe.ok || answer.byteLength < ELEMENTS * 4) return null;
+  if (!probe.ok || answer.byteLength < ELEMENTS * 4)
+    throw new Error(`the identity model answered with ${probe.status}`);
   const bodies = join(how.folder, 'large.bin');
   writeFileSync(bodies, body);
   const copy = await startSocketCopy(how.serverCores);
