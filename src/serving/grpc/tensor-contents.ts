@@ -36,6 +36,8 @@ const FIELD_NAMES = [
   'fp64_contents',
   'bytes_contents',
 ];
+/** The letter U. */
+const UNSIGNED = 85;
 /** Ranges of the types that travel in wider fields. */
 const RANGES: { readonly [type in Datatype]?: readonly [number, number] } = {
   INT8: [-128, 127],
@@ -155,7 +157,7 @@ function readElement(
     case 'BYTES':
       return storeText(elements as string[], at, reader.view(), `${pointer}/bytes_contents/${at}`, faults);
     default: {
-      const value = datatype.startsWith('U') ? reader.uint32() : reader.int32();
+      const value = datatype.charCodeAt(0) === UNSIGNED ? reader.uint32() : reader.int32();
       (elements as Int32Array)[at] = value;
       const range = RANGES[datatype];
       if (range === undefined || (value >= range[0] && value <= range[1])) return true;

@@ -70,6 +70,12 @@ export class ProtobufReader {
   varint(): void {
     const { bytes, end } = this;
     let at = this.at;
+    if (at < end && bytes[at]! < 0x80) {
+      this.at = at + 1;
+      this.low = bytes[at]!;
+      this.high = 0;
+      return;
+    }
     let low = 0;
     let high = 0;
     for (let shift = 0; shift < 70; shift += 7) {
