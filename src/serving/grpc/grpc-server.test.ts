@@ -3,7 +3,7 @@ import { connect as dial } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import * as grpc from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { add, end, type GatewayProcess, identity, serve } from '../../../test/fixtures/gateway.ts';
+import { add, end, type GatewayProcess, identity, serve, tensor } from '../../../test/fixtures/gateway.ts';
 import {
   connect,
   floats,
@@ -392,6 +392,79 @@ describe('A gateway whose predictions need a key', () => {
     expect((await client.call(`${OIP}/ServerLive`, {})).value).toEqual({ live: true });
     expect((await client.call(`${HEALTH}/Check`, {})).value).toEqual({ status: 'SERVING' });
     expect((await client.call(`${HEALTH}/List`, {})).value['statuses']).not.toHaveProperty('add');
+  });
+});
+
+describe('A gateway whose callers wait, hurry and give up', () => {
+  const { id, secret, text } = makeKey();
+  const limits = { rate: 0.001, burst: 1, concurrency: null, weight: 1 };
+  const key = { id, project: null, secretSha256: hashSecret(secret), scopes: ['predict'], expiresAt: null, limits };
+  let gateway: GatewayProcess;
+  let client: TestClient;
+  beforeAll(async () => {
+    const signature = {
+      inputs: [tensor('X', 'FP32', -1, 1), tensor('rounds', 'INT64', -1, 1)],
+      outputs: [tensor('Y', 'FP32', -1, 1)],
+    };
+    const sampleRequest = { records: [{ X: 1, rounds: 1 }] };
+    const slow = { model: 'slow', file: 'slow.onnx', signature, sampleRequest, canBatch: false };
+    gateway = await serve({ versions: [add(), slow], keys: [key] });
+    client = connect(gateway.grpcAddress);
+  });
+  afterAll(async () => {
+    client?.close();
+    await end(gateway);
+  });
+  const slowRow = (rounds: number) => ({
+    model_name: 'slow',
+    inputs: [
+      { name: 'X', datatype: 'FP32', shape: [1, 1], contents: { fp32_contents: [1] } },
+      { name: 'rounds', datatype: 'INT64', shape: [1, 1], contents: { int64_contents: [rounds] } },
+    ],
+  });
+
+  test('refuses a key beyond its rate, and says when to come again', async () => {
+    const metadata = { 'x-api-key': text };
+    expect(answerOf(await client.call(`${OIP}/ModelInfer`, row(), { metadata }))).toEqual([2, 3, 4]);
+    const error = await failure(client.call(`${OIP}/ModelInfer`, row(), { metadata }));
+    expect(error.code).toBe(status.RESOURCE_EXHAUSTED);
+    expect(Number(error.metadata.get('retry-after')[0])).toBeGreaterThan(0);
+    expect(answerOf(await client.call(`${OIP}/ModelInfer`, row()))).toEqual([2, 3, 4]);
+  });
+
+  test('takes a priority of three words', async () => {
+    const high = { metadata: { 'x-slipway-priority': 'high' } };
+    expect(answerOf(await client.call(`${OIP}/ModelInfer`, row(), high))).toEqual([2, 3, 4]);
+    const urgent = { metadata: { 'x-slipway-priority': 'urgent' } };
+    expect((await failure(client.call(`${OIP}/ModelInfer`, row(), urgent))).code).toBe(status.INVALID_ARGUMENT);
+  });
+
+  test('never starts what was cancelled while it waited, and counts it as cancelled', async () => {
+    const first = client.call(`${OIP}/ModelInfer`, slowRow(300_000));
+    await pause(30);
+    const calls: grpc.ClientUnaryCall[] = [];
+    const others = Array.from({ length: 5 }, () =>
+      failure(client.call(`${OIP}/ModelInfer`, slowRow(300_000), { onCall: (call) => calls.push(call) })),
+    );
+    await pause(30);
+    for (const call of calls) call.cancel();
+    for (const error of await Promise.all(others)) expect(error.code).toBe(status.CANCELLED);
+    await first;
+    const { value } = await client.call(`${OIP}/ModelStatistics`, { name: 'slow' });
+    const [stats] = value['model_stats'] as {
+      execution_count: string;
+      response_stats: Record<string, { cancel: { count: string } }>;
+    }[];
+    expect(stats!.response_stats['0']!.cancel.count).toBe('5');
+    expect(Number(stats!.execution_count)).toBeLessThanOrEqual(2); // one may have been sent to the runner already
+  });
+
+  test('gives up a call whose deadline passes while it waits', async () => {
+    const first = client.call(`${OIP}/ModelInfer`, slowRow(300_000));
+    await pause(20);
+    const late = await failure(client.call(`${OIP}/ModelInfer`, slowRow(1), { metadata: { 'grpc-timeout': '5m' } }));
+    expect(late.code).toBe(status.DEADLINE_EXCEEDED);
+    await first;
   });
 });
 
