@@ -8,6 +8,7 @@ import type { Datatype } from '../../registry/signature.ts';
 import { type Base64Value, bytesOfBase64, isBase64Value } from './base64-value.ts';
 import { datatypeInfo } from './datatype.ts';
 import { bfloat16BitsOf, float16BitsOf, numbersOfHalf } from './half.ts';
+import { singlesToJson } from './single-text.ts';
 import type { NumericData, Tensor } from './tensor.ts';
 
 /** The largest double that rounds to a finite FP32: halfway between the largest FP32 and 2^128, which itself rounds up. */
@@ -257,9 +258,8 @@ export function kindOf(value: unknown): string {
 }
 
 /**
- * The elements, flat and comma separated, as the inside of a JSON array. FP32 is printed as the double it equals: JSON.parse gives the
- * same number back, and finding the shortest decimal that rounds to the same FP32 costs several times more (measured in the decision
- * page on numbers). INT64 and UINT64 are printed digit by digit.
+ * The elements, flat and comma separated, as the inside of a JSON array. FP32 is printed as the shortest decimal that rounds to it, see
+ * single-text.ts. INT64 and UINT64 are printed digit by digit.
  */
 export function elementsToJson(tensor: Tensor): string {
   const { datatype, data } = tensor;
@@ -272,8 +272,12 @@ export function elementsToJson(tensor: Tensor): string {
     case 'BF16':
       return quoteNonFinite(numbersOfHalf(datatype, data as Uint16Array).join(','));
     case 'FP32':
+      return singlesToJson(data as Float32Array);
     case 'FP64':
-      return quoteNonFinite(join(data as Float32Array));
+      return quoteNonFinite(join(data as Float64Array));
+    case 'INT64':
+    case 'UINT64':
+      return joinWide(data as BigInt64Array);
     default:
       return join(data as Int32Array);
   }
@@ -284,6 +288,18 @@ function join(data: NumericData): string {
   if (data.length > 16) return data.join(',');
   let text = '';
   for (let i = 0; i < data.length; i++) text += i === 0 ? `${data[i]}` : `,${data[i]}`;
+  return text;
+}
+
+/** Most 64-bit integers are small, and BigInt is slow to print: those that fit into 32 bits are printed as such. */
+function joinWide(data: BigInt64Array): string {
+  const words = new Int32Array(data.buffer, data.byteOffset, data.length * 2);
+  let text = '';
+  for (let i = 0; i < data.length; i++) {
+    const low = words[2 * i]!;
+    if (i > 0) text += ',';
+    text += low >= 0 && words[2 * i + 1] === 0 ? low : data[i];
+  }
   return text;
 }
 
