@@ -3,6 +3,7 @@ import type { Engine } from './serving/engines/engine.ts';
 import type { EngineName } from './serving/engines/engine-facts.ts';
 import { onnxRuntimeEngine } from './serving/engines/onnxruntime.ts';
 import { tabularEngine } from './serving/engines/tabular.ts';
+import { tabularCheck } from './serving/engines/tabular-check.ts';
 import { runnerMain } from './serving/runner/runner-main.ts';
 
 /** Every engine of engine-facts.ts. */
@@ -13,4 +14,4 @@ process.on('uncaughtException', (error) => {
   process.exit(70);
 });
 
-runnerMain({ engines: Object.values(engines), socketFd: 3, diaryFd: 4 });
+runnerMain({ engines: [...Object.values(engines), tabularCheck], socketFd: 3, diaryFd: 4 });

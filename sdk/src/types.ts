@@ -123,6 +123,8 @@ export type Validation = {
   inferMs: number | null;
   peakMemoryBytes: number | null;
   warnings: string[];
+  /** The engine it was done with, and why that one. */
+  engine?: { name: string; reason: string };
   finishedAt: string;
 };
 

@@ -16,7 +16,10 @@ import type { OptionSpec, VerbCall, VerbSpec } from './verb.ts';
 export const VERSION_OPTIONS: readonly OptionSpec[] = [
   { flags: '--alias <name>', help: 'set this alias to the new version' },
   { flags: '--tag <key=value>', help: 'tag of the version; may be repeated', repeatable: true },
-  { flags: '--engine <name>', help: 'engine that runs it; chosen by the format unless given' },
+  {
+    flags: '--engine <name>',
+    help: 'auto, tabular or onnxruntime; auto (unless given) takes tabular where it covers the whole model, agrees and is faster',
+  },
   { flags: '--card <file>', help: 'model card, a Markdown file' },
   { flags: '--data-ref <text>', help: 'lineage: where the training data is' },
   { flags: '--code-commit <hash>', help: 'lineage: commit of the training code' },

@@ -28,6 +28,8 @@ export function validationText(validation: Validation, version: Version, paint: 
     version.canBatch ? 'rows may share a run' : 'every call runs alone',
   ].filter((fact) => fact !== '');
   lines.push(`  ${facts.join(' · ')}`);
+  if (validation.engine !== undefined)
+    lines.push(`  runs on ${cleanLine(validation.engine.name)}: ${cleanLine(validation.engine.reason)}`);
   for (const warning of validation.warnings) lines.push(`  ${paint('yellow', 'warning')} ${cleanLine(warning)}`);
   if (validation.outcome === 'failed') lines.push(...failureLines(validation, version, paint));
   return `${lines.join('\n')}\n`;

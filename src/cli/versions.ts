@@ -129,7 +129,7 @@ function versionText(call: VerbCall, version: Version): string {
     `${paint('bold', `${version.model}@${version.version}`)}  ${version.status}${version.statusReason === null ? '' : `: ${cleanLine(version.statusReason)}`}`,
     `Digest   ${version.digest}`,
     `Made     ${formatAge(version.createdAt)} by ${cleanLine(version.createdBy)}; aliases ${version.aliases.join(' ') || 'none'}; tags ${tagsText(version.tags)}`,
-    `Engine   ${version.engine}, format ${version.format}, ${count(version.limits.threads, 'thread')}, at most ${formatBytes(version.limits.memoryBytes)}`,
+    `Engine   ${version.engine}${version.engine === 'auto' ? ' (validation chooses)' : ''}, format ${version.format}, ${count(version.limits.threads, 'thread')}, at most ${formatBytes(version.limits.memoryBytes)}`,
     `Memory   measured ${formatBytes(version.measuredMemoryBytes)}, estimated ${formatBytes(version.estimatedMemoryBytes)}`,
     `Lineage  ${origin.length === 0 ? 'not given' : cleanLine(origin.join('; '))}`,
     '',

@@ -112,6 +112,7 @@ export function createValidationQueue(deps: {
         canBatch: outcome.canBatch,
         measuredMemoryBytes: outcome.measuredMemoryBytes,
         sampleRequest: outcome.sampleRequest ?? version.sampleRequest,
+        engine: validation.engine?.name ?? version.engine,
       });
       await appendAudit(
         tx,

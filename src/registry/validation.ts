@@ -29,6 +29,7 @@ export type ValidationJob = {
   readonly project: string;
   readonly model: string;
   readonly version: number;
+  /** A name, or `auto`: then the validation chooses. */
   readonly engine: string;
   readonly entry: string;
   readonly files: readonly StoredFile[];
@@ -59,6 +60,8 @@ export type Validation = {
   readonly inferMs: number | null;
   readonly peakMemoryBytes: number | null;
   readonly warnings: readonly string[];
+  /** The engine it was done with, and why that one; absent where none came to be chosen. */
+  readonly engine?: { readonly name: string; readonly reason: string };
   readonly finishedAt: string;
 };
 

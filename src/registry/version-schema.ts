@@ -112,6 +112,12 @@ const ValidationSchema = Type.Object({
   inferMs: Nullable(Type.Number()),
   peakMemoryBytes: Nullable(Type.Integer()),
   warnings: Type.Array(Type.String()),
+  engine: Type.Optional(
+    Type.Object({
+      name: Type.String(),
+      reason: Type.String({ description: 'Why this engine: what was compared, and what came of it.' }),
+    }),
+  ),
   finishedAt: Time,
 });
 
@@ -130,7 +136,7 @@ export const VersionSchema = Type.Object({
   status: oneOf(['pending', 'validating', 'ready', 'failed']),
   statusReason: Nullable(Type.String()),
   format: Type.String(),
-  engine: Type.String(),
+  engine: Type.String({ description: '`auto` until its validation has chosen one.' }),
   entry: Type.String(),
   files: Type.Array(Type.Object({ path: Type.String(), digest: Digest, sizeBytes: Type.Integer() })),
   signature: SignatureSchema,

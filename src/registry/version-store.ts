@@ -286,6 +286,7 @@ export async function storeValidation(
     canBatch: boolean;
     measuredMemoryBytes: number | null;
     sampleRequest: PlainBody;
+    engine: string;
   },
 ): Promise<void> {
   await db
@@ -297,6 +298,7 @@ export async function storeValidation(
       can_batch: result.canBatch ? 1 : 0,
       measured_memory_bytes: result.measuredMemoryBytes,
       sample_request: JSON.stringify(result.sampleRequest),
+      engine: result.engine,
     })
     .where('id', '=', id)
     .execute();

@@ -65,13 +65,13 @@ export function parseRef(text: string): VersionRef {
 export type EngineFacts = { readonly name: string; readonly formats: readonly string[] };
 
 /**
- * The engine of a version: the one asked for, or the first that loads the format.
+ * The engine of a version: the one asked for, or the only one that loads the format. Where several do, `auto`: validation chooses.
  * @throws SlipwayError `unsupported_option`, `model_unsupported`
  */
 export function pickEngine(engines: readonly EngineFacts[], asked: string | undefined, format: string): string {
   const able = engines.filter((engine) => engine.formats.includes(format)).map((engine) => engine.name);
   if (asked === undefined || asked === 'auto') {
-    if (able[0] !== undefined) return able[0];
+    if (able[0] !== undefined) return able.length === 1 ? able[0] : 'auto';
     throw new SlipwayError('model_unsupported', `There is no engine here for the format ${format}`);
   }
   if (able.includes(asked)) return asked;

@@ -9,4 +9,7 @@ export const ENGINES = [
   { name: 'tabular', formats: ['onnx'] },
 ] as const satisfies readonly EngineFacts[];
 
+/** Runs a model on two engines and compares; for throw-away processes of validation, never for a version. */
+export const TABULAR_CHECK = 'tabular-check';
+
 export type EngineName = (typeof ENGINES)[number]['name'];

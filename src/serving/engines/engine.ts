@@ -4,7 +4,7 @@
  */
 import type { Signature } from '../../registry/signature.ts';
 import type { Tensor } from '../tensors/tensor.ts';
-import type { EngineName } from './engine-facts.ts';
+import type { EngineName, TABULAR_CHECK } from './engine-facts.ts';
 
 export type LoadOptions = {
   /** Absolute path of the artifact's entry file. Its folder holds the artifact's other files and nothing else. */
@@ -18,6 +18,8 @@ export type LoadOptions = {
 };
 
 export interface LoadedModel {
+  /** What was found out while it was loaded, for people: a part of a sentence. */
+  readonly about?: string;
   /**
    * Computes one batch. `inputs` are those of the signature by name; an optional one may be absent. Gives the outputs in
    * the signature's order. Throws an Error whose message is safe to show when the model cannot compute these inputs.
@@ -29,6 +31,6 @@ export interface LoadedModel {
 
 export interface Engine {
   /** The word that versions store and callers pass to `--engine`; its formats stand beside it in engine-facts.ts. */
-  readonly name: EngineName;
+  readonly name: EngineName | typeof TABULAR_CHECK;
   load(options: LoadOptions): Promise<LoadedModel>;
 }

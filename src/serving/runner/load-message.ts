@@ -17,6 +17,9 @@ export type LoadMessage = {
 /** JSON of the step frame. */
 export type StepMessage = { readonly step: Extract<RunnerStep, 'verifying' | 'loading'> };
 
+/** JSON of the ready frame. */
+export type ReadyMessage = { readonly about?: string };
+
 /** What may be wrong with a version; no second attempt mends it. A runner, which is not trusted, can say nothing else. */
 export const LOAD_FAULTS = ['artifact_corrupt', 'model_invalid', 'model_unsupported', 'model_refused'] as const;
 

@@ -10,7 +10,7 @@ import { createFrameReader, readJson, readTensors } from './frame-reader.ts';
 import { FrameWriter } from './frame-writer.ts';
 import { FRAME, FrameError, type FrameSource, frameTensors } from './frames.ts';
 import { HOST_OFFSET_MS, hostTimeMs } from './host-time.ts';
-import type { FailedMessage, LoadMessage, StepMessage } from './load-message.ts';
+import type { FailedMessage, LoadMessage, ReadyMessage, StepMessage } from './load-message.ts';
 import type { RunNote } from './run-diary.ts';
 
 /** Sendings under way at most: one that the runner computes and one that it finds when it is done. The rest waits here. */
@@ -35,7 +35,8 @@ export type RunnerLinkDeps = {
   readonly runTimeoutMs: number;
   readonly readNote: () => RunNote | null;
   readonly onStep: (step: StepMessage['step']) => void;
-  readonly onReady: () => void;
+  /** With what the runner says of the loaded model. */
+  readonly onReady: (about: string | null) => void;
   readonly onFailed: (message: FailedMessage) => void;
   readonly onAnswer: () => void;
   /** The runner sent what no runner sends. */
@@ -179,7 +180,7 @@ export function createRunnerLink(deps: RunnerLinkDeps): RunnerLink {
         deps.onStep((readJson(source, at, size) as StepMessage).step);
         return;
       case FRAME.ready:
-        deps.onReady();
+        deps.onReady(aboutOf(readJson(source, at, size) as ReadyMessage));
         return;
       case FRAME.failed:
         deps.onFailed(readJson(source, at, size) as FailedMessage);
@@ -245,6 +246,11 @@ export function createRunnerLink(deps: RunnerLinkDeps): RunnerLink {
       return { running, unstarted };
     },
   };
+}
+
+/** It comes from a process that is not trusted. */
+function aboutOf({ about }: ReadyMessage): string | null {
+  return typeof about === 'string' ? cleanNativeMessage(about) : null;
 }
 
 export function crashed(how: string): SlipwayError {

@@ -5,7 +5,7 @@ import type { Engine, LoadedModel } from '../engines/engine.ts';
 import { createFrameReader, readJson, readTensors } from './frame-reader.ts';
 import { FrameWriter } from './frame-writer.ts';
 import { FRAME, FrameError, type FrameTensor, frameTensors } from './frames.ts';
-import type { FailedMessage, LoadMessage, StepMessage } from './load-message.ts';
+import type { FailedMessage, LoadMessage, ReadyMessage, StepMessage } from './load-message.ts';
 import { createDiaryWriter } from './run-diary.ts';
 import { createRunLoop, type RunLoop } from './run-loop.ts';
 import { readVerified, safeParts, verifyFile } from './verified-files.ts';
@@ -51,7 +51,8 @@ export function runnerMain({ engines, socketFd, diaryFd }: RunnerMain): void {
         send,
         note: createDiaryWriter(diaryFd),
       });
-      writer.json(FRAME.ready, 0, {});
+      const ready: ReadyMessage = model.about === undefined ? {} : { about: model.about };
+      writer.json(FRAME.ready, 0, ready);
       send();
     } catch (error) {
       writer.json(FRAME.failed, 0, failedMessage(error));

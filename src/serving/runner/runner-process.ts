@@ -110,12 +110,16 @@ export function startRunner(spec: RunnerSpec, { log, retryAfterS = 1 }: RunnerPr
       onStep: (step) => {
         if (!loadDone && (step === 'verifying' || step === 'loading')) lastStep = step;
       },
-      onReady: () => {
+      onReady: (about) => {
         if (loadDone) return;
         loadDone = true;
         lastStep = 'warming';
         look();
-        loaded.resolve({ loadMs: performance.now() - startedMs, memoryBytes: memory?.residentBytes ?? null });
+        loaded.resolve({
+          loadMs: performance.now() - startedMs,
+          memoryBytes: memory?.residentBytes ?? null,
+          about,
+        });
         ends.serve(queue);
       },
       onFailed: (message) => {

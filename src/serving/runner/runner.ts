@@ -29,6 +29,8 @@ export type LoadReport = {
   readonly loadMs: number;
   /** Resident size after loading; null where the system does not tell. */
   readonly memoryBytes: number | null;
+  /** What the engine says of the loaded model; null where it says nothing. */
+  readonly about: string | null;
 };
 
 /** How far a process came. */

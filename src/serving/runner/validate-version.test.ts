@@ -1,7 +1,17 @@
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
-import { filesOf, MODELS, ROWS_OF_3, runnerSpec, scratch, silent, spec } from '../../../test/fixtures/runner-specs.ts';
+import {
+  fileOf,
+  filesOf,
+  MODELS,
+  ROWS_OF_3,
+  runnerSpec,
+  scratch,
+  silent,
+  spec,
+} from '../../../test/fixtures/runner-specs.ts';
 import { sampleRequestFor } from '../../registry/sample-request.ts';
 import type { Signature } from '../../registry/signature.ts';
 import type { GoldenCase, ValidationJob } from '../../registry/validation.ts';
@@ -198,5 +208,59 @@ describe('a model that is not in order', () => {
     const { validation } = await validate(job(model, changes));
     expect(validation).toMatchObject({ outcome: 'failed', hint: expect.any(String), ...expected });
     expect(JSON.stringify(validation)).not.toMatch(/(^|[\s"])\/(?!0)\w+\/\w|\.cc:\d|0x[0-9a-f]{6}/);
+  });
+});
+
+describe('the engine that validation chooses', () => {
+  const TABLES = fileURLToPath(new URL('../../../test/fixtures/tabular/', import.meta.url));
+  const FOREST: Signature = {
+    inputs: [spec('X', 'FP32', -1, 8)],
+    outputs: [spec('label', 'INT64', -1), spec('probabilities', 'FP32', -1, 2)],
+  };
+  const table = (name: string, signature: Signature, engine: string) =>
+    validate(
+      job('add.onnx', {
+        engine,
+        signature,
+        entry: 'model.onnx',
+        files: [fileOf('model.onnx', `${TABLES}${name}.onnx`)],
+      }),
+    );
+
+  test('is tabular where it covers the graph, agrees and is faster; the report has the figures', async () => {
+    const { validation } = await table('boosting', FOREST, 'auto');
+    expect(validation).toMatchObject({ outcome: 'passed', warnings: [], engine: { name: 'tabular' } });
+    expect(validation.engine!.reason).toMatch(
+      /^it agrees with ONNX Runtime on \d+ rows of all kinds, the largest difference [\d.e-]+; one row takes [\d.]+ us instead of \d+ us, 64 rows/,
+    );
+  });
+
+  test('is ONNX Runtime where an operator is not covered, which it names', async () => {
+    const columns: Signature = { inputs: [spec('X', 'FP32', -1, 2)], outputs: [spec('Y', 'FP32', -1, 2)] };
+    const { validation } = await table('uncovered-cumsum', columns, 'auto');
+    expect(validation.engine).toEqual({
+      name: 'onnxruntime',
+      reason: 'the engine tabular does not cover this model: the operator CumSum is not covered',
+    });
+  });
+
+  test('is the one asked for; tabular on a graph that it does not cover fails with the operator', async () => {
+    const columns: Signature = { inputs: [spec('X', 'FP32', -1, 2)], outputs: [spec('Y', 'FP32', -1, 2)] };
+    const { validation } = await table('uncovered-cumsum', columns, 'tabular');
+    expect(validation).toMatchObject({
+      outcome: 'failed',
+      reason: expect.stringContaining('the operator CumSum is not covered'),
+      hint: expect.stringContaining('--engine onnxruntime'),
+    });
+    const asked = await table('boosting', FOREST, 'onnxruntime');
+    expect(asked.validation.engine).toEqual({ name: 'onnxruntime', reason: 'it was asked for' });
+  });
+
+  test('is ONNX Runtime for a model that mixes rows, or ends its process', async () => {
+    const batch = await validate(job('batch-mixing.onnx', { engine: 'auto' }));
+    expect(batch.validation.engine!.name).toBe('onnxruntime');
+    const loops = await validate(job('loop-load.onnx', { engine: 'auto', limits: { loadTimeoutMs: 1500 } }));
+    expect(loops.validation.engine!.name).toBe('onnxruntime');
+    expect(loops.validation.outcome).toBe('failed');
   });
 });

@@ -15,6 +15,7 @@ import {
 import { tensorsOfRecords } from '../inputs/decode-inputs.ts';
 import type { Tensor } from '../tensors/tensor.ts';
 import { checkBatching } from './batch-check.ts';
+import { chooseEngine } from './choose-engine.ts';
 import { goldenDifference } from './compare-outputs.ts';
 import type { CallTimings, RunnerExit } from './runner.ts';
 import { type RunnerProcess, startRunner } from './runner-process.ts';
@@ -42,7 +43,7 @@ class StepFailure extends Error {
 }
 
 /**
- * Gives the function that tries a version in a throw-away process: load, a first answer, the golden set, rows alone and together. A model that ends its
+ * Gives the function that tries a version in throw-away processes: which engine is the right one, then, on that one, load, a first answer, the golden set, rows alone and together. A model that ends its
  * process ends nothing else; what was seen of it is the outcome.
  */
 export function createValidator({ log, scratchDir, clock = systemClock }: ValidatorDeps): Validate {
@@ -51,9 +52,17 @@ export function createValidator({ log, scratchDir, clock = systemClock }: Valida
 
 async function validate(job: ValidationJob, deps: Required<ValidatorDeps>): Promise<ValidationOutcome> {
   const name = `${job.project}/${job.model}@${job.version}`;
-  const runner = startRunner({ ...job, name, canBatch: false, scratchDir: deps.scratchDir }, { log: deps.log });
+  const choice = await chooseEngine(job, {
+    log: deps.log,
+    scratchDir: deps.scratchDir,
+    read: (body) => tensorsOfRecords(job.signature, body),
+  });
+  const runner = startRunner(
+    { ...job, engine: choice.name, name, canBatch: false, scratchDir: deps.scratchDir },
+    { log: deps.log },
+  );
   const steps: ValidationStep[] = [];
-  const warnings: string[] = [];
+  const warnings: string[] = choice.warning === null ? [] : [choice.warning];
   let failure: StepFailure | null = null;
   let fault: SlipwayError | null = null;
   let loadMs: number | null = null;
@@ -147,6 +156,7 @@ async function validate(job: ValidationJob, deps: Required<ValidatorDeps>): Prom
       inferMs,
       peakMemoryBytes,
       warnings,
+      engine: { name: choice.name, reason: choice.reason },
       finishedAt: deps.clock.now().toISOString(),
     },
   };
