@@ -19,7 +19,7 @@ test('a model file becomes a validated, warm endpoint that answers', async () =>
   expect(deployed.version).toMatchObject({
     version: 1,
     status: 'ready',
-    engine: 'onnxruntime',
+    engine: 'tabular',
     signature: {
       inputs: [{ name: 'X', datatype: 'FP32', shape: [-1, 3] }],
       outputs: [{ name: 'Y', datatype: 'FP32' }],

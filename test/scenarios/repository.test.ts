@@ -8,7 +8,7 @@ import { eventually, MODELS, ROOT, type RunningServer, startServer } from './run
 let server: RunningServer;
 let deployKey: string;
 beforeAll(async () => {
-  server = await startServer();
+  server = await startServer({ env: { SLIPWAY_INLINE: 'off' } }); // its processes are counted
   for (const name of ['add', 'fp32']) {
     const files = [await fileSource(join(MODELS, `${name}.onnx`), 'model.onnx')];
     expect((await server.client.deploy({ model: name, files })).outcome).toBe('served');

@@ -17,6 +17,7 @@ export class ForestSums {
   has: Uint8Array;
   /** The one target of each tree, when every leaf has one weight; else null. */
   readonly #targetOf: Int32Array | null;
+  readonly #hasEvery: Uint8Array | null;
   readonly #leaves: Int32Array;
   readonly #rowLeaves: Int32Array;
   readonly #columns: Floats | null;
@@ -27,6 +28,8 @@ export class ForestSums {
     this.forest = forest;
     this.targets = targets;
     this.#targetOf = targetsOfTrees(raw, forest, targets);
+    this.#hasEvery = this.#targetOf === null ? null : new Uint8Array(targets);
+    for (const target of this.#targetOf ?? []) this.#hasEvery![target] = 1;
     const make = (length: number): Floats => (forest.isDouble ? new Float64Array(length) : new Float32Array(length));
     this.sums = make(most * targets);
     this.has = new Uint8Array(most * targets);
@@ -95,16 +98,11 @@ export class ForestSums {
     for (let row = 0, at = target; row < rows; row++, at += targets) sums[at]! += weights[leaves[row]!]!;
   }
 
+  /** Which targets have a tree is the same for every row. */
   #markPlain(rows: number): void {
     const { has, targets } = this;
-    const targetOf = this.#targetOf!;
-    for (let row = 0; row < rows; row++) {
-      if (targets === 1) has[row] = 1;
-      else {
-        has.fill(0, row * targets, (row + 1) * targets);
-        for (let tree = 0; tree < targetOf.length; tree++) has[row * targets + targetOf[tree]!] = 1;
-      }
-    }
+    const every = this.#hasEvery!;
+    for (let at = 0; at < rows * targets; at += targets) for (let k = 0; k < targets; k++) has[at + k] = every[k]!;
   }
 
   /** All weights of one leaf, for the sums that start at `base`. */

@@ -51,9 +51,9 @@ export class Forest {
     this.derived = laid.derived;
     this.width = width;
     const deepest = laid.depths.reduce((sum, depth) => sum + depth, 0);
-    // Checking costs about a seventh of a step, and four walks end with the longest of them.
-    this.isUneven = laid.meanSteps * 1.6 < deepest;
-    this.steps = this.isUneven ? laid.meanSteps * 1.4 : deepest;
+    // Looking costs about a seventh of a step, and four walks end with the longest of them.
+    this.isUneven = laid.expectedSteps * 1.5 < deepest;
+    this.steps = this.isUneven ? laid.expectedSteps * 1.5 : deepest;
   }
 
   get nodes(): number {
@@ -77,7 +77,7 @@ function layOut(raw: RawForest, width: number, step: Neighbour) {
   let next = 0;
   const roots = new Int32Array(raw.roots.length);
   const depths = new Int32Array(raw.roots.length);
-  let meanSteps = 0;
+  let expectedSteps = 0;
 
   const place = (node: number): number => {
     if (next === limit) throw new InvalidGraph('a tree goes round in a circle, or shares its branches too often');
@@ -96,8 +96,6 @@ function layOut(raw: RawForest, width: number, step: Neighbour) {
     let from = place(raw.roots[tree]!);
     roots[tree] = from;
     let depth = 0;
-    let leafDepths = 0;
-    let leaves = 0;
     // One level after the other.
     for (let end = next; from < end; depth++) {
       for (; from < end; from++) {
@@ -106,8 +104,8 @@ function layOut(raw: RawForest, width: number, step: Neighbour) {
           children[from] = from;
           columns[from] = 0;
           thresholds[from] = Number.NaN; // nothing is greater
-          leafDepths += depth;
-          leaves++;
+          // As if every decision halved the rows.
+          expectedSteps += depth * 2 ** -depth;
           continue;
         }
         if (!(raw.features[node]! >= 0 && raw.features[node]! < width))
@@ -127,7 +125,6 @@ function layOut(raw: RawForest, width: number, step: Neighbour) {
       if (from === end) break;
     }
     depths[tree] = depth;
-    meanSteps += leafDepths / leaves;
   }
   const leafWeight = new Float64Array(next);
   for (let i = 0; i < next; i++) {
@@ -143,7 +140,7 @@ function layOut(raw: RawForest, width: number, step: Neighbour) {
     source: source.slice(0, next),
     leafWeight,
     derived: derived.list,
-    meanSteps,
+    expectedSteps,
   };
 }
 
