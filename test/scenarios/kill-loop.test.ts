@@ -81,7 +81,12 @@ test(
     // Fixed ports, so that everyone finds the server again after it was started anew.
     server = await startServer({ env: { SLIPWAY_INLINE: 'off' } }); // its processes are counted
     const ports = { http: new URL(server.inferenceUrl).port, control: new URL(server.url).port };
-    const env = { SLIPWAY_HTTP_PORT: ports.http, SLIPWAY_GRPC_PORT: 'off', SLIPWAY_CONTROL_PORT: ports.control };
+    const env = {
+      SLIPWAY_INLINE: 'off',
+      SLIPWAY_HTTP_PORT: ports.http,
+      SLIPWAY_GRPC_PORT: 'off',
+      SLIPWAY_CONTROL_PORT: ports.control,
+    };
     const connect = (retries: number): Client =>
       createClient({ url: server!.url, apiKey: server!.adminKey, inferenceUrl: server!.inferenceUrl, retries });
     const patient = connect(20);

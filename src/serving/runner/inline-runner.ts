@@ -10,7 +10,7 @@ import { readVerified } from './verified-files.ts';
 
 /** How long a run may hold the event loop before others get their turn. */
 const TURN_US = 1000;
-/** Larger models take too long to compile beside requests (measured: about 40 ms for 1 MiB); they go to a process of their own. */
+/** Larger models take too long to compile beside requests (measured: some 50 ms for 1 MiB); they go to a process of their own. */
 const LARGEST_BYTES = 1024 * 1024;
 /** Calls computed by turns. */
 const MOST_OPEN = 8;
