@@ -10,7 +10,8 @@ import { numberDesiredState } from './desired-state-store.ts';
 import { endpointFacts } from './endpoint-facts.ts';
 import { createEndpointService } from './endpoint-service.ts';
 
-const limits = limitsOfSettings(readSettings({}).settings);
+/** Versions that set no delay never wait, whatever the operator allows. */
+const limits = { ...limitsOfSettings(readSettings({}).settings), maxDelayMs: 0 };
 let registry: RegistryUnderTest | null = null;
 afterEach(async () => {
   await registry?.close();
