@@ -34,7 +34,7 @@ export type StreamingMethod = {
 export type MessageHandler = {
   /** What it throws ends the call. */
   message(bytes: Buffer): void;
-  /** The client has sent everything. */
+  /** The client has sent everything. What it throws ends the call. */
   end(): void;
 };
 
@@ -131,7 +131,11 @@ export class GrpcCall implements Receiver, MessageTaker, CallNames {
       return;
     }
     if (this.handler !== null) {
-      this.handler.end();
+      try {
+        this.handler.end();
+      } catch (thrown) {
+        this.fail(toSlipwayError(thrown));
+      }
       return;
     }
     const { only } = this;
@@ -160,15 +164,14 @@ export class GrpcCall implements Receiver, MessageTaker, CallNames {
     this.decompressing = true;
     this.reader.pause();
     this.stream.holdsWindow = true;
-    decompress(bytes, this.encoding, this.deps.limits).then(
-      (whole) => {
+    decompress(bytes, this.encoding, this.deps.limits)
+      .then((whole) => {
         this.decompressing = false;
         if (this.over) return;
         this.take(whole);
         if (!this.over && !this.isHeld) this.goOn();
-      },
-      (error: SlipwayError) => this.fail(error),
-    );
+      })
+      .catch((thrown: unknown) => this.fail(toSlipwayError(thrown)));
   }
 
   private take(bytes: Buffer): void {
@@ -232,7 +235,9 @@ export class GrpcCall implements Receiver, MessageTaker, CallNames {
     if (this.over) return;
     const encoding = answerEncoding(this.encoding, this.headers['grpc-accept-encoding']);
     if (encoding !== null && isWorthCompressing(framed)) {
-      void compress(framed, encoding).then((packed) => this.finishWith(packed, encoding));
+      compress(framed, encoding)
+        .then((packed) => this.finishWith(packed, encoding))
+        .catch((thrown: unknown) => this.fail(toSlipwayError(thrown)));
     } else this.finishWith(framed, null);
   }
 

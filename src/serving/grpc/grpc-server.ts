@@ -119,8 +119,14 @@ export function createGrpcServer(deps: GrpcServerDeps): GrpcServer {
       connection.gone();
     });
     socket.on('data', (bytes: Buffer) => {
-      if (connection.reader.prefaceSeen || startsLikeHttp2(bytes)) connection.read(bytes);
-      else turnAway(socket, bytes);
+      try {
+        if (connection.reader.prefaceSeen || startsLikeHttp2(bytes)) connection.read(bytes);
+        else turnAway(socket, bytes);
+      } catch (error) {
+        // A mistake of ours costs one connection, not the gateway.
+        log.error({ err: error }, 'a gRPC connection failed');
+        socket.destroy();
+      }
     });
   });
 

@@ -4,6 +4,8 @@ import { deflateSync, gunzipSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { add, end, type GatewayProcess, serve } from '../../../test/fixtures/gateway.ts';
 import { floats, loadProtos, OIP } from '../../../test/fixtures/grpc-client.ts';
+import { DESCRIPTOR_SET } from './descriptors.ts';
+import { readDescriptorSet } from './protobuf/descriptor-set.ts';
 
 type Said = { headers: IncomingHttpHeaders; trailers: IncomingHttpHeaders; body: Buffer; resetCode: number };
 
@@ -146,6 +148,31 @@ describe('A gateway over HTTP/2, asked by hand', () => {
     await closed;
     expect(code).toBe(constants.NGHTTP2_ENHANCE_YOUR_CALM);
     expect(statusOf(await ask(frame(message())))).toBe('0');
+  });
+
+  const methods = readDescriptorSet(Buffer.from(DESCRIPTOR_SET, 'base64')).flatMap((file) =>
+    file.services.flatMap((service) => service.methods.map((method) => `/${service.fullName}/${method.name}`)),
+  );
+
+  test.each(methods)('%s answers whatever is sent to it, and never fails inside', async (path) => {
+    const bodies: readonly (readonly [string, Buffer])[] = [
+      ['nothing', Buffer.alloc(0)],
+      ['an empty message', frame(Buffer.alloc(0))],
+      ['two empty messages', Buffer.concat([frame(Buffer.alloc(0)), frame(Buffer.alloc(0))])],
+      ['a truncated field', frame(Buffer.from('0a7f61', 'hex'))],
+      ['a wrong wire type', frame(Buffer.from('0dffffffff', 'hex'))],
+      ['a long text', frame(Buffer.concat([Buffer.from('0aff7f', 'hex'), Buffer.alloc(16_383, 0x61)]))],
+      ['half a message', frame(Buffer.from('0a0161', 'hex'), 0, 100)],
+      ['a large message', frame(Buffer.alloc(100_000, 0x0a))],
+    ];
+    for (const [what, body] of bodies) {
+      // A watch that was understood goes on; a deadline ends it.
+      const said = await ask(body, { ':path': path, 'grpc-timeout': '200m' });
+      const code = Number(statusOf(said));
+      expect(code, `${what}: ${textOf(said)}`).toBeGreaterThanOrEqual(0);
+      expect([2, 13, 15], `${what}: ${textOf(said)}`).not.toContain(code);
+    }
+    expect(gateway.log()).not.toMatch(/failed/);
   });
 
   test('says nothing of its inside in any refusal', async () => {

@@ -1,5 +1,5 @@
 /** grpc.health.v1.Health: what load balancers and orchestrators ask. */
-import { SlipwayError } from '../../base/errors.ts';
+import { SlipwayError, toSlipwayError } from '../../base/errors.ts';
 import { pickVersion } from '../endpoints/routing.ts';
 import type { EndpointFinder } from '../gateway/find-endpoint.ts';
 import { type InferenceAccess, mayUse } from '../gateway/inference-access.ts';
@@ -73,7 +73,7 @@ export function createHealthService(deps: HealthDeps): HealthService {
     } catch (thrown) {
       // The key was revoked meanwhile.
       watchers.delete(watcher);
-      call.fail(thrown as SlipwayError);
+      call.fail(toSlipwayError(thrown));
       return;
     }
     if (status === watcher.last) return;
