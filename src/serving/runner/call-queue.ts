@@ -62,7 +62,7 @@ export function createCallQueue({ limit, retryAfterS, maxBatchRows }: CallQueueS
   const ledger: CallLedger = {
     settle(call, endMs, runMs, batchRows) {
       leave(call);
-      adaptive?.left(endMs, endMs - call.enqueuedMs, call.rows, batchRows, runMs);
+      adaptive?.left(endMs - call.enqueuedMs, call.rows, batchRows, runMs);
     },
   };
 

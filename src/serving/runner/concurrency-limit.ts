@@ -7,8 +7,9 @@ const LONGEST_WINDOW_MS = 2_000;
 /** More than so much beyond what is answered is growth. */
 const GROWTH = 1.1;
 const GROWTH_CALLS = 4;
-/** Windows of growth in a row before calls are limited: a burst, or callers who all begin at once, grow for one. */
-const GROWING_WINDOWS = 2;
+const GROWTH_IN_ALL = 1.15;
+/** Windows of growth in a row before calls are limited: a burst, or callers who all begin at once, grow for one or two. */
+const GROWING_WINDOWS = 4;
 /** Windows without a refusal before calls are no longer limited. */
 const CALM_WINDOWS = 10;
 /** Breakwater's constants: the step up as a share of the limit (at least one call), and how strongly delay brings it down. */
@@ -32,14 +33,14 @@ export type ConcurrencyLimit = {
   /** @param refused whether there was no room */
   arrived(nowMs: number, refused: boolean): void;
   /** A call that had entered is over. `runMs` is 0 when no run answered it. */
-  left(nowMs: number, spentMs: number, callRows: number, batchRows: number, runMs: number): void;
+  left(spentMs: number, callRows: number, batchRows: number, runMs: number): void;
 };
 
 /**
  * Limits the calls that are open at once for a version while more come than it can answer. Two parts:
  *
  * - Is it overload? Callers who wait for their answers before they ask again, however many, come as fast as they are answered: they
- *   have chosen their delay themselves and are not limited (the queue's hard limit stays). Only when calls come faster than they are answered for two
+ *   have chosen their delay themselves and are not limited (the queue's hard limit stays). Only when calls come faster than they are answered for four
  *   windows in a row, and take longer than the target, does a limit come into force.
  * - How many? The control law of Breakwater (Cho, Saeed, Fried, Park, Alizadeh and Belay, "Overload Control for µs-scale RPCs with
  *   Breakwater", OSDI 2020): below the target delay the limit grows in small steps, above it shrinks in proportion to the excess, by half at most.
@@ -66,6 +67,9 @@ export function createConcurrencyLimit({
   let answers = 0;
   let spentSumMs = 0;
   let growing = 0;
+  /** Over the growing windows: runs come in lumps, whose beginnings and ends cancel out in the sum. */
+  let grownArrivals = 0;
+  let grownAnswers = 0;
   let calm = 0;
 
   const look = (nowMs: number): void => {
@@ -88,7 +92,9 @@ export function createConcurrencyLimit({
     if (limit === Number.POSITIVE_INFINITY) {
       const grows = arrivals > answers * GROWTH + GROWTH_CALLS && spentMs > targetMs;
       growing = grows ? growing + 1 : 0;
-      if (growing < GROWING_WINDOWS) return;
+      grownArrivals = grows ? grownArrivals + arrivals : 0;
+      grownAnswers = grows ? grownAnswers + answers : 0;
+      if (growing < GROWING_WINDOWS || grownArrivals < grownAnswers * GROWTH_IN_ALL) return;
       limit = Math.max(FEWEST, (answers / windowMs) * targetMs);
       calm = 0;
       return;
@@ -112,13 +118,13 @@ export function createConcurrencyLimit({
     arrived(nowMs, refused) {
       arrivals += 1;
       if (refused) refusals += 1;
+      // Only when calls come: the answers of one run come together, and a window that ended among them would see half a run.
       look(nowMs);
     },
-    left(nowMs, spentMs, callRows, batchRows, runMs) {
+    left(spentMs, callRows, batchRows, runMs) {
       answers += 1;
       spentSumMs += spentMs;
       if (runMs > 0) runTimes.add(callRows, batchRows, runMs);
-      look(nowMs);
     },
   };
 }

@@ -1,9 +1,12 @@
-/** How fast older runs are forgotten: after some 500 answers half of their word is left. */
-const FORGET = 0.9986;
-/** Batch sizes must differ by this much (standard deviation over mean, squared) to tell a run's fixed cost from that of its rows. */
-const TELLING_SPREAD = 0.02;
-/** Share of the throughput of endless batches at which a larger batch is not worth its delay. */
+/** What a run still counts after each further one: half after some 140. */
+const FORGET = 0.005;
+/** Share of the throughput of the largest batches beyond which a larger one is not worth its delay. */
 const WORTHWHILE = 0.9;
+/**
+ * Standard errors of the fixed part, as a share of a run, beyond which the runs tell nothing of it: they are all about as large. Then
+ * what was known before stays in proportion; at first, as if batching gained nothing.
+ */
+const MOST_DOUBT = 0.05;
 
 /**
  * What runs of a version cost, learnt from its answers: a fixed part and a part for each row, by least squares with exponential
@@ -12,29 +15,31 @@ const WORTHWHILE = 0.9;
 export class RunTimes {
   fixedMs = 0;
   rowMs = 0;
-  /** Of the runs that answered lately, each counted as often as it had calls. */
-  meanMs = 0;
-  #weight = 0;
+  /** Sums over runs, each made of the shares that its calls had in it. */
+  #runs = 0;
   #rows = 0;
   #ms = 0;
   #rowsSquared = 0;
+  #msSquared = 0;
   #rowsMs = 0;
-  #callRows = 0;
+  #calls = 0;
 
   /** One answer. `callRows` of the run's `rows` were the call's own. */
   add(callRows: number, rows: number, runMs: number): void {
-    this.#weight = this.#weight * FORGET + 1;
-    this.#rows = this.#rows * FORGET + rows;
-    this.#ms = this.#ms * FORGET + runMs;
-    this.#rowsSquared = this.#rowsSquared * FORGET + rows * rows;
-    this.#rowsMs = this.#rowsMs * FORGET + rows * runMs;
-    this.#callRows = this.#callRows * FORGET + callRows;
-    this.meanMs = this.#ms / this.#weight;
+    const share = callRows / rows;
+    const kept = 1 - FORGET * share;
+    this.#runs = this.#runs * kept + share;
+    this.#rows = this.#rows * kept + callRows;
+    this.#ms = this.#ms * kept + share * runMs;
+    this.#rowsSquared = this.#rowsSquared * kept + callRows * rows;
+    this.#msSquared = this.#msSquared * kept + share * runMs * runMs;
+    this.#rowsMs = this.#rowsMs * kept + callRows * runMs;
+    this.#calls = this.#calls * kept + 1;
   }
 
   /** Rows of a call, on average. */
   get callRows(): number {
-    return this.#weight === 0 ? 1 : this.#callRows / this.#weight;
+    return this.#calls === 0 ? 1 : this.#rows / this.#calls;
   }
 
   /** A run of so many rows, as far as is known. */
@@ -44,27 +49,32 @@ export class RunTimes {
 
   /** Draws the conclusion of the answers so far; costs a few divisions, so it is asked for now and then. */
   fit(): void {
-    if (this.#weight < 1) return;
-    const meanRows = this.#rows / this.#weight;
-    const spread = this.#rowsSquared / this.#weight - meanRows * meanRows;
-    if (spread > TELLING_SPREAD * meanRows * meanRows) {
-      const slope = (this.#rowsMs / this.#weight - meanRows * this.meanMs) / spread;
-      this.rowMs = Math.min(Math.max(0, slope), this.meanMs / meanRows);
-      this.fixedMs = Math.max(0, this.meanMs - this.rowMs * meanRows);
-      return;
-    }
-    // All runs alike: what is known of the parts stays in proportion; at first, as if batching gained nothing.
+    const n = this.#runs;
+    if (n < 3) return;
+    const meanRows = this.#rows / n;
+    const meanMs = this.#ms / n;
+    const spread = this.#rowsSquared / n - meanRows * meanRows;
     const known = this.fixedMs + this.rowMs * meanRows;
-    if (known === 0) this.rowMs = this.meanMs / meanRows;
-    else {
-      this.fixedMs *= this.meanMs / known;
-      this.rowMs *= this.meanMs / known;
+    let fixedMs = known === 0 ? 0 : (this.fixedMs * meanMs) / known;
+    if (spread > 1e-6 * meanRows * meanRows) {
+      const together = this.#rowsMs / n - meanRows * meanMs;
+      const slope = together / spread;
+      const noise = Math.max(0, this.#msSquared / n - meanMs * meanMs - slope * together);
+      const error = Math.sqrt((noise / n) * (1 + (meanRows * meanRows) / spread));
+      // On the cautious side: too little batching costs some throughput, too much costs latency.
+      if (error < MOST_DOUBT * meanMs) fixedMs = Math.min(meanMs, Math.max(0, meanMs - slope * meanRows - 2 * error));
     }
+    this.fixedMs = fixedMs;
+    this.rowMs = (meanMs - fixedMs) / meanRows;
   }
 
-  /** The smallest batch that reaches nine tenths of what batches without end would: `b * rowMs / (fixedMs + b * rowMs)`. */
+  /**
+   * The smallest batch that gives nine tenths of the throughput of batches of `most` rows. A batch of b rows makes use of
+   * `b * rowMs / (fixedMs + b * rowMs)` of the time.
+   */
   worthwhileRows(most: number): number {
-    if (this.rowMs === 0) return this.fixedMs === 0 ? 1 : most;
-    return Math.min(most, Math.max(1, ((WORTHWHILE / (1 - WORTHWHILE)) * this.fixedMs) / this.rowMs));
+    const { fixedMs, rowMs } = this;
+    const use = (WORTHWHILE * most * rowMs) / (fixedMs + most * rowMs);
+    return rowMs === 0 ? most : Math.max(1, (use / (1 - use)) * (fixedMs / rowMs));
   }
 }
