@@ -138,7 +138,7 @@ void runProgram('gateway', async (settings, lifecycle) => {
       observedAt: clock.now().toISOString(),
       ...state.observe(),
     }),
-    metricsText: () => metrics.text(observeGauges(state, IS_OWNER)),
+    metricsText: () => metrics.text(observeGauges(state, admission, IS_OWNER)),
     onState: (desired) => {
       const fault = assessState(desired);
       if (fault !== null) return log.error({ fault }, 'control sent a state that cannot be used; keeping the last');

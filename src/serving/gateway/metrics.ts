@@ -2,6 +2,9 @@
  * What the gateway counts, as Prometheus text. On the hot path a prediction costs a few additions on typed arrays that its version
  * holds; text is made only when it is asked for.
  */
+import type { ErrorCode } from '../../base/errors.ts';
+import { STAGES, StageHistograms } from './stage-histograms.ts';
+import { tritonLines } from './triton-metrics.ts';
 import { VersionStatistics } from './version-statistics.ts';
 
 /** Upper bounds of the latency histogram. */
@@ -24,12 +27,16 @@ export type GatewayMetrics = {
   meter(labels: MeterLabels): Meter;
   /** Requests that were refused before an endpoint was known, by status. */
   refused(status: number): void;
+  /** Why a request was answered with an error; every one is told, besides its status. */
+  because(code: ErrorCode): void;
   text(gauges: readonly Gauge[]): string;
 };
 
 export type Gauge = {
   readonly name: string;
   readonly help: string;
+  /** Default gauge. */
+  readonly type?: 'counter';
   readonly samples: readonly { readonly labels: Readonly<Record<string, string | number>>; readonly value: number }[];
 };
 
@@ -67,6 +74,7 @@ function placeOf(bounds: readonly number[], value: number): number {
 export function createGatewayMetrics(): GatewayMetrics {
   const meters = new Map<string, VersionMeter>();
   const refusals = new Map<number, number>();
+  const reasons = new Map<ErrorCode, number>();
 
   return {
     meter(labels) {
@@ -81,6 +89,9 @@ export function createGatewayMetrics(): GatewayMetrics {
     refused(status) {
       refusals.set(status, (refusals.get(status) ?? 0) + 1);
     },
+    because(code) {
+      reasons.set(code, (reasons.get(code) ?? 0) + 1);
+    },
     text(gauges) {
       const lines: string[] = [];
       const all = [...meters.values()];
@@ -92,6 +103,8 @@ export function createGatewayMetrics(): GatewayMetrics {
       }
       head(lines, 'slipway_requests_refused_total', 'counter', 'Requests refused before they reached an endpoint.');
       for (const [status, value] of refusals) lines.push(`slipway_requests_refused_total{status="${status}"} ${value}`);
+      head(lines, 'slipway_errors_total', 'counter', 'Requests over HTTP answered with an error, by its code.');
+      for (const [reason, value] of reasons) lines.push(`slipway_errors_total{code="${reason}"} ${value}`);
       head(lines, 'slipway_requests_in_flight', 'gauge', 'Predictions waiting or being computed.');
       for (const { labels, inFlight } of all)
         lines.push(`slipway_requests_in_flight{${labelText(labels)}} ${inFlight}`);
@@ -103,9 +116,36 @@ export function createGatewayMetrics(): GatewayMetrics {
       for (const { labels, rows, rowsSum } of all) {
         histogram(lines, 'slipway_batch_rows', labelText(labels), ROWS, rows, rowsSum);
       }
-      for (const { name, help, samples } of gauges) {
-        head(lines, name, 'gauge', help);
-        for (const sample of samples) lines.push(`${name}${braces(labelText(sample.labels))} ${sample.value}`);
+      head(lines, 'slipway_stage_seconds', 'histogram', 'Stages of answered predictions: parse, queue, run, write.');
+      for (const { labels, statistics } of all) {
+        for (const stage of STAGES) {
+          const { stages } = statistics;
+          histogram(
+            lines,
+            'slipway_stage_seconds',
+            `${labelText(labels)},stage="${stage}"`,
+            StageHistograms.boundsSeconds,
+            stages.counts(stage),
+            stages.sumSeconds(stage),
+          );
+        }
+      }
+      lines.push(
+        ...tritonLines(
+          all.map(({ labels: { project, endpoint, version }, statistics, statuses, inFlight }) => ({
+            labels: labelText({ model: endpoint, version, project }),
+            statistics: statistics.read(endpoint, version),
+            statuses,
+            inFlight,
+          })),
+        ),
+      );
+      for (const { name, help, type = 'gauge', samples } of gauges) {
+        head(lines, name, type, help);
+        for (const sample of samples) {
+          const value = sample.value === Number.POSITIVE_INFINITY ? '+Inf' : sample.value;
+          lines.push(`${name}${braces(labelText(sample.labels))} ${value}`);
+        }
       }
       return `${lines.join('\n')}\n`;
     },

@@ -84,6 +84,7 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
 
   const refuseWith = (exchange: Exchange, error: SlipwayError, extra: readonly string[] = []): number => {
     const { requestId, predictionId, path } = exchange;
+    metrics.because(error.code);
     if (error.kind === 'internal') log.error({ err: error, requestId, predictionId, path }, 'a request failed');
     const retryable = error.kind === 'overloaded' || error.kind === 'unavailable';
     const told =

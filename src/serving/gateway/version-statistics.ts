@@ -1,4 +1,5 @@
 import type { ModelStatistics } from '../protocols/model-statistics.ts';
+import { StageHistograms } from './stage-histograms.ts';
 
 /** One run size: runs, and milliseconds of input, run and output. */
 const RUNS = 0;
@@ -11,6 +12,7 @@ const OUTPUT_MS = 3;
  * adds a quarter of it, so the sums are right although no request knows the others. A class for the hot path.
  */
 export class VersionStatistics {
+  readonly stages = new StageHistograms();
   private lastMs = 0;
   private rows = 0;
   private runs = 0;
@@ -42,6 +44,7 @@ export class VersionStatistics {
     outputMs: number,
   ): void {
     const share = batchRows > rows ? rows / batchRows : 1;
+    this.stages.add(inputMs, queueMs, runMs, outputMs);
     this.lastMs = Date.now();
     this.rows += rows;
     this.runs += share;

@@ -80,7 +80,7 @@ function simulate(
     const nowMs = Math.min(nextMs, runEndMs, backMs);
     if (nowMs > spec.untilMs) break;
     if (nowMs === runEndMs && run !== null) {
-      const { calls, runMs } = run;
+      const { calls, runMs } = run as { calls: number[]; runMs: number };
       run = null;
       runEndMs = Number.POSITIVE_INFINITY;
       for (const sinceMs of calls) {

@@ -127,7 +127,7 @@ test('random work: sizes stay right, every call ends once, and shares of those w
   const waiting = new Map<unknown, number>();
   for (let round = 0; round < 3000; round++) {
     for (const [i, flow] of flows.entries()) {
-      while ([...waiting.values()].filter((of) => of === i).length < 8) {
+      while ([...waiting.values()].filter((of) => of === i).length < 24) {
         added++;
         waiting.set(add(`${i}`, flow, (['high', 'normal', 'low'] as const)[random(3)], 1 + random(3)), i);
       }
