@@ -7,7 +7,7 @@
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { end, json, serve, tensor } from '../test/fixtures/gateway.ts';
-import { httpRequest, openLoop, percentile } from './open-loop.ts';
+import { httpRequest, openLoop, percentile } from '../test/fixtures/open-loop.ts';
 
 const { values: flags } = parseArgs({
   options: {

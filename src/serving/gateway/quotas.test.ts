@@ -28,7 +28,7 @@ const key = (limits?: Partial<KeyLimits>) => {
 };
 
 const free = key();
-const slowly = key({ rate: 0.5, burst: 3 });
+const slowly = key({ rate: 0.01, burst: 3 });
 const few = key({ concurrency: 2 });
 const flood = key({});
 const changing = key({ rate: 0.001, burst: 1 });
@@ -77,12 +77,12 @@ describe('rates', () => {
     }
     expect(statuses).toEqual([200, 200, 200, 429, 429]);
     expect(left.map((text) => /r=(\d+)/.exec(text!)![1])).toEqual(['2', '1', '0', '0', '0']);
-    expect(last!.headers.get('ratelimit-policy')).toBe('"rate";q=3;w=6');
+    expect(last!.headers.get('ratelimit-policy')).toBe('"rate";q=3;w=300');
     expect(Number(last!.headers.get('retry-after'))).toBeGreaterThanOrEqual(1);
     expect(await last!.json()).toMatchObject({
       code: 'rate_limited',
       retryable: true,
-      detail: expect.stringContaining(`The API key ${slowly.id} may make 0.5 predictions a second, 3 at once`),
+      detail: expect.stringContaining(`The API key ${slowly.id} may make 0.01 predictions a second, 3 at once`),
     });
     // No other key notices.
     const other = await ask(free);

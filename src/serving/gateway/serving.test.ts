@@ -162,7 +162,7 @@ describe('with control', () => {
     );
     expect(control.heard.metrics).toMatch(/slipway_version_ready\{project="default",model="add",version="1"\} 1/);
     for (const line of control.heard.metrics.trim().split('\n'))
-      expect(line).toMatch(/^(# (HELP|TYPE) \w+ .+|\w+(\{[^{}]*\})? [\d.e+-]+)$/);
+      expect(line).toMatch(/^(# (HELP|TYPE) \w+ .+|\w+(\{[^{}]*\})? (\+Inf|[\d.e+-]+))$/);
   });
 
   it('a new state is kept on disk, so that it is served after a restart without control', async () => {

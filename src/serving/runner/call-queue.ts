@@ -29,6 +29,9 @@ export type CallQueue = {
   onWork: () => void;
 };
 
+/** A run is not made longer than this by sharing it: who comes during it waits for all of it, and nobody in it is answered before. */
+const LONGEST_SHARED_RUN_MS = 100;
+
 export type CallQueueSpec = {
   /** Calls that may wait; a further one is refused at once with `queue_full`. */
   readonly limit: number;
@@ -121,6 +124,11 @@ export function createCallQueue({ limit, retryAfterS, maxBatchRows }: CallQueueS
     while (order.size > 0 && !hasRoom()) pushOut(order.longest(null)!.last()!);
   };
 
+  const expireOne = (call: Call, nowMs: number): void => {
+    order.remove(call);
+    call.fail(deadlineError(call, nowMs, 'waiting for the model'));
+  };
+
   const queue: CallQueue = {
     get size() {
       return order.size;
@@ -172,10 +180,16 @@ export function createCallQueue({ limit, retryAfterS, maxBatchRows }: CallQueueS
       const taken: Call[] = [];
       let rows = 0;
       let bytes = 0;
+      const nowMs = performance.now();
+      const mostRows = Math.min(maxRows, adaptive?.runTimes.rowsWithin(LONGEST_SHARED_RUN_MS) ?? maxRows);
       for (let call = order.peek(); call !== null && taken.length < maxCalls; call = order.peek()) {
+        if (call.deadlineMs <= nowMs) {
+          expireOne(call, nowMs);
+          continue;
+        }
         rows += call.rows;
         bytes += sizeOf(call.inputs);
-        if (taken.length > 0 && (rows > maxRows || bytes > maxBytes)) break;
+        if (taken.length > 0 && (rows > mostRows || bytes > maxBytes)) break;
         order.shift(call);
         call.state = 'sent';
         taken.push(call);
@@ -196,9 +210,7 @@ export function createCallQueue({ limit, retryAfterS, maxBatchRows }: CallQueueS
     },
     expire(nowMs) {
       for (const call of order.calls()) {
-        if (call.deadlineMs > nowMs) continue;
-        order.remove(call);
-        call.fail(deadlineError(call, nowMs, 'waiting for the model'));
+        if (call.deadlineMs <= nowMs) expireOne(call, nowMs);
       }
     },
     failAll(error) {

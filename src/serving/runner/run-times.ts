@@ -1,5 +1,9 @@
 /** What a run still counts after each further one: half after some 140. */
 const FORGET = 0.005;
+/** So many runs are judged one by one; later, now and then is enough. */
+const FIRST_RUNS = 10;
+/** Rows of a run while nothing is known: a version that is switched to in a flood must not take all of it into its first run. */
+const FIRST_ROWS = 8;
 /** Share of the throughput of the largest batches beyond which a larger one is not worth its delay. */
 const WORTHWHILE = 0.9;
 /**
@@ -35,6 +39,7 @@ export class RunTimes {
     this.#msSquared = this.#msSquared * kept + share * runMs * runMs;
     this.#rowsMs = this.#rowsMs * kept + callRows * runMs;
     this.#calls = this.#calls * kept + 1;
+    if (this.#runs < FIRST_RUNS) this.fit();
   }
 
   /** Rows of a call, on average. */
@@ -47,10 +52,16 @@ export class RunTimes {
     return this.fixedMs + this.rowMs * rows;
   }
 
+  /** Rows, at least one, whose run takes about this long at most. */
+  rowsWithin(ms: number): number {
+    if (this.#runs < 0.99) return FIRST_ROWS;
+    return this.rowMs === 0 ? Number.POSITIVE_INFINITY : Math.max(1, Math.floor((ms - this.fixedMs) / this.rowMs));
+  }
+
   /** Draws the conclusion of the answers so far; costs a few divisions, so it is asked for now and then. */
   fit(): void {
     const n = this.#runs;
-    if (n < 3) return;
+    if (n < 0.99) return;
     const meanRows = this.#rows / n;
     const meanMs = this.#ms / n;
     const spread = this.#rowsSquared / n - meanRows * meanRows;
