@@ -1,10 +1,11 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { SETTINGS_FILE } from './data-folder.ts';
 import type { SlipwayError } from './errors.ts';
 import {
+  assertGateways,
   assertSafeBind,
   isLoopback,
   readSettings,
@@ -179,5 +180,24 @@ describe('the address', () => {
       expect.objectContaining({ code: 'unsafe_bind', hint: expect.stringContaining('SLIPWAY_INFERENCE_AUTH') }),
     );
     expect(() => assertSafeBind({ host, inferenceAuth: 'required' })).not.toThrow();
+  });
+});
+
+describe('gateways', () => {
+  test('are a number, or as many as the cores let be', () => {
+    expect(read().settings.gateways).toBe(1);
+    expect(read({ SLIPWAY_GATEWAYS: '4' }).settings.gateways).toBe(4);
+    const auto = read({ SLIPWAY_GATEWAYS: 'auto' }).settings.gateways;
+    const most = process.platform === 'linux' ? 8 : 1;
+    expect(auto).toBe(Math.max(1, Math.min(availableParallelism() - 1, most)));
+    for (const bad of ['0', '-1', '65', '1.5', 'all', '2x']) {
+      expect(faultsOf(() => read({ SLIPWAY_GATEWAYS: bad }))['/gateways']).toMatch(/from 1 to 64, or auto/);
+    }
+  });
+
+  test('more than one are refused where a port cannot be shared', () => {
+    assertGateways({ gateways: 1 }, false);
+    assertGateways({ gateways: 2 }, true);
+    expect(() => assertGateways({ gateways: 2 }, false)).toThrow(/2 gateways cannot share one port/);
   });
 });

@@ -107,6 +107,14 @@ test('connections are shared out, and both gateways answer', async () => {
   expect(new Set(status.gateways.map(({ instance }) => instance)).size).toBe(2);
 });
 
+test('another server on the same ports is refused, with one gateway or several', async () => {
+  const { port } = new URL(server.inferenceUrl);
+  for (const gateways of ['1', '2']) {
+    const env = { SLIPWAY_GATEWAYS: gateways, SLIPWAY_HTTP_PORT: port, SLIPWAY_GRPC_PORT: '0' };
+    await expect(startServer({ env })).rejects.toThrow(/is used by another program/);
+  }
+}, 60_000);
+
 test('calls of both gateways share runs', async () => {
   // Connections that stay: a gateway has at most as many calls at one time as it has connections.
   const agents = Array.from({ length: 60 }, () => new Agent({ keepAlive: true, maxSockets: 1 }));
