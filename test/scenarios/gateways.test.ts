@@ -9,7 +9,16 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { fileSource } from '../../sdk/src/node.ts';
 import { startOpenLoop } from './open-loop.ts';
-import { eventually, kill, MODELS, pause, type RunningServer, startServer, untilReady } from './running-server.ts';
+import {
+  eventually,
+  kill,
+  MODELS,
+  pause,
+  ROOT,
+  type RunningServer,
+  startServer,
+  untilReady,
+} from './running-server.ts';
 
 /** What admission says where the machine has no time for us. */
 const OVERLOAD = 'More requests come';
@@ -18,15 +27,25 @@ const KILLS = Number(process.env['SLIPWAY_KILLS'] ?? 9);
 let server: RunningServer;
 beforeAll(async () => {
   server = await startServer({ env: { SLIPWAY_GATEWAYS: '2', SLIPWAY_DRAIN: '10s' } });
+  const engine = 'onnxruntime'; // in runners: these models are small enough to live in the gateways
   for (const file of ['add.onnx', 'add-two.onnx'])
-    await server.client.models.push({ model: 'add', files: [await fileSource(join(MODELS, file), 'model.onnx')] });
+    await server.client.models.push({
+      model: 'add',
+      files: [await fileSource(join(MODELS, file), 'model.onnx')],
+      engine,
+    });
   await server.client.endpoints.create({ name: 'add', model: 'add', target: { version: 1 } });
-  await server.client.deploy({ model: 'slow', files: [await fileSource(join(MODELS, 'slow.onnx'), 'model.onnx')] });
+  await server.client.deploy({
+    model: 'slow',
+    files: [await fileSource(join(MODELS, 'slow.onnx'), 'model.onnx')],
+    engine,
+  });
   // Its calls wait a little for others.
   await server.client.models.push({
     model: 'patient',
     files: [await fileSource(join(MODELS, 'add.onnx'), 'model.onnx')],
     limits: { maxDelayMs: 100 },
+    engine,
   });
   await server.client.endpoints.create({ name: 'patient', model: 'patient', target: { version: 1 } });
   for (const endpoint of ['add', 'slow', 'patient']) await untilReady(server, endpoint);
@@ -195,6 +214,63 @@ async function untilWhole(): Promise<void> {
   });
   await pause(300); // the one that has just become ready takes connections from then on
 }
+
+test("a key's rate holds for both together", async () => {
+  const limits = { rate: 20, burst: 5 };
+  const { key } = await server.client.keys.create({ name: 'limited', scopes: ['predict'], limits });
+  await pause(500); // gateways hear of it
+  let taken = 0;
+  const startedMs = performance.now();
+  const caller = async (): Promise<void> => {
+    while (performance.now() - startedMs < 3_000) {
+      const response = await fetch(`${server.inferenceUrl}/v2/models/patient/infer`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${key}`, connection: 'close' },
+        body: bodyOf(1),
+      });
+      await response.arrayBuffer();
+      if (response.status === 200) taken++;
+      else {
+        expect(response.headers.get('ratelimit')).toMatch(/^"rate";r=\d+/);
+        await pause(20);
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: 10 }, caller));
+  const seconds = (performance.now() - startedMs) / 1000;
+  // Its burst at each, once, and a few that the others had not heard of.
+  expect(taken).toBeLessThan(limits.rate * seconds + 2 * limits.burst + 10);
+  expect(taken).toBeGreaterThan(limits.rate);
+}, 30_000);
+
+test('a version that lives in the gateway is in each, and answers while the owner is away', async () => {
+  const runners = server.pids('runner').length;
+  const files = [await fileSource(join(ROOT, 'bench/models/tab.onnx'), 'model.onnx')];
+  await server.client.deploy({ model: 'tab', files, engine: 'tabular' });
+  await untilReady(server, 'tab');
+  expect(server.pids('runner').length).toBe(runners);
+  const body = JSON.stringify({ inputs: [{ name: 'X', datatype: 'FP32', shape: [1, 30], data: Array(30).fill(1) }] });
+  const tab = async (): Promise<string> => {
+    const options = { method: 'POST', body, headers: { connection: 'close' } };
+    const response = await fetch(`${server.inferenceUrl}/v2/models/tab/infer`, options);
+    const { outputs } = (await response.json()) as { outputs: unknown };
+    expect(response.status).toBe(200);
+    return JSON.stringify(outputs);
+  };
+  const answers = new Set(await Promise.all(Array.from({ length: 40 }, tab)));
+  expect(answers.size).toBe(1);
+  await eventually('both answered', async () => (await answersByGateway('tab')).size === 2);
+  const owner = pidOf('owner')!;
+  kill(owner, 'SIGSTOP'); // dead to the guest and not restarted
+  try {
+    // The kernel still gives it connections: those that it took wait. One of these is the guest's.
+    const first = await Promise.any(Array.from({ length: 12 }, tab));
+    expect(answers.has(first)).toBe(true);
+  } finally {
+    kill(owner, 'SIGCONT');
+  }
+  await server.client.endpoints.remove('tab');
+}, 60_000);
 
 describe('processes that are killed', () => {
   test(`${KILLS} times owner, guest and runner under load: what is answered is right, and everything comes back`, async () => {

@@ -59,6 +59,7 @@ export async function startServer(options: StartOptions = {}): Promise<RunningSe
         SLIPWAY_GRPC_PORT: '0',
         SLIPWAY_CONTROL_PORT: '0',
         SLIPWAY_DRAIN: '300ms',
+        SLIPWAY_GATEWAYS: process.env['SLIPWAY_TEST_GATEWAYS'] ?? '1',
         ...options.env,
       },
       stdio: ['ignore', 'pipe', 'pipe'],
