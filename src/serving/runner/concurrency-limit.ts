@@ -1,12 +1,12 @@
 import { RunTimes } from './run-times.ts';
 
-/** One look at arrivals and answers spans at least this time and so many answers, but at most the longest. */
+/** One look at arrivals and answers spans at least this time and so many answers; the longest needs one only. */
 const WINDOW_MS = 100;
 const WINDOW_ANSWERS = 10;
-const LONGEST_WINDOW_MS = 2_000;
+const LONGEST_WINDOW_MS = 800;
 /** More than so much beyond what is answered is growth. */
 const GROWTH = 1.1;
-const GROWTH_CALLS = 4;
+const GROWTH_CALLS = 2;
 const GROWTH_IN_ALL = 1.15;
 /** Windows of growth in a row before calls are limited: a burst, or callers who all begin at once, grow for one or two. */
 const GROWING_WINDOWS = 4;
@@ -73,10 +73,11 @@ export function createConcurrencyLimit({
   let calm = 0;
 
   const look = (nowMs: number): void => {
+    if (answers === 0) return;
     const windowMs = nowMs - startMs;
     if (windowMs < WINDOW_MS || (answers < WINDOW_ANSWERS && windowMs < LONGEST_WINDOW_MS)) return;
     const wasFree = limit === Number.POSITIVE_INFINITY;
-    if (answers > 0) judge(windowMs);
+    judge(windowMs);
     startMs = nowMs;
     arrivals = 0;
     refusals = 0;
