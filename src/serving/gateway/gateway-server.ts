@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import { listenUntilFree } from '../../base/http/listen.ts';
+import { countHosts } from '../../base/http/origin.ts';
 import { answerBare, connectionOf } from './exchange.ts';
 import { createLargeBodies, LARGE_BODY_BYTES } from './large-bodies.ts';
 import { createLeanHttp } from './lean-http.ts';
@@ -92,7 +93,8 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
     lean.accept(socket);
   });
   const take = (request: IncomingMessage, response: ServerResponse, goAhead?: () => void): void => {
-    if (namesOneHost(request)) {
+    // Node keeps the first of several Hosts; whoever stands before us may have gone by another (RFC 9112 §3.2). None is judged by the handler.
+    if (countHosts(request.rawHeaders) <= 1) {
       handler.handle(new NodeWire(request, response), goAhead);
       return;
     }
@@ -148,13 +150,6 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
     },
     connections: () => new Promise((resolve) => server.getConnections((_error, count) => resolve(count ?? 0))),
   };
-}
-
-/** Node keeps the first of several Hosts; whoever stands before us may have gone by another (RFC 9112 §3.2). */
-function namesOneHost({ rawHeaders }: IncomingMessage): boolean {
-  let hosts = 0;
-  for (let i = 0; i < rawHeaders.length; i += 2) if (rawHeaders[i]!.toLowerCase() === 'host') hosts++;
-  return hosts <= 1; // none is judged with where it comes from
 }
 
 /** Faults of the HTTP framing, by the parser's code; others are 400. */

@@ -212,6 +212,12 @@ describe('Host and Origin', () => {
     expect(text).not.toMatch(/access-control/i);
   });
 
+  it('a request of HTTP/1.0 needs a Host like any other', async () => {
+    const text = await raw('GET /v2/health/live HTTP/1.0\r\n\r\n');
+    expect(answers(text)).toEqual(['403']);
+    expect(text).toContain('The Host (none) is not allowed');
+  });
+
   it('reads are checked too', async () => {
     expect(answers(await raw('GET /endpoints HTTP/1.1\r\nHost: rebound.example\r\n\r\n'))).toEqual(['403']);
     expect(answers(await raw('GET /v2/health/live HTTP/1.1\r\nHost: rebound.example\r\n\r\n'))).toEqual(['403']);

@@ -1,7 +1,6 @@
-import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { Principal } from '../../base/access/permission.ts';
 import { SlipwayError, toSlipwayError } from '../../base/errors.ts';
-import { allowedHostsOf, countHosts, isAllowedHost, isAllowedOrigin } from '../../base/http/origin.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Settings } from '../../base/settings.ts';
 import type { InferRequest, Protocol, ServerView, WireAnswer } from '../protocols/protocol.ts';
@@ -13,18 +12,21 @@ import { type Admission, priorityOf } from './admission.ts';
 import { answer, type Exchange, openExchange, refuse } from './exchange.ts';
 import type { EndpointFinder } from './find-endpoint.ts';
 import type { InferenceAccess } from './inference-access.ts';
+import { createInferenceOrigin } from './inference-origin.ts';
 import { LARGE_BODY_BYTES, type LargeBodies, type Parsed } from './large-bodies.ts';
 import type { LeanHead } from './lean-head.ts';
 import type { LeanWire } from './lean-http.ts';
 import type { GatewayMetrics, Meter } from './metrics.ts';
 import type { NodeWire } from './node-wire.ts';
 import { predict, timeoutOf } from './prediction.ts';
+import { assertTold, assessListener } from './readiness.ts';
 import { type Done as BodyDone, type BodyLimits, readBody } from './request-body.ts';
 import { codingFor, compress } from './response-compression.ts';
+import { withRetryAfter } from './retry-after.ts';
 import { createRouteTable, type Match, type NoMatch } from './route-table.ts';
 import type { ServedVersion } from './served-version.ts';
 import { viewEndpoint, viewServer } from './server-view.ts';
-import type { ServingState } from './serving-state.ts';
+import type { Readiness, ServingState } from './serving-state.ts';
 import { shown } from './shown-text.ts';
 
 export type RequestHandlerDeps = {
@@ -69,33 +71,20 @@ type Asked = {
 
 /** Requests on one connection that may wait for their answers; clients that pipeline at all send a handful. */
 const MAX_PIPELINED = 64;
-/** Hosts and origins that passed are few and repeat: one look instead of a parse. */
-const REMEMBERED_HOSTS = 64;
 
 export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
   const { settings, state, access, admission, finder, metrics, log, limits, stopping } = deps;
   const routes = createRouteTable(deps.protocols);
-  const allowedHosts = allowedHostsOf(settings);
-  const goodHosts = new Set<string>();
+  const assertOrigin = createInferenceOrigin(settings);
   const meters = new WeakMap<Match, { version: number; meter: Meter }>();
 
-  const assess = (): { ready: boolean; reason: string | null } =>
-    stopping() ? { ready: false, reason: 'The server is shutting down' } : state.assess();
+  const assess = (): Readiness => assessListener(state, stopping());
 
   const refuseWith = (exchange: Exchange, error: SlipwayError, extra: readonly string[] = []): number => {
     const { requestId, predictionId, path } = exchange;
     metrics.because(error.code);
     if (error.kind === 'internal') log.error({ err: error, requestId, predictionId, path }, 'a request failed');
-    const retryable = error.kind === 'overloaded' || error.kind === 'unavailable';
-    const told =
-      retryable && error.retryAfterS === undefined
-        ? new SlipwayError(error.code, error.message, {
-            retryAfterS: settings.retryAfterS,
-            fields: error.fields,
-            ...(error.hint === undefined ? {} : { hint: error.hint }),
-          })
-        : error;
-    return refuse(exchange, told, stopping(), extra);
+    return refuse(exchange, withRetryAfter(error, settings.retryAfterS), stopping(), extra);
   };
 
   const prediction = {
@@ -110,17 +99,6 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
       }
     },
     refuse: refuseWith,
-  };
-
-  const assertOrigin = (method: string | undefined, headers: IncomingHttpHeaders): void => {
-    const { host, origin, 'sec-fetch-site': site } = headers;
-    if (origin === undefined && site === undefined && goodHosts.has(host!)) return;
-    if (!isAllowedHost(host, allowedHosts)) throw foreign('Host', host);
-    if (!isAllowedOrigin(origin, allowedHosts)) throw foreign('Origin', origin);
-    // A browser names no origin with some requests of foreign pages, but says that they are.
-    const isVisit = (method === 'GET' || method === 'HEAD') && headers['sec-fetch-mode'] === 'navigate';
-    if (origin === undefined && site === 'cross-site' && !isVisit) throw foreign('Sec-Fetch-Site', site);
-    if (goodHosts.size < REMEMBERED_HOSTS) goodHosts.add(host!);
   };
 
   const meterOf = (match: Match, version: ServedVersion): Meter => {
@@ -168,7 +146,7 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
         compute(asked, version, meter, inferRequest, body);
       } else {
         const parsed: Parsed = (error, inferRequest, again) =>
-          continueLarge(asked, version, error, inferRequest, again);
+          goOnAfterWait(asked, version, error, inferRequest, again);
         deps.largeBodies.parse(match.post!.path, call, version.target, parsed);
       }
     } catch (thrown) {
@@ -192,13 +170,13 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
     const { startedMs, wire } = exchange;
     const isWanted = (): boolean => !wire.socket.destroyed && performance.now() - startedMs < timeoutMs;
     match.post!.decode!(inferRequest, version.target, isWanted).then(
-      (decoded) => continueLarge(asked, version, null, decoded, body),
-      (error: unknown) => continueLarge(asked, version, toSlipwayError(error), null, body),
+      (decoded) => goOnAfterWait(asked, version, null, decoded, body),
+      (error: unknown) => goOnAfterWait(asked, version, toSlipwayError(error), null, body),
     );
   };
 
   /** Some time passed: the client may be gone, and the version, which then ends, may have been replaced. */
-  const continueLarge = (
+  const goOnAfterWait = (
     asked: Asked,
     parsedFor: ServedVersion,
     error: SlipwayError | null,
@@ -271,8 +249,7 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
   /** What does not depend on who asks. Gives the route. */
   const assertRoute = (found: Match | NoMatch): Match => {
     if (found.kind === 'none') throw unknownRoute(found.path);
-    // Before it knows keys and endpoints it cannot say that one is wrong or missing.
-    if (state.generation === 0 && found.get?.public !== true) throw notTold(settings.retryAfterS);
+    if (found.get?.public !== true) assertTold(state, settings.retryAfterS);
     if (found.absent !== null) throw notOffered(found.absent.reason);
     return found;
   };
@@ -290,7 +267,6 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
           request.socket.destroy();
           return;
         }
-        if (countHosts(request.rawHeaders) !== 1) throw foreign('Host', 'given twice');
         assertOrigin(method, headers);
         const match = assertRoute(found);
         if (method === 'POST' && match.post !== null) handlePrediction(exchange, request, match, goOn);
@@ -335,13 +311,6 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
   };
 }
 
-function notTold(retryAfterS: number): SlipwayError {
-  return new SlipwayError('not_ready', 'The gateway is starting and has not been told what to serve yet', {
-    retryAfterS,
-    hint: 'Retry in a moment.',
-  });
-}
-
 function unknownRoute(path: string): SlipwayError {
   return new SlipwayError('route_not_found', `There is nothing at ${shown(path)}`, {
     hint: 'GET /endpoints lists what is served here; the management API listens on its own port.',
@@ -354,10 +323,4 @@ function notOffered(reason: string): SlipwayError {
 
 function wrongMethod(method: string | undefined, allow: string): SlipwayError {
   return new SlipwayError('method_not_allowed', `${method} is not allowed here`, { hint: `Use ${allow}.` });
-}
-
-function foreign(header: 'Host' | 'Origin' | 'Sec-Fetch-Site', value: string | undefined): SlipwayError {
-  return new SlipwayError('foreign_origin', `The ${header} ${shown(value ?? '(none)')} is not allowed`, {
-    hint: 'If this name is yours, add it to SLIPWAY_ALLOWED_HOSTS.',
-  });
 }

@@ -8,12 +8,12 @@ import type { EndpointView, HeldVersion, ServerView } from '../protocols/protoco
 import { mayUse } from './inference-access.ts';
 import type { GatewayMetrics } from './metrics.ts';
 import type { ServedVersion } from './served-version.ts';
-import { isLoaded, observeEndpoint, type ServedEndpoint, type ServingState } from './serving-state.ts';
+import { isLoaded, observeEndpoint, type Readiness, type ServedEndpoint, type ServingState } from './serving-state.ts';
 
 export type ServerViewDeps = {
   readonly state: ServingState;
   readonly keyNeeded: boolean;
-  readonly assess: () => { ready: boolean; reason: string | null };
+  readonly assess: () => Readiness;
   readonly metrics: GatewayMetrics;
 };
 
@@ -134,7 +134,7 @@ function pendingOf({ spec, serving, desired }: ServedEndpoint): string | null {
   return `Version ${spec.version} is to answer next: ${state} Version ${serving.spec.version} answers until then.`;
 }
 
-function observePinned(version: ServedVersion): { ready: boolean; reason: string | null } {
+function observePinned(version: ServedVersion): Readiness {
   const { state, reason } = version.observe();
   return { ready: state === 'ready', reason };
 }

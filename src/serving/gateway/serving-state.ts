@@ -10,6 +10,9 @@ export type ServedEndpoint = Routable<ServedVersion> & {
   readonly desired: ServedVersion | null;
 };
 
+/** Of the gateway, or of one version in it. A reason where it is not ready. */
+export type Readiness = { readonly ready: boolean; readonly reason: string | null };
+
 export type ServingState = {
   /** Generation of the state applied last; 0 before the first. */
   readonly generation: number;
@@ -19,7 +22,7 @@ export type ServingState = {
   endpointsOf(project: string): ReadonlyMap<string, ServedEndpoint> | undefined;
   observe(): { versions: ObservedVersion[]; endpoints: ObservedEndpoint[] };
   /** Whether the server as a whole can take traffic, and if not, why. */
-  assess(): { ready: boolean; reason: string | null };
+  assess(): Readiness;
   /**
    * Keeps a running version of exactly this identity until it is released as often, also when no endpoint needs it any more: for guests, whose
    * own state may be a moment behind. Null when there is none.

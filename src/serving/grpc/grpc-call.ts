@@ -2,6 +2,7 @@ import { SlipwayError, toSlipwayError } from '../../base/errors.ts';
 import { isRequestId, uuidv7 } from '../../base/ids.ts';
 import type { Logger } from '../../base/log.ts';
 import type { GatewayMetrics } from '../gateway/metrics.ts';
+import { withRetryAfter } from '../gateway/retry-after.ts';
 import { answerHeaders, type CallNames, errorHeaders, errorTrailers, OK_TRAILERS } from './answer-headers.ts';
 import { httpStatusOf } from './grpc-status.ts';
 import { ERROR } from './http2/frames.ts';
@@ -274,7 +275,7 @@ export class GrpcCall implements Receiver, MessageTaker, CallNames {
     if (this.over) return;
     const wasOpen = this.onGone;
     this.close();
-    const told = withRetry(error, this.deps.retryAfterS);
+    const told = withRetryAfter(error, this.deps.retryAfterS);
     const { requestId, ownId, predictionId, version, method } = this;
     if (error.kind === 'internal') {
       this.deps.log.error({ err: error, requestId, predictionId: ownId, path: method.path }, 'a call failed');
@@ -300,16 +301,6 @@ export class GrpcCall implements Receiver, MessageTaker, CallNames {
   abandon(): void {
     this.stream.reset(ERROR.cancel);
   }
-}
-
-function withRetry(error: SlipwayError, retryAfterS: number): SlipwayError {
-  const retryable = error.kind === 'overloaded' || error.kind === 'unavailable';
-  if (!retryable || error.retryAfterS !== undefined) return error;
-  return new SlipwayError(error.code, error.message, {
-    retryAfterS,
-    fields: error.fields,
-    ...(error.hint === undefined ? {} : { hint: error.hint }),
-  });
 }
 
 /** Milliseconds of the units of `grpc-timeout`. */

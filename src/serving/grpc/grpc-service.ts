@@ -1,5 +1,4 @@
 /** All methods of the gRPC listener, put together, and what it says to those who call others. */
-
 import { closestWord } from '../../base/closest-word.ts';
 import { SlipwayError } from '../../base/errors.ts';
 import type { AskControl } from '../gateway/actions.ts';
@@ -7,7 +6,8 @@ import type { Admission } from '../gateway/admission.ts';
 import type { EndpointFinder } from '../gateway/find-endpoint.ts';
 import type { InferenceAccess } from '../gateway/inference-access.ts';
 import type { GatewayMetrics } from '../gateway/metrics.ts';
-import type { ServingState } from '../gateway/serving-state.ts';
+import { assertTold, assessListener } from '../gateway/readiness.ts';
+import type { Readiness, ServingState } from '../gateway/serving-state.ts';
 import { openInference } from '../protocols/open-inference.ts';
 import { DESCRIPTOR_SET } from './descriptors.ts';
 import type { Method } from './grpc-call.ts';
@@ -41,16 +41,8 @@ export function createGrpcService(deps: GrpcServiceDeps): GrpcService {
   const codec = createMessageCodec(files);
   const services = files.flatMap((file) => file.services.map((service) => service.fullName));
 
-  const assess = (): { ready: boolean; reason: string | null } =>
-    stopping() ? { ready: false, reason: 'The server is shutting down' } : state.assess();
-  const assertTold = (): void => {
-    // Before it knows keys and endpoints it cannot say that one is wrong or missing.
-    if (state.generation > 0) return;
-    throw new SlipwayError('not_ready', 'The gateway is starting and has not been told what to serve yet', {
-      retryAfterS: settings.retryAfterS,
-      hint: 'Retry in a moment.',
-    });
-  };
+  const assess = (): Readiness => assessListener(state, stopping());
+  const told = (): void => assertTold(state, settings.retryAfterS);
 
   const health = createHealthService({ state, access, finder, codec, assess, services });
   const methods = new Map(
@@ -61,10 +53,10 @@ export function createGrpcService(deps: GrpcServiceDeps): GrpcService {
         finder,
         metrics,
         codec,
-        assertTold,
+        assertTold: told,
         requestTimeoutMs: settings.requestTimeoutMs,
       }),
-      ...createModelService({ ...deps, codec, rest: openInference, assertTold, assess }),
+      ...createModelService({ ...deps, codec, rest: openInference, assertTold: told, assess }),
       ...health.methods,
       ...createReflectionService(files, codec),
     ].map((method): [string, Method] => [method.path, method]),

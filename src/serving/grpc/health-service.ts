@@ -3,7 +3,7 @@ import { SlipwayError, toSlipwayError } from '../../base/errors.ts';
 import { pickVersion } from '../endpoints/routing.ts';
 import type { EndpointFinder } from '../gateway/find-endpoint.ts';
 import { type InferenceAccess, mayUse } from '../gateway/inference-access.ts';
-import { observeEndpoint, type ServingState } from '../gateway/serving-state.ts';
+import { observeEndpoint, type Readiness, type ServingState } from '../gateway/serving-state.ts';
 import type { GrpcCall, Method } from './grpc-call.ts';
 import { frameMessage } from './message-frame.ts';
 import { decode } from './model-service.ts';
@@ -15,7 +15,7 @@ export type HealthDeps = {
   readonly access: InferenceAccess;
   readonly finder: EndpointFinder;
   readonly codec: MessageCodec;
-  readonly assess: () => { ready: boolean; reason: string | null };
+  readonly assess: () => Readiness;
   /** Services of this server, which are as well as the server is. */
   readonly services: readonly string[];
 };
