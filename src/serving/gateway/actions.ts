@@ -3,6 +3,7 @@ import type { ChangeAsked } from '../endpoints/endpoint-change.ts';
 import type { ActionCall, ServerView } from '../protocols/protocol.ts';
 import { writeJson } from '../tensors/json-text.ts';
 import type { Exchange } from './exchange.ts';
+import { type KeyHeaders, keyTextOf } from './inference-access.ts';
 import type { Done } from './request-body.ts';
 import type { Match } from './route-table.ts';
 
@@ -32,8 +33,7 @@ export function handleAction(
       server,
       endpoint: match.ref,
       changeEndpoint: async (endpoint, change) => {
-        const key = keyOf(headers);
-        if (key === null) throw keyNeeded();
+        const key = keyForChange(headers);
         await deps.askControl({ key, project: match.project, endpoint, change, requestId });
       },
     };
@@ -48,14 +48,14 @@ export function handleAction(
   });
 }
 
-function keyOf({ authorization, 'x-api-key': plain }: ActionCall['headers']): string | null {
-  if (authorization === undefined) return typeof plain === 'string' && plain !== '' ? plain : null;
-  return /^bearer +(\S+) *$/i.exec(authorization as string)?.[1] ?? null;
-}
-
-/** Where predictions need no key, changing what is served still does. */
-function keyNeeded(): SlipwayError {
-  return new SlipwayError('key_missing', 'Loading and unloading need an API key, also where predictions need none', {
-    hint: 'Send the header Authorization: Bearer <key> with a key of the scope deploy.',
+/**
+ * The key of a caller who asks for a change, as it came: control judges it. Where predictions need none, changing what is served still does.
+ * @throws SlipwayError `key_missing`
+ */
+export function keyForChange(headers: KeyHeaders): string {
+  const key = keyTextOf(headers);
+  if (key !== null) return key;
+  throw new SlipwayError('key_missing', 'Loading and unloading need an API key, also where predictions need none', {
+    hint: 'Send Authorization: Bearer <key>, as a header or as metadata of gRPC, with a key of the scope deploy.',
   });
 }

@@ -10,6 +10,12 @@ export type KeyHeaders = {
   readonly 'x-api-key'?: string | readonly string[] | undefined;
 };
 
+/** The key that a request carries, as `Authorization: Bearer` or else as `X-API-Key`; null where that is no key, or none. */
+export function keyTextOf({ authorization, 'x-api-key': plain }: KeyHeaders): string | null {
+  if (authorization === undefined) return typeof plain === 'string' && plain !== '' ? plain : null;
+  return /^bearer +(\S+) *$/i.exec(authorization)?.[1] ?? null;
+}
+
 export type InferenceAccess = {
   /** Takes the place of all keys at once. */
   replaceKeys(keys: readonly DesiredKey[]): void;
@@ -34,8 +40,8 @@ export function createInferenceAccess({ keyNeeded, clock }: { keyNeeded: boolean
   let remembered = new Map<string, KnownKey>();
 
   const find = (header: string): KnownKey | undefined => {
-    const text = /^bearer +(\S+) *$/i.exec(header)?.[1];
-    const parsed = text === undefined ? null : parseKey(text);
+    const text = keyTextOf({ authorization: header });
+    const parsed = text === null ? null : parseKey(text);
     const key = parsed === null ? undefined : known.get(parsed.id);
     if (key === undefined || !isSecret(parsed!.secret, key.secretSha256)) return undefined;
     if (remembered.size < REMEMBERED) remembered.set(header, key);

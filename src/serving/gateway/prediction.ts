@@ -3,6 +3,7 @@ import type { InferRequest } from '../protocols/protocol.ts';
 import type { CallTimings, Priority } from '../runner/runner.ts';
 import type { Tensor } from '../tensors/tensor.ts';
 import type { Account } from './account.ts';
+import { CLIENT_CLOSED } from './client-closed.ts';
 import type { Connection, Exchange, OpenCall } from './exchange.ts';
 import type { Meter } from './metrics.ts';
 import type { Match } from './route-table.ts';
@@ -110,9 +111,6 @@ function settle(
     meter.statistics.succeed(inferRequest.rows, batchRows, totalMs, inputMs, queueMs, runMs, endedMs - computedMs);
   }
 }
-
-/** What web servers' logs call a client that closed before its answer; nobody is sent it. */
-const CLIENT_CLOSED = 499;
 
 /** Gives up the calls of a connection that is gone: those that were not started never will be. */
 export function cancelCalls({ calls }: Connection): void {

@@ -1,4 +1,5 @@
 import type { ModelStatistics } from '../protocols/model-statistics.ts';
+import { CLIENT_CLOSED } from './client-closed.ts';
 
 /** One version behind one endpoint, as it is counted. */
 export type Counted = {
@@ -11,7 +12,7 @@ export type Counted = {
 
 /** Failures by HTTP status in Triton's words. */
 function reasonOf(status: number): string {
-  if (status === 499) return 'CANCELED';
+  if (status === CLIENT_CLOSED) return 'CANCELED';
   if (status === 429 || status === 503) return 'REJECTED';
   return status >= 500 ? 'BACKEND' : 'OTHER';
 }

@@ -1,6 +1,6 @@
 /** Header and trailer blocks of gRPC answers. */
 import type { SlipwayError } from '../../base/errors.ts';
-import { errorText, grpcStatusOf, percentEncode } from './grpc-status.ts';
+import { errorMessage, grpcStatusOf, percentEncode } from './grpc-status.ts';
 import { headerBlock, headerStart } from './http2/header-writer.ts';
 
 /** What is told of every call. */
@@ -82,7 +82,7 @@ export function errorTrailers(error: SlipwayError): Buffer {
 function statusHeaders(error: SlipwayError): (readonly [string, string])[] {
   return [
     ['grpc-status', `${grpcStatusOf(error)}`],
-    ['grpc-message', percentEncode(errorText(error))],
+    ['grpc-message', percentEncode(errorMessage(error))],
     ...(error.retryAfterS === undefined ? [] : [['retry-after', `${error.retryAfterS}`] as const]),
   ];
 }

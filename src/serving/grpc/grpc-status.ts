@@ -1,5 +1,6 @@
 /** How errors look in gRPC: a status code, and a text in the trailers. */
 import type { ErrorCode, ErrorKind, SlipwayError } from '../../base/errors.ts';
+import { errorText } from '../protocols/open-inference.ts';
 import { HTTP_STATUSES } from '../protocols/protocol.ts';
 
 export const STATUS = {
@@ -56,11 +57,9 @@ export function httpStatusOf(error: SlipwayError): number {
 /** The most that is told: trailers have limits too. */
 const MAX_TEXT = 2000;
 
-/** One sentence with the faults and the hint, as the protocol's REST form has it. */
-export function errorText(error: SlipwayError): string {
-  const fields = error.fields.map((field) => `${field.pointer} ${field.message}`);
-  const others = fields.filter((field) => !error.message.includes(field));
-  const text = [error.message, ...others, ...(error.hint === undefined ? [] : [error.hint])].join('; ');
+/** As the protocol's REST form has it, but bounded. */
+export function errorMessage(error: SlipwayError): string {
+  const text = errorText(error);
   return text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text;
 }
 

@@ -2,6 +2,7 @@
 import { SlipwayError, toSlipwayError } from '../../base/errors.ts';
 import type { Account } from '../gateway/account.ts';
 import { type Admission, priorityOf } from '../gateway/admission.ts';
+import { CLIENT_CLOSED } from '../gateway/client-closed.ts';
 import type { EndpointFinder } from '../gateway/find-endpoint.ts';
 import type { InferenceAccess } from '../gateway/inference-access.ts';
 import type { GatewayMetrics, Meter } from '../gateway/metrics.ts';
@@ -13,7 +14,7 @@ import type { CallHandle, CallTimings } from '../runner/runner.ts';
 import type { InputTarget } from '../tensors/input-check.ts';
 import type { Tensor } from '../tensors/tensor.ts';
 import type { GrpcCall, Method } from './grpc-call.ts';
-import { errorText, httpStatusOf } from './grpc-status.ts';
+import { errorMessage, httpStatusOf } from './grpc-status.ts';
 import { toInferRequest } from './infer-inputs.ts';
 import { readInferRequest } from './infer-request.ts';
 import { writeInferResponse } from './infer-response.ts';
@@ -33,8 +34,6 @@ export type ModelInferDeps = {
   readonly assertTold: () => void;
 };
 
-/** What web servers' logs call a client that closed before its answer; nobody is sent it. */
-const CLIENT_CLOSED = 499;
 /** Messages of one stream being computed at a time, and bytes of answers that its client has not taken. */
 const STREAM_IN_FLIGHT = 64;
 const STREAM_UNSENT_BYTES = 4 * 1024 * 1024;
@@ -155,7 +154,7 @@ export function createModelInfer(deps: ModelInferDeps): readonly Method[] {
   /** An error of one message does not end the stream. */
   const streamError = ({ modelName, id }: Prediction, error: SlipwayError): Buffer => {
     const told = codec.encode('inference.ModelStreamInferResponse', {
-      error_message: errorText(error),
+      error_message: errorMessage(error),
       infer_response: { model_name: modelName, id },
     });
     return frameMessage(told);

@@ -3,12 +3,12 @@
  * of its REST twin and writes the answer, whose words are the same, as a message.
  */
 import { SlipwayError } from '../../base/errors.ts';
-import type { AskControl } from '../gateway/actions.ts';
+import { type AskControl, keyForChange } from '../gateway/actions.ts';
 import type { EndpointFinder } from '../gateway/find-endpoint.ts';
 import type { InferenceAccess } from '../gateway/inference-access.ts';
 import type { GatewayMetrics } from '../gateway/metrics.ts';
 import { viewEndpoint, viewServer } from '../gateway/server-view.ts';
-import type { ServingState } from '../gateway/serving-state.ts';
+import type { Readiness, ServingState } from '../gateway/serving-state.ts';
 import type { ActionRoute, Protocol, ReadRoute, ServerView } from '../protocols/protocol.ts';
 import type { GrpcCall, Method } from './grpc-call.ts';
 import { frameMessage } from './message-frame.ts';
@@ -26,7 +26,7 @@ export type ModelServiceDeps = {
   readonly rest: Protocol;
   readonly askControl: AskControl;
   readonly assertTold: () => void;
-  readonly assess: () => { ready: boolean; reason: string | null };
+  readonly assess: () => Readiness;
 };
 
 const SERVICE = '/inference.GRPCInferenceService/';
@@ -81,7 +81,6 @@ export function createModelService(deps: ModelServiceDeps): readonly Method[] {
 
   const act = (call: GrpcCall, path: string, project: string, named: NamedModel | null, body: unknown): unknown => {
     const action = rest.routes.find((one): one is ActionRoute => one.kind === 'action' && one.path === path)!;
-    const { authorization, 'x-api-key': plain } = call.headers;
     finder.assertProject(project, principalOf(call));
     return action.act({
       body: Buffer.from(JSON.stringify(body)),
@@ -89,8 +88,7 @@ export function createModelService(deps: ModelServiceDeps): readonly Method[] {
       server: viewOf(call, project),
       endpoint: named?.ref ?? null,
       changeEndpoint: async (endpoint, change) => {
-        const key = authorization === undefined ? plain : /^bearer +(\S+) *$/i.exec(authorization)?.[1];
-        if (key === undefined || key === '') throw keyNeeded();
+        const key = keyForChange(call.headers);
         await deps.askControl({ key, project, endpoint, change, requestId: call.requestId });
       },
     });
@@ -192,11 +190,4 @@ function textOf(request: Message, field: string): string {
 /** By the name under which it can be called. */
 function inProject(project: string, model: Message): Message {
   return project === 'default' ? model : { ...model, name: `${project}/${model['name']}` };
-}
-
-/** Where predictions need no key, changing what is served still does. */
-function keyNeeded(): SlipwayError {
-  return new SlipwayError('key_missing', 'Loading and unloading need an API key, also where predictions need none', {
-    hint: 'Send the metadata authorization: Bearer <key> with a key of the scope deploy.',
-  });
 }

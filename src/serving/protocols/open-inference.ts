@@ -63,12 +63,16 @@ export const openInference: Protocol = {
   routes,
   statuses: HTTP_STATUSES,
   writeError(error) {
-    const fields = error.fields.map((field) => `${field.pointer} ${field.message}`);
-    const others = fields.filter((field) => !error.message.includes(field));
-    const text = [error.message, ...others, ...(error.hint === undefined ? [] : [error.hint])].join('; ');
-    return { contentType: 'application/json', body: JSON.stringify({ error: text }) };
+    return { contentType: 'application/json', body: JSON.stringify({ error: errorText(error) }) };
   },
 };
+
+/** An error in one text, which is all that the protocol has for it: with the faults and the hint. */
+export function errorText({ message, fields, hint }: SlipwayError): string {
+  const faults = fields.map((field) => `${field.pointer} ${field.message}`);
+  const others = faults.filter((fault) => !message.includes(fault));
+  return [message, ...others, ...(hint === undefined ? [] : [hint])].join('; ');
+}
 
 function readServerReady(server: ServerView): unknown {
   if (!server.ready) throw new SlipwayError('not_ready', server.reason ?? 'The server is starting', { retryAfterS: 1 });
