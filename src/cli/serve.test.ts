@@ -300,7 +300,7 @@ test('severe deletes need the name again, and never ask where nobody can answer'
 
 test('status, why, doctor, logs, audit and lists tell the same story', () => {
   const status = slipway('status');
-  expect(status.stdout).toMatch(/healthy: 2 of 2 endpoints ready/);
+  expect(status.stdout).toMatch(/healthy: 3 of 3 endpoints ready/);
   expect(slipway('why', 'churn')).toMatchObject({ code: 0 });
   const doctor = data<{ checks: { name: string; outcome: string; detail: string }[] }>('doctor');
   expect(doctor.checks.length).toBeGreaterThanOrEqual(20);
@@ -382,7 +382,7 @@ test('a killed control process comes back at the same address while predictions 
   expect(answer.status).toBe(200);
   const end = performance.now() + 20_000;
   while (slipway('status').code !== 0) expect(performance.now()).toBeLessThan(end);
-  expect(data<{ url: string }>('status')).toMatchObject({ server: { counts: { endpoints: 3 } } });
+  expect(data<{ url: string }>('status')).toMatchObject({ server: { counts: { endpoints: 4 } } });
   expect(slipway('logs', '-n', '100', '--process', 'serve').stdout).toContain('control ended (SIGKILL)');
 });
 

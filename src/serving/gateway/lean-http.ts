@@ -98,8 +98,6 @@ class LeanConnection {
   #idleSinceMs = performance.now();
   /** Nothing was asked yet. */
   #isNew = true;
-  /** The client sends nothing more. */
-  #clientEnded = false;
   /** The last answer is given, or there will be none. */
   #closing = false;
   #reading = false;
@@ -176,7 +174,6 @@ class LeanConnection {
     this.#reading = false;
     const rest = at === 0 ? chunk : chunk.subarray(at);
     if (this.#first !== null) this.#hold(rest);
-    else if (this.#clientEnded) this.#refuse(400);
     else this.#handOver(rest);
   }
 
@@ -282,7 +279,7 @@ class LeanConnection {
     if (this.#first !== null) return;
     this.#idleSinceMs = performance.now();
     if (this.#held !== null && !this.#closing) this.#goOn();
-    else if (this.#closing || this.#clientEnded) this.#finish();
+    else this.#finish();
   }
 
   /** Answers without a body, and closes. */
@@ -293,17 +290,15 @@ class LeanConnection {
     this.#socket.destroySoon();
   }
 
-  /** Closes the connection when nothing can come any more and everything is answered. */
   #finish(): void {
-    if (this.#first !== null) return;
-    if (this.#closing || (this.#clientEnded && this.#held === null && this.#partial === null))
-      this.#socket.destroySoon();
+    if (this.#closing && this.#first === null) this.#socket.destroySoon();
   }
 
+  /** As with node:http, a client that ends its side is gone: nearly all of them are, and what they waited for is not to be computed. */
   readonly #onEnd = (): void => {
-    this.#clientEnded = true;
     if (this.#partial !== null) this.#refuse(400);
-    else this.#finish();
+    else if (this.#first !== null || this.#held !== null) this.#socket.destroy();
+    else this.#socket.destroySoon();
   };
 
   readonly #onClose = (): void => {
