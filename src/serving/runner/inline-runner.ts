@@ -5,6 +5,7 @@ import type { Job } from '../engines/tabular/plan.ts';
 import { loadTabular, type TabularModel } from '../engines/tabular.ts';
 import { type Call, deadlineError } from './call.ts';
 import { createCallQueue } from './call-queue.ts';
+import { refusalIn, refusedCall, shuttingDown } from './refusal.ts';
 import type { RunnerSupervisor, SupervisedSpec, SupervisorDeps, SupervisorStatus } from './runner-supervisor.ts';
 import { readVerified } from './verified-files.ts';
 
@@ -146,12 +147,7 @@ export function startInlineRunner(spec: SupervisedSpec, deps: SupervisorDeps): R
     factor = Math.min(50, Math.max(0.5, factor * 0.8 + seen * 0.2));
   };
 
-  const refused = (): SlipwayError | null => {
-    if (state === 'failed') return new SlipwayError('not_ready', reason!);
-    if (state === 'draining')
-      return new SlipwayError('shutting_down', 'This version is being stopped', { retryAfterS });
-    return null;
-  };
+  const refusal = (): SlipwayError | null => refusalIn(state, reason, retryAfterS);
 
   const expiry = setInterval(() => queue.expire(performance.now()), EXPIRE_MS).unref();
   queue.onWork = pumpSoon;
@@ -160,19 +156,10 @@ export function startInlineRunner(spec: SupervisedSpec, deps: SupervisorDeps): R
   return {
     status,
     pid: undefined,
-    refusal: (flow) => refused() ?? queue.refusal(flow),
+    refusal: (flow) => refusal() ?? queue.refusal(flow),
     infer(inputs, rows, options, done) {
-      const why = refused();
-      if (why === null) return queue.add(inputs, rows, options, done);
-      let cancelled = false;
-      queueMicrotask(() => {
-        if (!cancelled) done(why, null, { queueMs: 0, runMs: 0, batchRows: 0 });
-      });
-      return {
-        cancel: () => {
-          cancelled = true;
-        },
-      };
+      const refused = refusal();
+      return refused === null ? queue.add(inputs, rows, options, done) : refusedCall(refused, done);
     },
     runNow(inputs, rows) {
       if (state !== 'ready' || costUs(rows) > TURN_US) return null;
@@ -186,7 +173,7 @@ export function startInlineRunner(spec: SupervisedSpec, deps: SupervisorDeps): R
           pumpSoon();
           await idle.promise;
         }
-        queue.failAll(new SlipwayError('shutting_down', 'This version is being stopped', { retryAfterS }));
+        queue.failAll(shuttingDown(retryAfterS));
         clearInterval(expiry);
         model = null;
         open = [];

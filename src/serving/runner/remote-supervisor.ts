@@ -3,9 +3,10 @@ import { SlipwayError } from '../../base/errors.ts';
 import type { Signature } from '../../registry/signature.ts';
 import type { VersionState } from '../endpoints/desired-state.ts';
 import { createCallQueue } from './call-queue.ts';
+import { refusalIn, refusedCall, shuttingDown } from './refusal.ts';
 import { createRemoteLink, type RemoteLink } from './remote-link.ts';
 import type { JoinMessage, StatusMessage } from './remote-message.ts';
-import { QUARANTINE_HINT, type RunnerSupervisor, type SupervisorDeps } from './runner-supervisor.ts';
+import type { RunnerSupervisor, SupervisorDeps } from './runner-supervisor.ts';
 
 /** Relative to the working directory `<data>/run`, because a socket's path may have only about 100 bytes. */
 export const OWNER_SOCKET = 'owner.sock';
@@ -120,18 +121,7 @@ export function superviseRemote(spec: RemoteSpec, deps: SupervisorDeps): RunnerS
     queue.putBack(again);
   };
 
-  const refusal = (): SlipwayError | null => {
-    switch (state) {
-      case 'quarantined':
-        return new SlipwayError('version_quarantined', reason!, { hint: QUARANTINE_HINT });
-      case 'failed':
-        return new SlipwayError('not_ready', reason!);
-      case 'draining':
-        return new SlipwayError('shutting_down', 'This version is being stopped', { retryAfterS });
-      default:
-        return null;
-    }
-  };
+  const refusal = (): SlipwayError | null => refusalIn(state, reason, retryAfterS);
 
   /** Looks at deadlines while there are calls; without any, nothing runs here. */
   const look = (): void => {
@@ -147,7 +137,7 @@ export function superviseRemote(spec: RemoteSpec, deps: SupervisorDeps): RunnerS
     // Calls that the owner has, or will take, are answered; what nobody takes any more is not waited for.
     const taken = link !== null && told?.joined === true;
     if (taken && queue.size > 0) return;
-    queue.failAll(new SlipwayError('shutting_down', 'This version is being stopped', { retryAfterS }));
+    queue.failAll(shuttingDown(retryAfterS));
     if (link !== null && link.outstanding > 0) return;
     if (retry !== null) clearTimeout(retry);
     if (watch !== null) clearTimeout(watch);
@@ -167,19 +157,9 @@ export function superviseRemote(spec: RemoteSpec, deps: SupervisorDeps): RunnerS
     refusal: (flow) => refusal() ?? queue.refusal(flow),
     infer(inputs, rows, options, done) {
       const refused = refusal();
-      if (refused === null) {
-        watch ??= setTimeout(look, WATCH_MS);
-        return queue.add(inputs, rows, options, done);
-      }
-      let cancelled = false;
-      queueMicrotask(() => {
-        if (!cancelled) done(refused, null, { queueMs: 0, runMs: 0, batchRows: 0 });
-      });
-      return {
-        cancel: () => {
-          cancelled = true;
-        },
-      };
+      if (refused !== null) return refusedCall(refused, done);
+      watch ??= setTimeout(look, WATCH_MS);
+      return queue.add(inputs, rows, options, done);
     },
     close() {
       if (closed === null) {

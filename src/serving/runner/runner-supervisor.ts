@@ -5,6 +5,7 @@ import type { VersionState } from '../endpoints/desired-state.ts';
 import type { Tensor } from '../tensors/tensor.ts';
 import { createCallQueue } from './call-queue.ts';
 import { LOAD_FAULTS } from './load-message.ts';
+import { quarantined, refusalIn, refusedCall, shuttingDown } from './refusal.ts';
 import type { Flow, Infer, RunnerExit, RunnerSpec } from './runner.ts';
 import { type RunnerProcess, startRunner } from './runner-process.ts';
 
@@ -184,7 +185,7 @@ export function superviseRunner(spec: SupervisedSpec, deps: SupervisorDeps): Run
           ? `${crashes.length} times in ${CRASH_WINDOW_MS / 1000} s`
           : `${crashesInARow} times in a row`;
       const why = `The runner ended ${times}; the last time it ${said}.`;
-      giveUp('quarantined', why, new SlipwayError('version_quarantined', why, { hint: QUARANTINE_HINT }));
+      giveUp('quarantined', why, quarantined(why));
       return;
     }
     restarts++;
@@ -199,18 +200,7 @@ export function superviseRunner(spec: SupervisedSpec, deps: SupervisorDeps): Run
     watchDeadlines(false);
   };
 
-  const refusal = (): SlipwayError | null => {
-    switch (state) {
-      case 'quarantined':
-        return new SlipwayError('version_quarantined', reason!, { hint: QUARANTINE_HINT });
-      case 'failed':
-        return new SlipwayError('not_ready', reason!);
-      case 'draining':
-        return new SlipwayError('shutting_down', 'This version is being stopped', { retryAfterS });
-      default:
-        return null;
-    }
-  };
+  const refusal = (): SlipwayError | null => refusalIn(state, reason, retryAfterS);
 
   watchDeadlines(true);
   start();
@@ -222,16 +212,7 @@ export function superviseRunner(spec: SupervisedSpec, deps: SupervisorDeps): Run
     },
     infer(inputs, rows, options, done) {
       const refused = refusal();
-      if (refused === null) return queue.add(inputs, rows, options, done);
-      let cancelled = false;
-      queueMicrotask(() => {
-        if (!cancelled) done(refused, null, { queueMs: 0, runMs: 0, batchRows: 0 });
-      });
-      return {
-        cancel: () => {
-          cancelled = true;
-        },
-      };
+      return refused === null ? queue.add(inputs, rows, options, done) : refusedCall(refused, done);
     },
     refusal: (flow) => refusal() ?? queue.refusal(flow),
     close() {
@@ -242,7 +223,7 @@ export function superviseRunner(spec: SupervisedSpec, deps: SupervisorDeps): Run
           await runner.close();
           await ended.promise;
         }
-        queue.failAll(new SlipwayError('shutting_down', 'This version is being stopped', { retryAfterS }));
+        queue.failAll(shuttingDown(retryAfterS));
         watchDeadlines(false);
       })();
       return closed;
@@ -251,9 +232,6 @@ export function superviseRunner(spec: SupervisedSpec, deps: SupervisorDeps): Run
 }
 
 const SERVER_FAULTS: ReadonlySet<string> = new Set(['disk_full', 'data_unwritable']);
-
-export const QUARANTINE_HINT =
-  'Look at `slipway why` and `slipway versions show`, then deploy another version; a restart of the server tries this one again.';
 
 function afterDelay(delayMs: number, work: () => void): () => void {
   const timer = setTimeout(work, delayMs);
