@@ -1,9 +1,7 @@
 /** ModelInferResponse, the hot message: its size is known before it is written, so it is written once, behind its gRPC prefix. */
-import type { NumericData, Tensor } from '../tensors/tensor.ts';
+import { rawSize, writeRaw } from '../tensors/raw-elements.ts';
+import type { Tensor } from '../tensors/tensor.ts';
 import { PREFIX_BYTES, sealMessage } from './message-frame.ts';
-
-/** Up to here a loop copies faster than a call. */
-const SHORT_BYTES = 64;
 
 export type InferAnswer = {
   readonly modelName: string;
@@ -49,32 +47,6 @@ export function writeInferResponse(answer: InferAnswer, inStream: boolean): Buff
     at = writeRaw(output, bytes, at);
   }
   return sealMessage(bytes);
-}
-
-/** How many bytes a tensor takes raw. */
-function rawSize({ data }: Tensor): number {
-  if (!Array.isArray(data)) return (data as NumericData).byteLength;
-  let size = 0;
-  for (const text of data as readonly string[]) size += 4 + Buffer.byteLength(text);
-  return size;
-}
-
-/** @returns where it ends */
-function writeRaw({ data }: Tensor, target: Buffer, start: number): number {
-  let at = start;
-  if (!Array.isArray(data)) {
-    const { buffer, byteOffset, byteLength } = data as NumericData;
-    const bytes = new Uint8Array(buffer, byteOffset, byteLength);
-    if (byteLength > SHORT_BYTES) target.set(bytes, at);
-    else for (let i = 0; i < byteLength; i++) target[at + i] = bytes[i]!;
-    return at + byteLength;
-  }
-  for (const text of data as readonly string[]) {
-    const length = target.write(text, at + 4);
-    target.writeUInt32LE(length, at);
-    at += 4 + length;
-  }
-  return at;
 }
 
 function describedSize({ name, datatype, shape }: Tensor): number {

@@ -76,15 +76,41 @@ export function rawOf({ data }: Pick<Tensor, 'data'>): Uint8Array {
     const { buffer, byteOffset, byteLength } = data as NumericData;
     return new Uint8Array(buffer, byteOffset, byteLength);
   }
-  const strings = data as readonly string[];
+  const bytes = Buffer.allocUnsafe(rawSize({ data }));
+  writeRawStrings(data as readonly string[], bytes, 0);
+  return bytes;
+}
+
+/** How many bytes they take. */
+export function rawSize({ data }: Pick<Tensor, 'data'>): number {
+  if (!Array.isArray(data)) return (data as NumericData).byteLength;
   let size = 0;
-  for (const text of strings) size += 4 + Buffer.byteLength(text);
-  const bytes = Buffer.allocUnsafe(size);
-  let at = 0;
+  for (const text of data as readonly string[]) size += 4 + Buffer.byteLength(text);
+  return size;
+}
+
+/** Copying up to here, a loop is faster than a call. */
+const SHORT_BYTES = 64;
+
+/**
+ * Writes them into memory that has room for them.
+ * @returns where they end
+ */
+export function writeRaw({ data }: Pick<Tensor, 'data'>, target: Buffer, at: number): number {
+  if (Array.isArray(data)) return writeRawStrings(data as readonly string[], target, at);
+  const { buffer, byteOffset, byteLength } = data as NumericData;
+  const bytes = new Uint8Array(buffer, byteOffset, byteLength);
+  if (byteLength > SHORT_BYTES) target.set(bytes, at);
+  else for (let i = 0; i < byteLength; i++) target[at + i] = bytes[i]!;
+  return at + byteLength;
+}
+
+function writeRawStrings(strings: readonly string[], target: Buffer, start: number): number {
+  let at = start;
   for (const text of strings) {
-    const length = bytes.write(text, at + 4);
-    bytes.writeUInt32LE(length, at);
+    const length = target.write(text, at + 4);
+    target.writeUInt32LE(length, at);
     at += 4 + length;
   }
-  return bytes;
+  return at;
 }
