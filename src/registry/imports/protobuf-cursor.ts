@@ -156,6 +156,17 @@ export function createProtobufCursor(source: ByteSource, maxWalkedBytes = 512 * 
   };
 }
 
+/** The fields of a message, without what is in them. */
+export function fieldsIn(cursor: ProtobufCursor, span: { readonly start: number; readonly end: number }): Field[] {
+  const fields: Field[] = [];
+  cursor.enter(span);
+  for (let field = cursor.next(span.end); field !== null; field = cursor.next(span.end)) {
+    fields.push(field);
+    cursor.skip(field);
+  }
+  return fields;
+}
+
 /** A varint field as a signed 64-bit integer. */
 export function int64(low: number, high: number): bigint {
   return BigInt.asIntN(64, (BigInt(high) << 32n) | BigInt(low));

@@ -3,6 +3,7 @@ import {
   bytesSource,
   createProtobufCursor,
   type Field,
+  fieldsIn,
   type ProtobufCursor,
 } from '../../registry/imports/protobuf-cursor.ts';
 
@@ -33,16 +34,6 @@ export function withoutDefaults(bytes: Uint8Array, names: readonly string[]): Ui
   const size = kept.reduce((sum, piece) => sum + piece.length, 0);
   const header = Uint8Array.from([MODEL.graph * 8 + 2, ...varint(size)]);
   return Buffer.concat([bytes.subarray(0, headerStart), header, ...kept, bytes.subarray(graph.end)]);
-}
-
-function fieldsIn(cursor: ProtobufCursor, span: { readonly start: number; readonly end: number }): Field[] {
-  const fields: Field[] = [];
-  cursor.enter(span);
-  for (let field = cursor.next(span.end); field !== null; field = cursor.next(span.end)) {
-    fields.push(field);
-    cursor.skip(field);
-  }
-  return fields;
 }
 
 function tensorName(cursor: ProtobufCursor, tensor: Field): string {

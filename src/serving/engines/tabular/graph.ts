@@ -4,6 +4,7 @@ import {
   bytesSource,
   createProtobufCursor,
   type Field,
+  fieldsIn,
   int64,
   type ProtobufCursor,
 } from '../../../registry/imports/protobuf-cursor.ts';
@@ -236,14 +237,4 @@ function readRaw(bytes: Uint8Array, field: Field, elem: number, into: NumberList
   if ((field.end - field.start) % size !== 0)
     throw new InvalidGraph('the bytes of a constant end in the middle of an element');
   for (let at = field.start; at < field.end; at += size) into.push(read(view, at));
-}
-
-function fieldsIn(cursor: ProtobufCursor, span: { readonly start: number; readonly end: number }): Field[] {
-  const fields: Field[] = [];
-  cursor.enter(span);
-  for (let field = cursor.next(span.end); field !== null; field = cursor.next(span.end)) {
-    fields.push(field);
-    cursor.skip(field);
-  }
-  return fields;
 }
