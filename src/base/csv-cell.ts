@@ -2,6 +2,21 @@
 
 export type CellKind = 'float' | 'integer' | 'boolean' | 'text';
 
+/** By datatype; all others are whole numbers. */
+const KINDS: ReadonlyMap<string, CellKind> = new Map([
+  ['BOOL', 'boolean'],
+  ['FP16', 'float'],
+  ['BF16', 'float'],
+  ['FP32', 'float'],
+  ['FP64', 'float'],
+  ['BYTES', 'text'],
+]);
+
+/** How the cells of an input of this datatype are read. */
+export function cellKindOf(datatype: string): CellKind {
+  return KINDS.get(datatype) ?? 'integer';
+}
+
 /** A cell that is no value of its kind. */
 export const INVALID_CELL = Symbol('invalid');
 

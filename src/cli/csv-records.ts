@@ -1,6 +1,6 @@
 import type { Datatype, Signature } from '../../sdk/src/types.ts';
 import { CsvFault, type CsvRow, readCsv } from '../base/csv.ts';
-import { CELL_RULES, type CellKind, type CellValue, INVALID_CELL, readCell } from '../base/csv-cell.ts';
+import { CELL_RULES, type CellValue, cellKindOf, INVALID_CELL, readCell } from '../base/csv-cell.ts';
 import { MAX_FIELD_ERRORS } from '../base/errors.ts';
 import { CliError } from './cli-error.ts';
 import { featuresAdvice, namesText, positionalInput } from './positional.ts';
@@ -88,7 +88,7 @@ function readCells(fields: readonly string[], cells: readonly Cell[], line: numb
   for (const { at, name, type } of cells) {
     const text = fields[at];
     if (text === undefined) continue; // told as a row of too few fields
-    const kind = KINDS[type] ?? 'integer';
+    const kind = cellKindOf(type);
     const value = readCell(text, kind);
     if (value !== INVALID_CELL) values.push(asJson(value));
     else {
@@ -184,14 +184,6 @@ function namedCells(header: readonly string[], signature: Signature, options: Cs
   });
 }
 
-const KINDS: Partial<Record<Datatype, CellKind>> = {
-  BOOL: 'boolean',
-  FP16: 'float',
-  BF16: 'float',
-  FP32: 'float',
-  FP64: 'float',
-  BYTES: 'text',
-};
 const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 
 /** JSON has no NaN and no infinities; the server reads these strings. */

@@ -1,7 +1,7 @@
 /** A signature as a table: which columns a CSV body may have and where their cells go. */
-import type { CellKind } from '../../base/csv-cell.ts';
+import { type CellKind, cellKindOf } from '../../base/csv-cell.ts';
 import { SlipwayError } from '../../base/errors.ts';
-import { type Datatype, isRowWise, type Signature, type TensorSpec } from '../../registry/signature.ts';
+import { isRowWise, type Signature, type TensorSpec } from '../../registry/signature.ts';
 import { type InputTarget, shapeText } from '../tensors/input-check.ts';
 import { elementCount } from '../tensors/shape.ts';
 
@@ -20,15 +20,6 @@ export type InputColumns = {
   readonly byName: ReadonlyMap<string, InputColumn>;
   /** Values in a row, by input. */
   readonly widths: readonly number[];
-};
-
-const KINDS: Readonly<Partial<Record<Datatype, CellKind>>> = {
-  BOOL: 'boolean',
-  FP16: 'float',
-  BF16: 'float',
-  FP32: 'float',
-  FP64: 'float',
-  BYTES: 'text',
 };
 
 /** Columns of one table; nobody types more. */
@@ -54,7 +45,7 @@ export function inputColumns(target: InputTarget): InputColumns {
     if (width === null) throw notATable(target, `has an input of free size: ${spec.name} is ${shapeText(spec)}`);
     if (all.length + width > MAX_COLUMNS) throw notATable(target, `would need more than ${MAX_COLUMNS} columns`);
     widths.push(width);
-    const kind = KINDS[spec.datatype] ?? 'integer';
+    const kind = cellKindOf(spec.datatype);
     for (const [offset, name] of namesOf(spec, width).entries()) {
       const column = { name, input, offset, kind };
       if (byName.has(name)) throw notATable(target, `has two columns called ${name}`);
