@@ -1,4 +1,4 @@
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, ListenOptions, Server } from 'node:net';
 import { SlipwayError } from '../errors.ts';
 
 /** A process that is just ending may hold the port for a moment: a killed server's successor waits for it. */
@@ -35,6 +35,17 @@ export async function listenUntilFree(
       await new Promise((resolve) => setTimeout(resolve, PORT_RETRY_MS));
     }
   }
+}
+
+/** One attempt of a server of Node's, whose `error` is otherwise everybody's. */
+export function openOnce(server: Server, options: ListenOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(options, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
 }
 
 /** By which this machine reaches what listens there. */

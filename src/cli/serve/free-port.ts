@@ -1,5 +1,5 @@
 import { createServer } from 'node:net';
-import { listenUntilFree } from '../../base/http/listen.ts';
+import { listenUntilFree, openOnce } from '../../base/http/listen.ts';
 
 /**
  * Makes sure that nobody else listens on a port that gateways are going to share: with them, another server of the same user would be let in
@@ -13,17 +13,6 @@ export async function assertPortFree(
 ): Promise<void> {
   if (port === 0) return;
   const probe = createServer();
-  await listenUntilFree(
-    probe,
-    { host, port, portSetting },
-    (address) =>
-      new Promise<void>((resolve, reject) => {
-        probe.once('error', reject);
-        probe.listen(address, () => {
-          probe.off('error', reject);
-          resolve();
-        });
-      }),
-  );
+  await listenUntilFree(probe, { host, port, portSetting }, (address) => openOnce(probe, address));
   await new Promise<void>((resolve) => probe.close(() => resolve()));
 }

@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
-import { listenUntilFree } from '../../base/http/listen.ts';
+import { listenUntilFree, openOnce } from '../../base/http/listen.ts';
 import { countHosts } from '../../base/http/origin.ts';
 import { answerBare, connectionOf } from './exchange.ts';
 import { createLargeBodies, LARGE_BODY_BYTES } from './large-bodies.ts';
@@ -118,13 +118,7 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
   });
 
   const open = (address: { host: string; port: number }): Promise<void> =>
-    new Promise((resolve, reject) => {
-      server.once('error', reject);
-      server.listen({ ...address, backlog: 1024, reusePort: settings.gateways > 1 }, () => {
-        server.off('error', reject);
-        resolve();
-      });
-    });
+    openOnce(server, { ...address, backlog: 1024, reusePort: settings.gateways > 1 });
 
   return {
     listen() {

@@ -1,7 +1,7 @@
 import { createServer, type Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { SlipwayError, toSlipwayError } from '../../base/errors.ts';
-import { listenUntilFree } from '../../base/http/listen.ts';
+import { listenUntilFree, openOnce } from '../../base/http/listen.ts';
 import { uuidv7 } from '../../base/ids.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Settings } from '../../base/settings.ts';
@@ -181,13 +181,7 @@ export function createGrpcServer(deps: GrpcServerDeps): GrpcServer {
   };
 
   const open = (address: { host: string; port: number }): Promise<void> =>
-    new Promise((resolve, reject) => {
-      server.once('error', reject);
-      server.listen({ ...address, backlog: 1024, reusePort: settings.gateways > 1 }, () => {
-        server.off('error', reject);
-        resolve();
-      });
-    });
+    openOnce(server, { ...address, backlog: 1024, reusePort: settings.gateways > 1 });
   let timer: NodeJS.Timeout | undefined;
 
   /** Until no call was open for a while, at most until then. */
