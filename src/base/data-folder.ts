@@ -8,5 +8,4 @@ export const SETTINGS_FILE = 'settings.yaml';
 export const RUN_FOLDER = 'run';
 /** Addresses of the running server; there only while it runs. */
 export const SERVER_FILE = 'run/server.json';
-export const LOG_FOLDER = 'logs';
 export const LOG_FILE = 'logs/slipway.log';

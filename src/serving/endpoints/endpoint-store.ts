@@ -122,14 +122,6 @@ export async function deleteEndpoint(db: Db, id: string): Promise<void> {
   await db.deleteFrom('endpoints').where('id', '=', id).execute();
 }
 
-export async function countEndpoints(db: Db): Promise<number> {
-  const row = await db
-    .selectFrom('endpoints')
-    .select((e) => e.fn.countAll<number>().as('n'))
-    .executeTakeFirstOrThrow();
-  return Number(row.n);
-}
-
 export async function findModelId(db: Db, projectId: string, model: string): Promise<string | null> {
   const row = await db
     .selectFrom('models')

@@ -25,11 +25,6 @@ const OPERATORS = new Map<string, Operator>([
   ),
 ]);
 
-/** Every operator that may be covered, as documentation names it. */
-export const COVERED_OPERATORS: readonly string[] = [...OPERATORS.keys()]
-  .map((key) => (key.startsWith('/') ? `ai.onnx${key}` : key))
-  .sort();
-
 /** The newest operator sets whose meaning is known here. */
 const NEWEST: Readonly<Record<string, number>> = { '': 24, [ML]: 5 };
 
