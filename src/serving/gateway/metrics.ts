@@ -103,7 +103,7 @@ export function createGatewayMetrics(): GatewayMetrics {
       }
       head(lines, 'slipway_requests_refused_total', 'counter', 'Requests refused before they reached an endpoint.');
       for (const [status, value] of refusals) lines.push(`slipway_requests_refused_total{status="${status}"} ${value}`);
-      head(lines, 'slipway_errors_total', 'counter', 'Requests over HTTP answered with an error, by its code.');
+      head(lines, 'slipway_errors_total', 'counter', 'Requests answered with an error, by its code.');
       for (const [reason, value] of reasons) lines.push(`slipway_errors_total{code="${reason}"} ${value}`);
       head(lines, 'slipway_requests_in_flight', 'gauge', 'Predictions waiting or being computed.');
       for (const { labels, inFlight } of all)

@@ -280,6 +280,7 @@ export class GrpcCall implements Receiver, MessageTaker, CallNames {
     if (error.kind === 'internal') {
       this.deps.log.error({ err: error, requestId, predictionId: ownId, path: method.path }, 'a call failed');
     }
+    this.deps.metrics.because(error.code);
     if (!this.counted) this.countRefusal(error);
     if (this.headersSent) this.stream.sendTrailers(errorTrailers(told));
     else this.stream.sendHeaders(errorHeaders(told, { requestId, predictionId, version }), true);

@@ -1,7 +1,8 @@
-/** Limits of time of the gRPC listener, shortened (R-22): clients that say little, send slowly, read nothing or are gone. */
+/** The gRPC listener without a model: its limits of time, shortened (R-22: clients that say little, send slowly, read nothing or are gone), and what it counts. */
 import { connect as connectHttp2 } from 'node:http2';
 import { afterEach, expect, test } from 'vitest';
 import { makeDataDir } from '../../../test/fixtures/gateway.ts';
+import { connect, OIP } from '../../../test/fixtures/grpc-client.ts';
 import { dial, frame, PREFACE, type RawClient, SETTINGS } from '../../../test/fixtures/http2-frames.ts';
 import { silent } from '../../../test/fixtures/runner-specs.ts';
 import { systemClock as clock } from '../../base/clock.ts';
@@ -9,7 +10,7 @@ import { readSettings } from '../../base/settings.ts';
 import { createAdmission } from '../gateway/admission.ts';
 import { createEndpointFinder } from '../gateway/find-endpoint.ts';
 import { createInferenceAccess } from '../gateway/inference-access.ts';
-import { createGatewayMetrics } from '../gateway/metrics.ts';
+import { createGatewayMetrics, type GatewayMetrics } from '../gateway/metrics.ts';
 import { createServingState } from '../gateway/serving-state.ts';
 import { createGrpcServer, GRPC_LIMITS, type GrpcServer } from './grpc-server.ts';
 import { headerBlock } from './http2/header-writer.ts';
@@ -23,7 +24,8 @@ afterEach(async () => {
 async function start(
   limits: Partial<typeof GRPC_LIMITS>,
   env: Record<string, string> = {},
-): Promise<{ server: GrpcServer; port: number }> {
+): Promise<{ server: GrpcServer; port: number; metrics: GatewayMetrics }> {
+  const metrics = createGatewayMetrics();
   const { settings } = readSettings({ SLIPWAY_GRPC_PORT: '0', ...env });
   const dataDir = makeDataDir();
   const state = createServingState({
@@ -42,14 +44,14 @@ async function start(
     finder: createEndpointFinder({ state, retryAfterS: 1 }),
     access: createInferenceAccess({ keyNeeded: false, clock }),
     admission: createAdmission(settings),
-    metrics: createGatewayMetrics(),
+    metrics,
     log: silent,
     askControl: () => Promise.reject(new Error('no control here')),
     limits: { ...GRPC_LIMITS, checkMs: 20, ...limits },
   });
   const port = Number((await server.listen()).split(':')[1]);
   stops.push(() => server.stop(0));
-  return { server, port };
+  return { server, port, metrics };
 }
 
 const CALL = headerBlock(null, [
@@ -148,4 +150,24 @@ test('connections beyond the setting are closed at once', async () => {
   expect(await untilClosed(third)).toBeLessThan(2000);
   expect(server.connections()).toBe(2);
   for (const one of kept) one.socket.destroy();
+});
+
+test('errors are counted by their code, and by the status that REST gives them', async () => {
+  const { port, metrics } = await start({});
+  const client = connect(`127.0.0.1:${port}`);
+  stops.push(async () => client.close());
+  await expect(client.call(`${OIP}/TraceSetting`, Buffer.alloc(0))).rejects.toThrow('Tracing is not set');
+  await expect(client.call(`${OIP}/ModelMetadata`, { name: 'none' })).rejects.toThrow('no endpoint none');
+  const stream = client.stream(`${OIP}/ModelStreamInfer`);
+  const said = new Promise((resolve) => stream.once('data', resolve));
+  const ended = new Promise((resolve) => stream.once('end', resolve));
+  stream.write({ model_name: 'none' });
+  expect(await said).toMatchObject({ error_message: expect.stringContaining('no endpoint none') });
+  stream.end();
+  await ended;
+  const text = metrics.text([]);
+  expect(text).toContain('slipway_errors_total{code="not_offered"} 1\n');
+  expect(text).toContain('slipway_errors_total{code="endpoint_not_found"} 2\n');
+  expect(text).toContain('slipway_requests_refused_total{status="501"} 1\n');
+  expect(text).toContain('slipway_requests_refused_total{status="404"} 2\n');
 });

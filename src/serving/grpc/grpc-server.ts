@@ -96,6 +96,7 @@ export function createGrpcServer(deps: GrpcServerDeps): GrpcServer {
       return call.over ? null : call;
     } catch (thrown) {
       const error = toSlipwayError(thrown);
+      metrics.because(error.code);
       metrics.refused(httpStatusOf(error));
       stream.sendHeaders(errorHeaders(error, { requestId: uuidv7(), predictionId: '', version: '' }), true);
       return null;

@@ -1,7 +1,7 @@
 /** How errors look in gRPC: a status code, and a text in the trailers. */
 import type { ErrorCode, ErrorKind, SlipwayError } from '../../base/errors.ts';
-import { errorText } from '../protocols/open-inference.ts';
-import { HTTP_STATUSES } from '../protocols/protocol.ts';
+import { errorText, openInference } from '../protocols/open-inference.ts';
+import { statusOf } from '../protocols/protocol.ts';
 
 export const STATUS = {
   ok: 0,
@@ -47,11 +47,9 @@ export function grpcStatusOf(error: SlipwayError): number {
   return BY_CODE[error.code] ?? BY_KIND[error.kind];
 }
 
-/** Metrics count every protocol by HTTP's statuses, so that one query finds all refusals. */
+/** Metrics count every protocol by the statuses of its REST form, so that one query finds all refusals. */
 export function httpStatusOf(error: SlipwayError): number {
-  if (error.code === 'rate_limited') return 429;
-  if (error.code === 'deadline_exceeded') return 504;
-  return HTTP_STATUSES[error.kind];
+  return statusOf(openInference, error);
 }
 
 /** The most that is told: trailers have limits too. */

@@ -153,6 +153,7 @@ export function createModelInfer(deps: ModelInferDeps): readonly Method[] {
 
   /** An error of one message does not end the stream. */
   const streamError = ({ modelName, id }: Prediction, error: SlipwayError): Buffer => {
+    metrics.because(error.code);
     const told = codec.encode('inference.ModelStreamInferResponse', {
       error_message: errorMessage(error),
       infer_response: { model_name: modelName, id },
