@@ -12,4 +12,7 @@ export const ENGINES = [
 /** Runs a model on two engines and compares; for throw-away processes of validation, never for a version. */
 export const TABULAR_CHECK = 'tabular-check';
 
+/** How its errors begin where the answers differ. */
+export const ENGINES_DIFFER = 'The engines differ';
+
 export type EngineName = (typeof ENGINES)[number]['name'];

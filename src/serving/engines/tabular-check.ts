@@ -2,7 +2,7 @@ import { SlipwayError } from '../../base/errors.ts';
 import type { Tensor } from '../tensors/tensor.ts';
 import { compareAnswers } from './answers-agree.ts';
 import type { Engine, LoadedModel, LoadOptions } from './engine.ts';
-import { TABULAR_CHECK } from './engine-facts.ts';
+import { ENGINES_DIFFER, TABULAR_CHECK } from './engine-facts.ts';
 import { onnxRuntimeEngine } from './onnxruntime.ts';
 import { createProbe } from './tabular/probe-inputs.ts';
 import { loadTabular, type TabularModel } from './tabular.ts';
@@ -22,9 +22,7 @@ const TIMED_BUDGET_MS = 400;
  */
 export const tabularCheck: Engine = { name: TABULAR_CHECK, load };
 
-/** What its errors begin with. */
-export const DIFFERS = 'The engines differ';
-export const SLOWER = 'ONNX Runtime is faster';
+const SLOWER = 'ONNX Runtime is faster';
 
 async function load(options: LoadOptions): Promise<LoadedModel> {
   const tabular = loadTabular(options);
@@ -79,7 +77,7 @@ function assertAgree(expected: readonly Tensor[], actual: readonly Tensor[]): nu
 }
 
 function differ(how: string): SlipwayError {
-  return new SlipwayError('model_unsupported', `${DIFFERS}: ${how}`);
+  return new SlipwayError('model_unsupported', `${ENGINES_DIFFER}: ${how}`);
 }
 
 /** Median times of both, call by call in turn, with fresh rows: a repeated row is learnt by the processor. */

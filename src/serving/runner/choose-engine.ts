@@ -1,13 +1,9 @@
-import type { SlipwayError } from '../../base/errors.ts';
-import { toSlipwayError } from '../../base/errors.ts';
+import { type SlipwayError, toSlipwayError } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import { isFaultOfServer, type PlainBody, type ValidationJob } from '../../registry/validation.ts';
-import { TABULAR_CHECK } from '../engines/engine-facts.ts';
+import { ENGINES_DIFFER, TABULAR_CHECK } from '../engines/engine-facts.ts';
 import type { Tensor } from '../tensors/tensor.ts';
 import { type RunnerProcess, startRunner } from './runner-process.ts';
-
-/** How the errors of `engines/tabular-check.ts` begin; that file is for runner processes only. */
-const DIFFERS = 'The engines differ';
 
 export type EngineChoice = {
   readonly name: string;
@@ -36,7 +32,7 @@ export async function chooseEngine(job: ValidationJob, deps: Deps): Promise<Engi
     return { name: 'onnxruntime', reason: clause(failure.message), warning: null };
   }
   if (failure === null) return { name: 'tabular', reason: `it was asked for, and ${about}`, warning: null };
-  const warning = failure.message.startsWith(DIFFERS)
+  const warning = failure.message.startsWith(ENGINES_DIFFER)
     ? `${failure.message}. It runs on tabular because that was asked for.`
     : null;
   return { name: 'tabular', reason: `it was asked for; ${clause(failure.message)}`, warning };
@@ -77,7 +73,7 @@ async function differenceOn(
   const { promise, resolve } = Promise.withResolvers<SlipwayError | null>();
   runner.infer(call.inputs, call.rows, { timeoutMs: 2 * runTimeoutMs + 60_000 }, (error) => resolve(error));
   const error = await promise;
-  return error === null || (error.code === 'run_failed' && !error.message.includes(DIFFERS)) ? null : error;
+  return error === null || (error.code === 'run_failed' && !error.message.includes(ENGINES_DIFFER)) ? null : error;
 }
 
 /** A message as a part of a sentence. */
