@@ -65,14 +65,14 @@ export const SETTINGS = {
     '--anonymous-rate',
     0,
     integer(0, 1_000_000),
-    'Predictions per second of all callers without a key together, per gateway; 0 for no limit. Keys have limits of their own.',
+    'Predictions per second of all callers without a key together; 0 for no limit. Keys have limits of their own.',
   ),
   anonymousConcurrency: row(
     'SLIPWAY_ANONYMOUS_CONCURRENCY',
     '--anonymous-concurrency',
     0,
     integer(0, 1_000_000),
-    'Predictions of callers without a key that may be under way at once, per gateway; 0 for no limit.',
+    'Predictions of callers without a key that may be under way at once; 0 for no limit.',
   ),
   allowedHosts: row(
     'SLIPWAY_ALLOWED_HOSTS',
@@ -185,7 +185,7 @@ export const SETTINGS = {
     '--retry-after',
     1,
     integer(1, 3600),
-    'Seconds named in Retry-After when a queue is full.',
+    'Seconds that Retry-After names at least, where a request may pass later: while a queue is full, or a version loads.',
   ),
 } as const;
 

@@ -1,6 +1,6 @@
 import type { FieldError } from '../errors.ts';
 
-/** How much the calls of one key may ask of a gateway. Rates are per gateway process: each keeps its own account. */
+/** How much the calls of one key may ask of all gateways of a machine together. */
 export type KeyLimits = {
   /** Predictions per second on average; null: no limit. */
   readonly rate: number | null;
