@@ -21,6 +21,7 @@ import { announce } from './serve/announcement.ts';
 import { type Child, type ChildEnd, superviseChild } from './serve/child.ts';
 import { childEnvironment } from './serve/child-environment.ts';
 import { assertPortFree } from './serve/free-port.ts';
+import { knownPorts } from './serve/known-ports.ts';
 import { createLogSink, type LogSink } from './serve/log-sink.ts';
 import { untilAnswering } from './serve/readiness.ts';
 import { deploySample, type SampleOutcome } from './serve/sample.ts';
@@ -198,7 +199,7 @@ async function startAll(deps: StartDeps): Promise<{ control: ProgramReady; gatew
       row,
       path: programPath(row.name),
       cwd: join(deps.dataDir, RUN_FOLDER),
-      env: () => childEnvironment(process.env, { ...deps.given, ...portsOf(ready) }),
+      env: () => childEnvironment(process.env, { ...deps.given, ...knownPorts(ready) }),
       onOutput: (lines) => deps.sink.lines(lines),
       onErrorText: (text) => deps.sink.text(row.name, text),
       onEvent: (level, message) => deps.sink.event(level, message),
@@ -217,15 +218,6 @@ async function startAll(deps: StartDeps): Promise<{ control: ProgramReady; gatew
     }
   }
   return ready as { control: ProgramReady; gateway: ProgramReady };
-}
-
-/** Once a port is known it stays: clients of a restarted process find it where it was. */
-function portsOf(ready: Partial<Record<'control' | 'gateway', ProgramReady>>): Record<string, string> {
-  return {
-    ...(ready.control ? { SLIPWAY_CONTROL_PORT: new URL(ready.control.url).port } : {}),
-    ...(ready.gateway ? { SLIPWAY_HTTP_PORT: new URL(ready.gateway.url).port } : {}),
-    ...(ready.gateway?.grpcAddress ? { SLIPWAY_GRPC_PORT: ready.gateway.grpcAddress.split(':').at(-1)! } : {}),
-  };
 }
 
 /** Whatever else keeps a process from starting is a wrong setting. */

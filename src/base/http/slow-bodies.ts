@@ -1,3 +1,4 @@
+import { Socket } from 'node:net';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 
 /**
@@ -34,7 +35,9 @@ export function guardSlowBodies(app: FastifyInstance, limits: SlowBodyLimits): v
   app.addHook('preParsing', (request, _reply, _payload, done) => {
     const now = performance.now();
     const isStream = request.routeOptions.config.body === 'stream';
-    if (!request.raw.complete) receiving.set(request, { bytes: 0, since: now, start: now, isStream });
+    // Requests that fastify injects come over no socket, and are never slow.
+    if (!request.raw.complete && request.raw.socket instanceof Socket)
+      receiving.set(request, { bytes: 0, since: now, start: now, isStream });
     done();
   });
   app.addHook('onResponse', (request, _reply, done) => {

@@ -55,6 +55,15 @@ describe('the rate', () => {
     expect(new Set(waits).size).toBeGreaterThan(3);
   });
 
+  test('what the version refused is given back', () => {
+    const to = account({ rate: 1, burst: 2 });
+    for (let i = 0; i < 10; i++) {
+      to.admit(0);
+      to.giveBack();
+    }
+    expect([to.admitted, admitted(to, 10, 0)]).toEqual([0, 2]);
+  });
+
   test('a change of the limit does not give back what was used', () => {
     const to = account({ rate: 1, burst: 1 });
     to.admit(0);

@@ -65,6 +65,12 @@ export class Account implements Flow {
     this.admitted += 1;
   }
 
+  /** Takes back what `admit` counted just now: the version has refused the prediction. */
+  giveBack(): void {
+    this.#paidUntilMs -= this.#intervalMs;
+    this.admitted -= 1;
+  }
+
   /**
    * A prediction begins to wait or compute; `end` is owed.
    * @throws SlipwayError `rate_limited` when others began meanwhile

@@ -61,7 +61,9 @@ export function createAdmission({ anonymousRate, anonymousConcurrency }: Admissi
     admit(account, version) {
       account.admit(performance.now());
       const refusal = version.supervisor?.refusal(account) ?? null;
-      if (refusal !== null) throw refusal;
+      if (refusal === null) return;
+      account.giveBack(); // a 503 is not the key's doing
+      throw refusal;
     },
     *accounts() {
       yield [null, anonymous];

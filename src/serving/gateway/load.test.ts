@@ -50,7 +50,7 @@ describe('deadlines', () => {
 
   it('a run that takes longer than the caller has is a 504 on time, and others are answered meanwhile', async () => {
     const startedMs = performance.now();
-    const late = ask('slow', Math.round(2000 * roundsPerMs), { 'x-request-timeout-ms': '200' });
+    const late = ask('slow', Math.round(6000 * roundsPerMs), { 'x-request-timeout-ms': '200' });
     expect((await addOne()).status).toBe(200);
     const response = await late;
     const tookMs = performance.now() - startedMs;
@@ -59,7 +59,7 @@ describe('deadlines', () => {
       expect.objectContaining({ code: 'deadline_exceeded', retryable: true }),
     ]);
     expect(tookMs).toBeGreaterThan(190);
-    expect(tookMs).toBeLessThan(1500);
+    expect(tookMs).toBeLessThan(4000);
     await (await ask('slow', 1)).text();
   });
 
@@ -67,13 +67,13 @@ describe('deadlines', () => {
     const blocker = ask('deep', Math.round(800 * roundsPerMs));
     await wait(50);
     const late = await Promise.all(
-      Array.from({ length: 20 }, () => ask('deep', Math.round(200 * roundsPerMs), { 'x-request-timeout-ms': '100' })),
+      Array.from({ length: 20 }, () => ask('deep', Math.round(1000 * roundsPerMs), { 'x-request-timeout-ms': '100' })),
     );
     expect(late.map((response) => response.status)).toEqual(late.map(() => 504));
     expect((await blocker).status).toBe(200);
     const startedMs = performance.now();
     expect((await ask('deep', 1)).status).toBe(200);
-    expect(performance.now() - startedMs).toBeLessThan(1000); // 20 runs of 200 ms would still be under way
+    expect(performance.now() - startedMs).toBeLessThan(6000); // 20 runs of a second would still be under way
   });
 });
 
@@ -114,7 +114,7 @@ describe('a client that goes away', () => {
     const aborts = Array.from({ length: 30 }, () => new AbortController());
     const gone = aborts.map((abort) =>
       fetch(`${gateway.url}/endpoints/deep/predict`, {
-        ...json(rounds(Math.round(200 * roundsPerMs))),
+        ...json(rounds(Math.round(1000 * roundsPerMs))),
         signal: abort.signal,
       }).catch(() => 'gone'),
     );
@@ -124,7 +124,28 @@ describe('a client that goes away', () => {
     expect((await blocker).status).toBe(200);
     const startedMs = performance.now();
     expect((await ask('deep', 1)).status).toBe(200);
-    expect(performance.now() - startedMs).toBeLessThan(1500); // 30 runs of 200 ms would take 6 s
+    expect(performance.now() - startedMs).toBeLessThan(6000); // 30 runs of a second would take half a minute
+  });
+
+  it('R-21: nor what was asked by one that ended its side of the connection', async () => {
+    const blocker = ask('deep', Math.round(600 * roundsPerMs));
+    await wait(50);
+    const body = JSON.stringify(rounds(Math.round(1000 * roundsPerMs)));
+    const head = `POST /endpoints/deep/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${body.length}\r\n\r\n`;
+    const gone = Array.from({ length: 30 }, () => {
+      const socket = connect(port, '127.0.0.1');
+      let text = '';
+      socket.on('data', (chunk) => (text += chunk.toString()));
+      socket.on('error', () => {});
+      socket.write(head + body);
+      setTimeout(() => socket.end(), 50);
+      return new Promise<string>((resolve) => socket.once('close', () => resolve(text)));
+    });
+    expect(new Set(await Promise.all(gone))).toEqual(new Set(['']));
+    expect((await blocker).status).toBe(200);
+    const startedMs = performance.now();
+    expect((await ask('deep', 1)).status).toBe(200);
+    expect(performance.now() - startedMs).toBeLessThan(6000); // 30 runs of a second would take half a minute
   });
 });
 
@@ -142,14 +163,8 @@ describe('clients that do not behave', () => {
     return new Promise((resolve) => socket.once('close', () => resolve({ ms: performance.now() - startedMs, text })));
   };
 
-  it('R-22: 300 that send headers slowly are closed after 10 s with 408, nobody else waits', async () => {
-    const slowOnes = Array.from({ length: 300 }, () =>
-      open('POST /endpoints/add/predict HTTP/1.1\r\nHost: localhost\r\nX-A: '),
-    );
-    const drip = setInterval(() => {
-      for (const socket of slowOnes) if (!socket.destroyed) socket.write('a');
-    }, 500);
-    const ends = Promise.all(slowOnes.map(closed));
+  /** Of predictions, one after the other. */
+  const medianMs = async (): Promise<number> => {
     const times: number[] = [];
     for (let i = 0; i < 50; i++) {
       const startedMs = performance.now();
@@ -157,15 +172,27 @@ describe('clients that do not behave', () => {
       times.push(performance.now() - startedMs);
       await wait(20);
     }
-    expect(times.sort((a, b) => a - b)[25]).toBeLessThan(100);
+    return times.sort((a, b) => a - b)[25]!;
+  };
+
+  it('R-22: 300 that send headers slowly are closed after 10 s with 408, nobody else waits', async () => {
+    const usualMs = await medianMs();
+    const slowOnes = Array.from({ length: 300 }, () =>
+      open('POST /endpoints/add/predict HTTP/1.1\r\nHost: localhost\r\nX-A: '),
+    );
+    const drip = setInterval(() => {
+      for (const socket of slowOnes) if (!socket.destroyed) socket.write('a');
+    }, 500);
+    const ends = Promise.all(slowOnes.map(closed));
+    expect(await medianMs()).toBeLessThan(Math.max(100, 5 * usualMs));
     const all = await ends;
     clearInterval(drip);
     for (const { ms, text } of all) {
       expect(ms).toBeGreaterThan(8_000);
-      expect(ms).toBeLessThan(15_000);
+      expect(ms).toBeLessThan(20_000);
       expect(text).toMatch(/^HTTP\/1\.1 408 /);
     }
-  }, 40_000);
+  }, 60_000);
 });
 
 describe('F8: large bodies', () => {
@@ -175,6 +202,9 @@ describe('F8: large bodies', () => {
   it('nobody waits while one of 40 MiB is parsed; its answer is right', async () => {
     const body = rows(700_000);
     expect(body.length).toBeGreaterThan(40 * 1024 * 1024);
+    const parsedMs = performance.now();
+    JSON.parse(body);
+    const parseMs = performance.now() - parsedMs;
     const large = fetch(`${gateway.url}/v2/models/add/infer`, json(body)).then(async (response) => ({
       status: response.status,
       text: await response.text(),
@@ -200,8 +230,8 @@ describe('F8: large bodies', () => {
       ),
     ).toBe(true);
     expect(asked).toBeGreaterThan(20);
-    // Reading, writing and sending it to the runner still hold the loop for a while; parsing it took over a second.
-    expect(slowest).toBeLessThan(900);
+    // Reading, writing and sending it to the runner still hold the loop for a while; parsing it took over a second. On a busy machine all of it is longer.
+    expect(slowest).toBeLessThan(Math.max(900, 2 * parseMs));
   }, 60_000);
 
   it('faults in it are told as in a small one', async () => {

@@ -132,10 +132,10 @@ describe('many versions', () => {
     const gateway = later(await serve({ versions }, { ready: false }), end);
     const waiting = await predict(gateway, '/endpoints/m29/predict');
     expect([waiting.status, await waiting.text()]).toEqual([503, expect.stringContaining('waits for its turn')]);
-    await waitReady(gateway, '/v2/health/ready', 60_000);
+    await waitReady(gateway, '/v2/health/ready', 120_000);
     for (const model of models)
       expect(await versionOf(gateway, `/endpoints/${model}/predict`)).toBe(model === 'm7' ? '503' : '1');
-  }, 90_000);
+  }, 150_000);
 });
 
 describe('with control', () => {
@@ -345,12 +345,13 @@ describe('the end', () => {
       },
       sampleRequest: { records: [{ X: 1, rounds: 1 }] },
     };
-    const gateway = later(await serve({ versions: [slow, add()] }), end);
-    const call = fetch(`${gateway.url}/endpoints/slow/predict`, json({ records: [{ X: 1, rounds: 600_000 }] }));
+    const gateway = later(await serve({ versions: [slow, add()] }, { env: { SLIPWAY_DRAIN: '20s' } }), end);
+    const call = fetch(`${gateway.url}/endpoints/slow/predict`, json({ records: [{ X: 1, rounds: 1_500_000 }] }));
     await new Promise((resolve) => setTimeout(resolve, 100));
     const exit = gateway.stop('SIGTERM');
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    const ready = await fetch(`${gateway.url}/v2/health/ready`);
+    // The signal takes its time to arrive; the first answer of an ending gateway is this one.
+    let ready = await fetch(`${gateway.url}/v2/health/ready`);
+    for (; ready.ok; ready = await fetch(`${gateway.url}/v2/health/ready`)) await ready.text();
     expect([ready.status, await ready.text()]).toEqual([503, expect.stringContaining('shutting down')]);
     expect(ready.headers.get('connection')).toBe('close');
     expect(await versionOf(gateway)).toBe('1'); // still accepting while it drains

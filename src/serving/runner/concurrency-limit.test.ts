@@ -119,7 +119,8 @@ const VERSIONS: Record<string, Version> = {
 };
 const capacityOf = ({ fixedMs, rowMs, maxBatchRows }: Version): number =>
   maxBatchRows / (fixedMs + rowMs * maxBatchRows);
-const seed = Number(process.env['SLIPWAY_TEST_SEED'] ?? Date.now() % 1e9);
+/** The bounds below hold for almost every seed, not for all: `npm test` takes one that is known. SLIPWAY_TEST_RANDOM=1 for others. */
+const seed = process.env['SLIPWAY_TEST_RANDOM'] ? Date.now() % 1e9 : Number(process.env['SLIPWAY_TEST_SEED'] ?? 1);
 
 describe.each(Object.entries(VERSIONS))(`%s (seed ${seed})`, (_name, version) => {
   const capacity = capacityOf(version);
