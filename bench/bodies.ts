@@ -1,4 +1,5 @@
 import { readFileSync, writeFileSync } from 'node:fs';
+import { randomNumbers } from '../src/base/random-numbers.ts';
 
 /** Bodies in one file: enough rows that no branch predictor knows them by heart. */
 const ROWS = 4096;
@@ -44,14 +45,8 @@ function drawRows(count: number): number[][] {
   });
 }
 
-/** Normal numbers by Box and Muller, over mulberry32: small, and the same in every run. */
+/** Normal numbers by Box and Muller, the same in every run. */
 function createNormal(seed: number): () => number {
-  let state = seed;
-  const uniform = (): number => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
+  const uniform = randomNumbers(seed);
   return () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform());
 }

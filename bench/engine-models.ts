@@ -1,5 +1,5 @@
 /** Models for the benchmark of engines, written as ONNX by hand: any size without a trainer. */
-import { randomNumbers } from '../src/serving/engines/tabular/probe-inputs.ts';
+import { randomNumbers } from '../src/base/random-numbers.ts';
 
 export type ForestShape = {
   readonly trees: number;

@@ -10,10 +10,10 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { randomNumbers } from '../src/base/random-numbers.ts';
 import type { Signature } from '../src/registry/signature.ts';
 import { compareAnswers } from '../src/serving/engines/answers-agree.ts';
 import { onnxRuntimeEngine } from '../src/serving/engines/onnxruntime.ts';
-import { randomNumbers } from '../src/serving/engines/tabular/probe-inputs.ts';
 import { loadTabular } from '../src/serving/engines/tabular.ts';
 import type { Tensor } from '../src/serving/tensors/tensor.ts';
 import { denseModel, forestModel, linearModel } from './engine-models.ts';

@@ -5,6 +5,7 @@ import { appendAudit, listAudit, verifyAudit } from './audit.ts';
 import { systemClock } from './clock.ts';
 import type { Database } from './db/database.ts';
 import { openSqlite } from './db/database.ts';
+import { randomNumbers } from './random-numbers.ts';
 
 async function append(database: Database, count: number, from = 0): Promise<void> {
   for (let i = from; i < from + count; i++) {
@@ -102,7 +103,7 @@ describe('tampering', () => {
   test('of any kind is found: 400 random ones, of which each edits, removes, inserts, swaps or cuts', async () => {
     const seed = Number(process.env['SLIPWAY_TEST_SEED'] ?? Date.now() % 1e9);
     console.log(`audit tampers: seed ${seed} (SLIPWAY_TEST_SEED replays it)`);
-    const random = generator(seed);
+    const random = randomNumbers(seed);
     const pick = (n: number): number => Math.floor(random() * n);
     const records = 25;
     const database = await openSqlite({ path: ':memory:', clock: systemClock });
@@ -179,15 +180,3 @@ describe('tampering', () => {
     await database.close();
   });
 });
-
-/** mulberry32 */
-function generator(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}

@@ -1,14 +1,11 @@
 /** Random changes to inputs, as fuzzers make them: small ones mostly, and now and then a piece of another input. */
 
-/** mulberry32: small, seedable, good enough to choose bytes. */
+import { randomNumbers } from '../../src/base/random-numbers.ts';
+
+/** Whole numbers from 0 to below a bound. */
 export function createRandom(seed: number): (below: number) => number {
-  let a = seed;
-  return (below) => {
-    a = (a + 0x6d2b79f5) | 0;
-    let t = Math.imul(a ^ (a >>> 15), 1 | a);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return Math.floor((((t ^ (t >>> 14)) >>> 0) / 2 ** 32) * below);
-  };
+  const random = randomNumbers(seed);
+  return (below) => Math.floor(random() * below);
 }
 
 /** Numbers at which programs go wrong, as little-endian integers of 1, 2, 4 or 8 bytes. */

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { type Client, createClient } from '../../sdk/src/client.ts';
 import { fileSource } from '../../sdk/src/node.ts';
+import { randomNumbers } from '../../src/base/random-numbers.ts';
 import {
   eventually,
   kill,
@@ -32,17 +33,6 @@ type Entry =
   | { kind: 'tag'; worker: number; value: string }
   | { kind: 'key'; id: string; name: string }
   | { kind: 'version'; key: string; version: number };
-
-/** mulberry32: small, seedable, good enough to choose moments. */
-function createRandom(seed: number): () => number {
-  let a = seed;
-  return () => {
-    a = (a + 0x6d2b79f5) | 0;
-    let t = Math.imul(a ^ (a >>> 15), 1 | a);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
 
 /** Whom to kill, in a random order: everyone has a turn. */
 function schedule(random: () => number): Role[] {
@@ -69,7 +59,7 @@ test(
   `${KILLS} kills lose no acknowledged change, double none, and predictions go on`,
   async () => {
     console.log(`seed ${SEED}`);
-    const random = createRandom(SEED);
+    const random = randomNumbers(SEED);
     ledgerFolder = mkdtempSync(join(tmpdir(), 'slipway-ledger-'));
     const ledgerPath = join(ledgerFolder, 'ledger');
     const ledger = openSync(ledgerPath, 'a');

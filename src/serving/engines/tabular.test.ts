@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
+import { randomNumbers } from '../../base/random-numbers.ts';
 import { readOnnxModel } from '../../registry/imports/onnx-reader.ts';
 import { signatureOfModel } from '../../registry/imports/onnx-signature.ts';
 import { bytesSource } from '../../registry/imports/protobuf-cursor.ts';
@@ -10,7 +11,7 @@ import type { Tensor } from '../tensors/tensor.ts';
 import { compareAnswers } from './answers-agree.ts';
 import { type ConformanceModel, testEngine } from './engine-conformance.ts';
 import { onnxRuntimeEngine } from './onnxruntime.ts';
-import { createProbe, randomNumbers } from './tabular/probe-inputs.ts';
+import { createProbe } from './tabular/probe-inputs.ts';
 import { loadTabular, tabularEngine } from './tabular.ts';
 
 const FIXTURES = fileURLToPath(new URL('../../../test/fixtures/tabular/', import.meta.url));

@@ -3,26 +3,17 @@
  * `fixedMs + rows * rowMs` give or take a fifth. The clock is the simulation's, so a loaded machine changes nothing.
  */
 import { describe, expect, test } from 'vitest';
+import { randomNumbers } from '../../base/random-numbers.ts';
 import { createConcurrencyLimit } from './concurrency-limit.ts';
 
 type Version = { readonly fixedMs: number; readonly rowMs: number; readonly maxBatchRows: number };
-
-function randomOf(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 /** Runs a version for a while. `arrivals` gives the time of the next call, or null; with `closed` callers ask again when they are answered. */
 function simulate(
   version: Version,
   spec: { seed: number; untilMs: number; openPerMs?: (nowMs: number) => number; closed?: number; hardLimit?: number },
 ) {
-  const random = randomOf(spec.seed);
+  const random = randomNumbers(spec.seed);
   let shedNow = false;
   const adaptive = createConcurrencyLimit({
     maxBatchRows: version.maxBatchRows,

@@ -1,20 +1,10 @@
 /** Inputs that look for differences: values of the model's own thresholds and keys, their neighbours, and what is not a number. */
+import { randomNumbers } from '../../../base/random-numbers.ts';
 import type { Signature, TensorSpec } from '../../../registry/signature.ts';
 import { datatypeInfo } from '../../tensors/datatype.ts';
 import type { Tensor } from '../../tensors/tensor.ts';
 import { stepOfFloats } from './forest.ts';
 import { type Graph, readGraph } from './graph.ts';
-
-/** Numbers in [0, 1), the same for the same seed. */
-export function randomNumbers(seed: number): () => number {
-  let state = seed | 0;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
 
 const MOST_VALUES = 20_000;
 
