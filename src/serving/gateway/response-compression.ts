@@ -1,6 +1,7 @@
 import { promisify } from 'node:util';
 import { constants, deflate, gzip } from 'node:zlib';
 import type { WireAnswer } from '../protocols/protocol.ts';
+import { weightedNames } from '../protocols/weighted-names.ts';
 
 export type Coding = 'gzip' | 'deflate';
 
@@ -25,22 +26,12 @@ export function codingFor(accept: string | undefined, content: string | WireAnsw
  */
 export function preferredCoding(accept: string): Coding | null {
   const weights = new Map<string, number>();
-  for (const part of accept.slice(0, 1000).toLowerCase().split(',')) {
-    const [name = '', ...parameters] = part.split(';').map((text) => text.trim());
-    weights.set(name === 'x-gzip' ? 'gzip' : name, weightOf(parameters));
-  }
+  for (const { name, weight } of weightedNames(accept)) weights.set(name === 'x-gzip' ? 'gzip' : name, weight);
   const others = weights.get('*') ?? 0;
   const [forGzip, forDeflate] = [weights.get('gzip') ?? others, weights.get('deflate') ?? others];
   const best = Math.max(forGzip, forDeflate);
   if (best <= 0 || best < (weights.get('identity') ?? 0)) return null;
   return forGzip >= forDeflate ? 'gzip' : 'deflate';
-}
-
-/** 1 where none is given; 0, which asks for nothing, where it is none. */
-function weightOf(parameters: readonly string[]): number {
-  const given = parameters.find((one) => one.startsWith('q='));
-  if (given === undefined) return 1;
-  return /^q=(?:0(?:\.\d{0,3})?|1(?:\.0{0,3})?)$/.test(given) ? Number(given.slice(2)) : 0;
 }
 
 /** Off the loop, whatever the size. */

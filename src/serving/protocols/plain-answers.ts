@@ -6,6 +6,7 @@ import { writeJson } from '../tensors/json-text.ts';
 import { answersByRow, tensorsToPredictions } from '../tensors/plain-predictions.ts';
 import type { Tensor } from '../tensors/tensor.ts';
 import type { Answered, InferRequest, WireAnswer } from './protocol.ts';
+import { weightedNames } from './weighted-names.ts';
 
 type Write = (request: InferRequest, outputs: readonly Tensor[], answered: Answered) => string | WireAnswer;
 
@@ -34,15 +35,12 @@ export function answerFormOf(accept: string | readonly string[] | undefined): st
 
 function preferredForm(accept: string): string | undefined {
   let best: string | undefined;
-  let bestQuality = 0;
-  for (const range of accept.split(',')) {
-    const [name = '', ...parameters] = range.split(';').map((part) => part.trim().toLowerCase());
+  let bestWeight = 0;
+  for (const { name, weight } of weightedNames(accept)) {
     const isKnown = FORMS.has(name) || JSON_FORMS.has(name);
-    const given = parameters.find((parameter) => parameter.startsWith('q='));
-    const quality = given === undefined ? 1 : Number(given.slice(2));
-    if (!isKnown || !(quality > bestQuality)) continue;
+    if (!isKnown || weight <= bestWeight) continue;
     best = name;
-    bestQuality = quality;
+    bestWeight = weight;
   }
   return best !== undefined && FORMS.has(best) ? best : undefined;
 }
