@@ -2,9 +2,10 @@ import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { SlipwayError } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
+import { toWireError } from '../../base/wire-error.ts';
 import { createLineReader } from './control-line.ts';
 import type { DesiredState, ObservedState } from './desired-state.ts';
-import { type ChangeAsked, toWireError } from './endpoint-change.ts';
+import type { ChangeAsked } from './endpoint-change.ts';
 
 /** Relative: processes run with `<data>/run` as working directory, because a socket's path may have only about 100 bytes. */
 export const CONTROL_SOCKET = 'control.sock';

@@ -1,10 +1,11 @@
 import { connect, type Socket } from 'node:net';
 import { SlipwayError } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
+import { fromWireError, type WireError } from '../../base/wire-error.ts';
 import { createLineReader } from '../endpoints/control-line.ts';
 import { CONTROL_SOCKET } from '../endpoints/control-socket.ts';
 import type { DesiredState, ObservedState } from '../endpoints/desired-state.ts';
-import { type ChangeAsked, fromWireError, type WireError } from '../endpoints/endpoint-change.ts';
+import type { ChangeAsked } from '../endpoints/endpoint-change.ts';
 
 const OBSERVE_MS = 2_000;
 const METRICS_MS = 5_000;

@@ -1,6 +1,7 @@
 import { Worker } from 'node:worker_threads';
-import { type ErrorCode, type FieldError, SlipwayError } from '../../base/errors.ts';
+import { SlipwayError } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
+import { fromWireError, type WireError } from '../../base/wire-error.ts';
 import type { InferRequest, WireCall } from '../protocols/protocol.ts';
 import type { InputTarget } from '../tensors/input-check.ts';
 
@@ -27,12 +28,7 @@ export type ParseOutcome = {
   readonly id: number;
   readonly body: Uint8Array;
   readonly request: InferRequest | null;
-  readonly error: {
-    readonly code: ErrorCode;
-    readonly message: string;
-    readonly hint: string | undefined;
-    readonly fields: readonly FieldError[];
-  } | null;
+  readonly error: WireError | null;
 };
 
 /** `body` is given back, for the rare case that it has to be parsed again for another version. */
@@ -63,19 +59,18 @@ export function createLargeBodies({ log }: { log: Logger }): LargeBodies {
       const done = waiting.get(id);
       waiting.delete(id);
       if (waiting.size === 0) idle = setTimeout(stop, IDLE_MS).unref();
-      const { code, message, hint, fields } = error ?? {};
-      const known =
-        code === undefined
-          ? null
-          : new SlipwayError(code, message!, { fields: fields!, ...(hint === undefined ? {} : { hint }) });
-      done?.(known, request, Buffer.from(body.buffer, body.byteOffset, body.byteLength));
+      done?.(
+        error === null ? null : fromWireError(error),
+        request,
+        Buffer.from(body.buffer, body.byteOffset, body.byteLength),
+      );
     });
     started.on('error', (error) => {
       log.error({ err: error }, 'the thread that parses large bodies ended; those in it are refused');
       if (worker === started) worker = null;
       const lost = [...waiting.values()];
       waiting.clear();
-      const refusal = new SlipwayError('queue_full', 'The server has no memory to parse this body now', {
+      const refusal = new SlipwayError('overloaded', 'The server has no memory to parse this body now', {
         retryAfterS: 1,
         hint: 'Retry later, or send fewer rows at once.',
       });

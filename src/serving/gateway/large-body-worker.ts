@@ -1,6 +1,6 @@
 /** The thread in which large bodies are parsed, see large-bodies.ts. */
 import { parentPort } from 'node:worker_threads';
-import { toSlipwayError } from '../../base/errors.ts';
+import { toWireError } from '../../base/wire-error.ts';
 import { PROTOCOLS } from '../protocols/protocols.ts';
 import type { ParseJob, ParseOutcome } from './large-bodies.ts';
 
@@ -21,8 +21,6 @@ function parse({ id, path, body, headers, target }: ParseJob): ParseOutcome {
     if (route?.kind !== 'infer') throw new Error(`no prediction route ${path}`);
     return { id, body, request: route.parse({ body, headers }, target), error: null };
   } catch (thrown) {
-    // Classes do not cross between threads, and neither does what an unexpected error drags along.
-    const { code, message, hint, fields } = toSlipwayError(thrown);
-    return { id, body, request: null, error: { code, message, hint, fields } };
+    return { id, body, request: null, error: toWireError(thrown) };
   }
 }

@@ -10,8 +10,8 @@
  * Each side checks everything that it reads: what breaks a rule is a FrameError, which ends the connection and nothing else.
  */
 import type { SlipwayError } from '../../base/errors.ts';
+import { fromWireError, toWireError, type WireError } from '../../base/wire-error.ts';
 import type { VersionState } from '../endpoints/desired-state.ts';
-import { fromWireError, toWireError, type WireError } from '../endpoints/endpoint-change.ts';
 import { FrameError } from './frames.ts';
 import type { Priority } from './runner.ts';
 
