@@ -59,7 +59,7 @@ export const ERROR_HELP: Readonly<Record<ErrorCode, string>> = {
   queue_full:
     'The version has more waiting than `SLIPWAY_QUEUE_LIMIT`. Retry after the time in `Retry-After`, or send more rows per call.',
   overloaded:
-    'Requests come faster than the version answers them. Retry after the time in `Retry-After`, and more slowly each time; see the guide on overload.',
+    'Requests come faster than the version answers them, or more large ones at once than the server has room for. Retry after the time in `Retry-After`, and more slowly each time; see the guide on overload.',
   rate_limited: 'Wait for the time in `Retry-After`, then go on more slowly.',
   deadline_exceeded:
     'Name a longer time in `X-Request-Timeout-Ms`, send fewer rows, or look for load with `slipway status`.',

@@ -60,7 +60,7 @@ export const ERRORS = {
   model_unsupported: { kind: 'invalid', title: 'The model needs something that no engine here has' },
   // load and faults
   queue_full: { kind: 'overloaded', title: 'Too many requests are waiting for this version' },
-  overloaded: { kind: 'overloaded', title: 'More requests come than the version can answer' },
+  overloaded: { kind: 'overloaded', title: 'More comes than can be answered in good time' },
   rate_limited: { kind: 'overloaded', title: 'The limit of this key is reached' },
   deadline_exceeded: { kind: 'unavailable', title: 'The deadline passed before there was an answer' },
   client_closed: { kind: 'unavailable', title: 'The client went away' },

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { promisify } from 'node:util';
 import { gunzip, inflate } from 'node:zlib';
 import { SlipwayError } from '../../base/errors.ts';
+import { mostDecompressed, sizeText } from './received-bytes.ts';
 
 export type BodyLimits = {
   /** Also after decompression. */
@@ -17,9 +18,6 @@ const FREE_CHUNKS = 4096;
 const MIN_AVERAGE_CHUNK_BYTES = 256;
 /** Bodies up to this size are not counted against the budget, so that the usual one costs nothing. */
 const UNCOUNTED_BYTES = 64 * 1024;
-/** JSON of numbers shrinks to a third or a tenth; what grows a hundredfold is meant to. Below a MiB nobody is harmed. */
-const MAX_RATIO = 100;
-const HARMLESS_BYTES = 1024 * 1024;
 
 type Decode = (bytes: Buffer, options: { maxOutputLength: number }) => Promise<Buffer>;
 
@@ -95,7 +93,7 @@ export function readBody(
     limits.budget.usedBytes += more;
     if (limits.budget.usedBytes > limits.budget.maxBytes) {
       fail(
-        new SlipwayError('queue_full', 'The server is receiving too many large bodies at once', {
+        new SlipwayError('overloaded', 'The server is receiving too many large bodies at once', {
           retryAfterS: 1,
           hint: 'Retry later, or send smaller bodies.',
         }),
@@ -131,7 +129,7 @@ export function readBody(
       return done(null, raw);
     }
     // What it may grow to is reserved before it grows; until it has, the compressed bytes are held too.
-    const maxOutputLength = Math.min(limits.maxBytes, Math.max(HARMLESS_BYTES, raw.length * MAX_RATIO));
+    const maxOutputLength = mostDecompressed(raw.length, limits.maxBytes);
     reserve(maxOutputLength);
     if (failed) return;
     decode(raw, { maxOutputLength }).then(
@@ -156,9 +154,7 @@ function decodeError(error: unknown, limits: BodyLimits): SlipwayError {
 }
 
 function tooLarge(limits: BodyLimits, when = ''): SlipwayError {
-  const most =
-    limits.maxBytes % (1024 * 1024) === 0 ? `${limits.maxBytes / 1024 / 1024} MiB` : `${limits.maxBytes} bytes`;
-  return new SlipwayError('too_large', `The body is larger than ${most}${when}`, {
+  return new SlipwayError('too_large', `The body is larger than ${sizeText(limits.maxBytes)}${when}`, {
     hint: 'Send fewer rows at once. SLIPWAY_MAX_BODY is the limit.',
   });
 }

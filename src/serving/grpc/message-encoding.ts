@@ -2,6 +2,7 @@
 import { promisify } from 'node:util';
 import { deflate, gunzip, gzip, inflate } from 'node:zlib';
 import { SlipwayError } from '../../base/errors.ts';
+import { mostDecompressed } from '../gateway/received-bytes.ts';
 import { frameMessage, PREFIX_BYTES } from './message-frame.ts';
 import { type MessageLimits, tooLarge } from './message-reader.ts';
 
@@ -15,9 +16,6 @@ const CODINGS: ReadonlyMap<string, Coding> = new Map<string, Coding>([
   ['deflate', { encode: promisify(deflate), decode: promisify(inflate) }],
 ]);
 
-/** Tensors shrink to a third or a tenth; what grows a hundredfold is meant to. Below a MiB nobody is harmed. */
-const MAX_RATIO = 100;
-const HARMLESS_BYTES = 1024 * 1024;
 /** Smaller messages do not shrink enough to be worth it. */
 const MIN_BYTES = 1024;
 const FAST = 1;
@@ -45,7 +43,7 @@ export function answerEncoding(asked: string | null, accepted: string | undefine
   return accepted.split(',').some((one) => one.trim() === asked) ? asked : null;
 }
 
-/** @throws SlipwayError `too_large`, `queue_full`, `invalid_request` */
+/** @throws SlipwayError `too_large`, `overloaded`, `invalid_request` */
 export async function decompress(bytes: Buffer, encoding: string | null, limits: MessageLimits): Promise<Buffer> {
   if (encoding === null) {
     throw new SlipwayError(
@@ -54,12 +52,12 @@ export async function decompress(bytes: Buffer, encoding: string | null, limits:
     );
   }
   const { budget, maxBytes } = limits;
-  const maxOutputLength = Math.min(maxBytes, Math.max(HARMLESS_BYTES, bytes.length * MAX_RATIO));
+  const maxOutputLength = mostDecompressed(bytes.length, maxBytes);
   // What it may grow to is reserved before it grows.
   budget.usedBytes += maxOutputLength;
   try {
     if (budget.usedBytes > budget.maxBytes) {
-      throw new SlipwayError('queue_full', 'The server is receiving too many large messages at once', {
+      throw new SlipwayError('overloaded', 'The server is receiving too many large messages at once', {
         retryAfterS: 1,
       });
     }

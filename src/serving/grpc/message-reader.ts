@@ -1,4 +1,5 @@
 import { SlipwayError } from '../../base/errors.ts';
+import { sizeText } from '../gateway/received-bytes.ts';
 import type { BodyBudget } from '../gateway/request-body.ts';
 import { PREFIX_BYTES } from './message-frame.ts';
 
@@ -152,7 +153,7 @@ export class MessageReader {
         this.reserved = size;
         if (this.limits.budget.usedBytes > this.limits.budget.maxBytes) {
           this.fail(
-            new SlipwayError('queue_full', 'The server is receiving too many large messages at once', {
+            new SlipwayError('overloaded', 'The server is receiving too many large messages at once', {
               retryAfterS: 1,
               hint: 'Retry later, or send smaller messages.',
             }),
@@ -180,8 +181,7 @@ export class MessageReader {
 }
 
 export function tooLarge(bytes: number, maxBytes: number, when = ''): SlipwayError {
-  const most = maxBytes % (1024 * 1024) === 0 ? `${maxBytes / 1024 / 1024} MiB` : `${maxBytes} bytes`;
-  return new SlipwayError('too_large', `A message of ${bytes} bytes${when} is larger than ${most}`, {
+  return new SlipwayError('too_large', `A message of ${bytes} bytes${when} is larger than ${sizeText(maxBytes)}`, {
     hint: 'Send fewer rows at once. SLIPWAY_MAX_BODY is the limit.',
   });
 }

@@ -18,7 +18,7 @@ let bytesInUse = 0;
 /**
  * Decodes all files and puts the tensors in the order of the signature.
  * @param isWanted asked before each file: whether somebody still waits for the answer
- * @throws SlipwayError `invalid_input` with every file that cannot be taken, `queue_full`, `deadline_exceeded` when it is not wanted any more
+ * @throws SlipwayError `invalid_input` with every file that cannot be taken, `overloaded`, `deadline_exceeded` when it is not wanted any more
  */
 export async function decodeInputs(
   { inputs, rows, encoded }: PlainInputs,
@@ -31,7 +31,7 @@ export async function decodeInputs(
   if (faults.length > 0) throw invalidInput(target, faults);
   const bytes = jobs.reduce((sum, job) => sum + job.bytes, 0);
   if (bytesInUse > 0 && bytesInUse + bytes > MAX_BYTES_AT_ONCE) {
-    throw new SlipwayError('queue_full', 'Too many pictures are waiting to be decoded', {
+    throw new SlipwayError('overloaded', 'Too many pictures are waiting to be decoded', {
       retryAfterS: 1,
       hint: 'Retry later, or send fewer pictures at once.',
     });
