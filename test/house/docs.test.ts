@@ -45,7 +45,7 @@ test('every setting is documented, and no setting that does not exist', () => {
   for (const env of known) expect(page).toContain(`\`${env}\``);
   const named = tracked.flatMap((path) => [...read(path).matchAll(/\bSLIPWAY_[A-Z_]+\b/g)].map((match) => match[0]));
   const clients = ['SLIPWAY_URL', 'SLIPWAY_API_KEY', 'SLIPWAY_KEY_FILE', 'SLIPWAY_PROJECT', 'SLIPWAY_INFERENCE_URL'];
-  const ofTests = /^SLIPWAY_(TEST_[A-Z_]+|KILLS|SEED|SWAPS)$/;
+  const ofTests = /^SLIPWAY_(TEST_[A-Z_]+|KILLS|RUNNER_KILLS|SEED|SWAPS)$/;
   const unknown = [...new Set(named)].filter((name) => ![...known, ...clients].includes(name) && !ofTests.test(name));
   expect(unknown).toEqual([]);
 });
