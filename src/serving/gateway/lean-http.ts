@@ -49,8 +49,21 @@ const END_OF_HEAD = Buffer.from('\r\n\r\n');
 
 export function createLeanHttp(deps: LeanHttpDeps): LeanHttp {
   const connections = new Set<LeanConnection>();
-  const forget = (connection: LeanConnection): void => {
-    connections.delete(connection);
+  let answering: LeanConnection[] = [];
+  const flushAll = (): void => {
+    const all = answering;
+    answering = [];
+    for (let i = 0; i < all.length; i++) all[i]!.flush();
+  };
+  const house: House = {
+    forget(connection) {
+      connections.delete(connection);
+    },
+    flushLater(connection) {
+      // A client that is answered at once asks again at once, while others still wait to be read: two wake-ups for each request. In turns
+      // of reading all, then answering all, both sides find many at a time (measured: README of bench).
+      if (answering.push(connection) === 1) setImmediate(flushAll);
+    },
   };
   const clock = setInterval(() => {
     const nowMs = performance.now();
@@ -59,7 +72,7 @@ export function createLeanHttp(deps: LeanHttpDeps): LeanHttp {
 
   return {
     accept(socket) {
-      connections.add(new LeanConnection(socket, deps, forget));
+      connections.add(new LeanConnection(socket, deps, house));
     },
     close() {
       clearInterval(clock);
@@ -80,10 +93,18 @@ type Partial = {
   movedMs: number;
 };
 
+/** What connections ask of all of them. */
+type House = {
+  readonly forget: (connection: LeanConnection) => void;
+  /** Calls `flush` at the end of this turn of the event loop. */
+  readonly flushLater: (connection: LeanConnection) => void;
+};
+
 class LeanConnection {
   readonly #socket: Socket;
   readonly #deps: LeanHttpDeps;
-  readonly #forget: (connection: LeanConnection) => void;
+  readonly #forget: House['forget'];
+  readonly #flushLater: House['flushLater'];
   readonly #state: Connection;
   /** The headers of an answer after which the connection stays. */
   readonly keepAlive: string;
@@ -101,11 +122,13 @@ class LeanConnection {
   /** The last answer is given, or there will be none. */
   #closing = false;
   #reading = false;
+  #flushing = false;
 
-  constructor(socket: Socket, deps: LeanHttpDeps, forget: (connection: LeanConnection) => void) {
+  constructor(socket: Socket, deps: LeanHttpDeps, house: House) {
     this.#socket = socket;
     this.#deps = deps;
-    this.#forget = forget;
+    this.#forget = house.forget;
+    this.#flushLater = house.flushLater;
     this.#state = connectionOf(socket);
     this.keepAlive = `Connection: keep-alive\r\nKeep-Alive: timeout=${Math.floor(deps.limits.keepAliveMs / 1000)}`;
     socket.on('data', this.#onData);
@@ -257,11 +280,18 @@ class LeanConnection {
     this.#deps.onRequest(wire, body);
   }
 
-  /** An answer is ready: it goes out when it is its turn, and takes with it those that waited for it. */
+  /** An answer is ready. It goes out with all others of this turn of the event loop. */
   answered(wire: LeanWire): void {
-    if (wire !== this.#first) return;
+    if (wire !== this.#first || this.#flushing) return;
+    this.#flushing = true;
+    this.#flushLater(this);
+  }
+
+  /** Sends the answers whose turn it is. */
+  flush(): void {
+    this.#flushing = false;
     const socket = this.#socket;
-    let one: LeanWire | null = wire;
+    let one = this.#first;
     while (one !== null && one.out !== null) {
       this.#first = one.next;
       if (one.next === null) this.#last = null;
@@ -296,6 +326,7 @@ class LeanConnection {
 
   /** As with node:http, a client that ends its side is gone: nearly all of them are, and what they waited for is not to be computed. */
   readonly #onEnd = (): void => {
+    if (this.#flushing) this.flush();
     if (this.#partial !== null) this.#refuse(400);
     else if (this.#first !== null || this.#held !== null) this.#socket.destroy();
     else this.#socket.destroySoon();
@@ -322,18 +353,46 @@ const MAX_CHUNKS = 4096;
 
 function ignore(): void {}
 
-/** Head and body of an answer: one text, or the head's text and bytes. */
-type Out = { readonly text: string; readonly bytes: Exclude<AnswerBody, string> | null };
+/** An answer as it goes out: all of it in one text or block where it is small; else the head, then the body. */
+type Out = {
+  readonly head: string | Buffer;
+  /** Of the head; latin1 where every character is one byte, which the kernel gets without a conversion. */
+  readonly encoding: 'latin1' | 'utf8';
+  readonly body: readonly Uint8Array[];
+};
 
-function write(socket: Socket, { text, bytes }: Out): void {
-  if (bytes === null) {
-    socket.write(text);
+const NOTHING: readonly Uint8Array[] = [];
+/** Up to this size copying costs less than a second part of a write. */
+const JOINED_BYTES = 16 * 1024;
+
+function outOf(head: string, body: AnswerBody): Out {
+  if (typeof body === 'string') {
+    const isAscii = Buffer.byteLength(body) === body.length;
+    return { head: head + body, encoding: isAscii ? 'latin1' : 'utf8', body: NOTHING };
+  }
+  const parts = body instanceof Uint8Array ? [body] : body;
+  let at = head.length;
+  for (let i = 0; i < parts.length; i++) at += parts[i]!.byteLength;
+  if (at > JOINED_BYTES) return { head, encoding: 'latin1', body: parts };
+  const all = Buffer.allocUnsafe(at);
+  at = all.write(head, 0, 'latin1');
+  for (let i = 0; i < parts.length; i++) {
+    const part = parts[i]!;
+    all.set(part, at);
+    at += part.byteLength;
+  }
+  return { head: all, encoding: 'latin1', body: NOTHING };
+}
+
+function write(socket: Socket, { head, encoding, body }: Out): void {
+  if (body.length === 0) {
+    if (typeof head === 'string') socket.write(head, encoding);
+    else socket.write(head);
     return;
   }
   socket.cork();
-  socket.write(text, 'latin1');
-  if (bytes instanceof Uint8Array) socket.write(bytes);
-  else for (const chunk of bytes) socket.write(chunk);
+  socket.write(head as string, encoding);
+  for (let i = 0; i < body.length; i++) socket.write(body[i]!);
   socket.uncork();
 }
 
@@ -363,7 +422,7 @@ export class LeanWire implements Wire {
     for (let i = 0; i < headers.length; i += 2) text += `${headers[i]}: ${headers[i + 1]}\r\n`;
     text += `Date: ${httpDate()}\r\n${last ? 'Connection: close' : this.#connection.keepAlive}\r\n\r\n`;
     this.isLast = last;
-    this.out = typeof body === 'string' ? { text: text + body, bytes: null } : { text, bytes: body };
+    this.out = outOf(text, body);
     this.#connection.answered(this);
   }
 
