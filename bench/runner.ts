@@ -51,6 +51,7 @@ const spec: RunnerSpec = {
   ],
   signature,
   canBatch: true,
+  canPad: false,
   scratchDir,
   limits: {
     memoryBytes: 4 * 1024 ** 3,

@@ -38,6 +38,8 @@ export type InputDecoder =
   /** The bytes of the elements, little-endian. */
   | { kind: 'raw' };
 
+export type InputPadding = { axis: number; value: number | string };
+
 export type TensorSpec = {
   name: string;
   datatype: Datatype;
@@ -48,6 +50,8 @@ export type TensorSpec = {
   features?: string[];
   /** Inputs that may be sent as a file. */
   decoder?: InputDecoder;
+  /** Calls of different sizes may share a run: the shorter are filled up at the end of this dimension. */
+  pad?: InputPadding;
   labels?: string[];
 };
 
@@ -155,7 +159,10 @@ export type Version = {
   files: ArtifactFile[];
   signature: Signature;
   sampleRequest: PredictRequest;
+  /** Whether rows of different callers may share a run. */
   canBatch: boolean;
+  /** Whether calls of different sizes may share one, padded as the signature declares it. */
+  canPad: boolean;
   limits: RunnerLimits;
   validation: Validation | null;
   estimatedMemoryBytes: number;

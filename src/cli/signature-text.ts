@@ -36,6 +36,9 @@ export function signatureTable(signature: Signature, paint: Paint): string {
       [
         spec.optional ? 'optional' : '',
         decoderText(spec),
+        spec.pad === undefined
+          ? ''
+          : `padded at the end of dimension ${spec.pad.axis} with ${JSON.stringify(spec.pad.value)}`,
         namesText(spec.features, 'features'),
         namesText(spec.labels, 'classes'),
       ]

@@ -26,6 +26,7 @@ export function validationText(validation: Validation, version: Version, paint: 
     validation.inferMs === null ? '' : `one run ${formatMs(validation.inferMs)}`,
     memory === null ? '' : `memory ${formatBytes(memory)}`,
     version.canBatch ? 'rows may share a run' : 'every call runs alone',
+    version.canPad ? 'calls of different sizes are padded to share one' : '',
   ].filter((fact) => fact !== '');
   lines.push(`  ${facts.join(' · ')}`);
   if (validation.engine !== undefined)

@@ -6,6 +6,7 @@ const output: TensorSpec = { name: 'Y', datatype: 'FP32', shape: [-1, 2], labels
 const base: Signature = { inputs: [input], outputs: [output] };
 const withInput = (change: Partial<TensorSpec>): Signature => ({ ...base, inputs: [{ ...input, ...change }] });
 const withOutput = (change: Partial<TensorSpec>): Signature => ({ ...base, outputs: [{ ...output, ...change }] });
+const PAD = { axis: 1, value: 0 };
 const RAW = { kind: 'raw' } as const;
 const IMAGE = {
   kind: 'image',
@@ -49,6 +50,15 @@ describe('what breaks callers', () => {
       false,
     ],
     ['a decoder of another kind', withInput({ decoder: IMAGE }), withInput({ decoder: RAW }), 'inputs/X/decoder', true],
+    ['padding where there was none', base, withInput({ pad: PAD }), 'inputs/X/pad', false],
+    ['padding that is gone', withInput({ pad: PAD }), base, 'inputs/X/pad', false],
+    [
+      'padding with another value',
+      withInput({ pad: PAD }),
+      withInput({ pad: { ...PAD, value: 1 } }),
+      'inputs/X/pad',
+      false,
+    ],
     ['a new output', base, { ...base, outputs: [output, more(output)] }, 'outputs/Z', false],
     ['an output that is gone', { ...base, outputs: [output, more(output)] }, base, 'outputs/Z', true],
     ['an output of another datatype', base, withOutput({ datatype: 'FP64' }), 'outputs/Y/datatype', true],

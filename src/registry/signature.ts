@@ -4,6 +4,7 @@
  */
 import { SlipwayError } from '../base/errors.ts';
 import { decoderText, type InputDecoder } from './input-decoder.ts';
+import { type InputPadding, paddingText } from './input-padding.ts';
 
 /** Data types by their Open Inference Protocol names. */
 export const DATATYPES = [
@@ -38,6 +39,8 @@ export type TensorSpec = {
   readonly features?: readonly string[];
   /** Inputs that may come as a file: how it becomes their tensor. */
   readonly decoder?: InputDecoder;
+  /** Inputs with a free dimension behind the rows: how calls of different sizes may share a run. */
+  readonly pad?: InputPadding;
   /** Outputs of shape [-1, C]: the C class names, in order. The plain form then answers an object by class. */
   readonly labels?: readonly string[];
 };
@@ -77,7 +80,7 @@ export type SignatureDiff = { readonly breaking: boolean; readonly changes: read
  *   fixed, class labels added, removed, renamed or in another order (the plain form answers by label).
  *
  * Not breaking: a new optional input, an input that becomes optional or takes more sizes, feature names where there were none, a new output,
- * a size that becomes fixed in an output, other names of free dimensions, another order of inputs or outputs (they go by name).
+ * how calls are padded, a size that becomes fixed in an output, other names of free dimensions, another order of inputs or outputs (they go by name).
  */
 export function diffSignatures(from: Signature, to: Signature): SignatureDiff {
   const changes = [
@@ -168,6 +171,7 @@ function diffInput(path: string, from: TensorSpec, to: TensorSpec): SignatureCha
   return [
     ...changes,
     ...diffDecoder(`${path}/decoder`, from.decoder, to.decoder),
+    ...diffPadding(`${path}/pad`, from.pad, to.pad),
     ...diffNames(`${path}/features`, from.features, to.features, false),
   ];
 }
@@ -193,6 +197,20 @@ function diffDecoder(path: string, from: InputDecoder | undefined, to: InputDeco
   const otherKind = from.kind !== to.kind;
   const reason = otherKind ? 'another kind of file' : 'the same files are prepared in another way';
   return [changed(path, a!, b!, otherKind, reason)];
+}
+
+/** It decides how runs are shared, and never what a caller is answered. */
+function diffPadding(path: string, from: InputPadding | undefined, to: InputPadding | undefined): SignatureChange[] {
+  const [a, b] = [from ? paddingText(from) : null, to ? paddingText(to) : null];
+  if (a === b) return [];
+  const change = from === undefined ? 'added' : to === undefined ? 'removed' : 'changed';
+  const reason =
+    to === undefined
+      ? 'calls of different sizes share no run any more'
+      : from === undefined
+        ? 'calls of different sizes may share a run now'
+        : 'calls of different sizes are padded in another way';
+  return [{ path, change, from: a, to: b, breaking: false, reason }];
 }
 
 function diffDatatype(path: string, from: TensorSpec, to: TensorSpec): SignatureChange[] {

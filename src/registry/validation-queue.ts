@@ -110,6 +110,7 @@ export function createValidationQueue(deps: {
         reason: validation.reason,
         validation,
         canBatch: outcome.canBatch,
+        canPad: outcome.canPad,
         measuredMemoryBytes: outcome.measuredMemoryBytes,
         sampleRequest: outcome.sampleRequest ?? version.sampleRequest,
         engine: validation.engine?.name ?? version.engine,
@@ -163,6 +164,7 @@ export function createValidationQueue(deps: {
       return {
         validation: notRun(error.message, error.hint ?? null, clock),
         canBatch: false,
+        canPad: false,
         measuredMemoryBytes: null,
       };
     }

@@ -69,6 +69,8 @@ export type ValidationOutcome = {
   readonly validation: Validation;
   /** Whether rows of different callers may share a run: shown by running rows together and apart. */
   readonly canBatch: boolean;
+  /** Whether calls of different sizes may, padded as the signature declares it: shown in the same way. */
+  readonly canPad: boolean;
   readonly measuredMemoryBytes: number | null;
   /** A request that the model did answer, when another than the job's was needed. */
   readonly sampleRequest?: PlainBody;

@@ -48,6 +48,7 @@ const TensorSpec = Type.Object({
   optional: Type.Optional(Type.Boolean()),
   features: Type.Optional(Type.Array(Type.String())),
   decoder: Type.Optional(InputDecoder),
+  pad: Type.Optional(Type.Object({ axis: Type.Integer(), value: Type.Union([Type.Number(), Type.String()]) })),
   labels: Type.Optional(Type.Array(Type.String())),
 });
 
@@ -141,7 +142,10 @@ export const VersionSchema = Type.Object({
   files: Type.Array(Type.Object({ path: Type.String(), digest: Digest, sizeBytes: Type.Integer() })),
   signature: SignatureSchema,
   sampleRequest: PredictRequestSchema,
-  canBatch: Type.Boolean(),
+  canBatch: Type.Boolean({ description: 'Whether rows of different callers may share a run.' }),
+  canPad: Type.Boolean({
+    description: 'Whether calls of different sizes may share one, padded as the signature declares it.',
+  }),
   limits: LimitsSchema,
   validation: Nullable(ValidationSchema),
   estimatedMemoryBytes: Type.Integer(),

@@ -84,6 +84,7 @@ async function toVersions(db: Db, rows: readonly VersionRow[]): Promise<StoredVe
     signature: JSON.parse(row.signature) as Signature,
     sampleRequest: JSON.parse(row.sample_request) as PlainBody,
     canBatch: row.can_batch === 1,
+    canPad: row.can_pad === 1,
     ownLimits: JSON.parse(row.limits) as Partial<RunnerLimits>,
     validation: row.validation === null ? null : (JSON.parse(row.validation) as Validation),
     estimatedMemoryBytes: Number(row.estimated_memory_bytes),
@@ -202,6 +203,7 @@ export async function insertVersion(db: Db, version: StoredVersion): Promise<voi
       signature: JSON.stringify(version.signature),
       sample_request: JSON.stringify(version.sampleRequest),
       can_batch: version.canBatch ? 1 : 0,
+      can_pad: version.canPad ? 1 : 0,
       limits: JSON.stringify(version.ownLimits),
       status: version.status,
       status_reason: version.statusReason,
@@ -284,6 +286,7 @@ export async function storeValidation(
     reason: string | null;
     validation: Validation;
     canBatch: boolean;
+    canPad: boolean;
     measuredMemoryBytes: number | null;
     sampleRequest: PlainBody;
     engine: string;
@@ -296,6 +299,7 @@ export async function storeValidation(
       status_reason: result.reason,
       validation: JSON.stringify(result.validation),
       can_batch: result.canBatch ? 1 : 0,
+      can_pad: result.canPad ? 1 : 0,
       measured_memory_bytes: result.measuredMemoryBytes,
       sample_request: JSON.stringify(result.sampleRequest),
       engine: result.engine,

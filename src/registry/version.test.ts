@@ -348,6 +348,7 @@ describe('validation in the background', () => {
       lastStep: 'load',
     },
     canBatch: false,
+    canPad: false,
     measuredMemoryBytes: null,
   });
 

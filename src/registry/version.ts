@@ -23,6 +23,7 @@ export type Version = {
   readonly signature: Signature;
   readonly sampleRequest: PlainBody;
   readonly canBatch: boolean;
+  readonly canPad: boolean;
   readonly limits: RunnerLimits;
   readonly validation: Validation | null;
   readonly estimatedMemoryBytes: number;

@@ -6,6 +6,7 @@ import type { Dialect } from './dialect.ts';
 import * as foundation from './migrations/0001-foundation.ts';
 import * as keyLimits from './migrations/0002-key-limits.ts';
 import * as endpointLoaded from './migrations/0003-endpoint-loaded.ts';
+import * as versionCanPad from './migrations/0004-version-can-pad.ts';
 import type { Tables } from './tables.ts';
 
 export type Migration = {
@@ -18,6 +19,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { name: '0001-foundation', up: foundation.up },
   { name: '0002-key-limits', up: keyLimits.up },
   { name: '0003-endpoint-loaded', up: endpointLoaded.up },
+  { name: '0004-version-can-pad', up: versionCanPad.up },
 ];
 
 export type MigrateOptions = {

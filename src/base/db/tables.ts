@@ -62,6 +62,7 @@ export type Tables = {
     signature: string;
     sample_request: string;
     can_batch: number;
+    can_pad: number;
     limits: string;
     status: string;
     status_reason: string | null;

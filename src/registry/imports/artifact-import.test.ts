@@ -299,6 +299,19 @@ card: card.md
     expect(raw.signature.inputs[0]).toMatchObject({ decoder: { kind: 'raw' }, features: ['a', 'b', 'c'] });
   });
 
+  it('padding lets calls of different sizes share a run', async () => {
+    const yaml = 'signature: {inputs: {tokens: {pad: {axis: 1, value: 3}}, mask: {pad: {axis: 1}}}}';
+    const { signature } = await importArtifact(withAbout(yaml, 'masked-mean.onnx'));
+    expect(signature.inputs.map(({ name, pad }) => [name, pad])).toEqual([
+      ['tokens', { axis: 1, value: 3 }],
+      ['mask', { axis: 1, value: 0 }],
+    ]);
+    const error = await refusal(withAbout('signature: {inputs: {tokens: {pad: {axis: 1}}}}', 'masked-mean.onnx'));
+    expect(error.fields).toEqual([
+      { pointer: '/signature/inputs/tokens/pad', message: expect.stringContaining('give mask a pad as well') },
+    ]);
+  });
+
   it('labels name the classes of an output', async () => {
     const yaml = 'signature: {outputs: {Y: {labels: [a, b, c]}}}';
     expect((await importArtifact(withAbout(yaml))).signature.outputs[0]!.labels).toEqual(['a', 'b', 'c']);
@@ -346,6 +359,9 @@ card: card.md
       /did you mean height/,
     ],
     ['a fraction that is none', 'signature: {inputs: {X: {decoder: {kind: image, scale: a/b}}}}', /decoder\/scale/],
+    ['padding of a fixed dimension', 'signature: {inputs: {X: {pad: {axis: 1}}}}', /pad\/axis.*always 3/],
+    ['padding without a dimension', 'signature: {inputs: {X: {pad: {value: 1}}}}', /pad.*axis/],
+    ['padding of an output', 'signature: {outputs: {Y: {pad: {axis: 1}}}}', /pad.*not known/],
     ['a card that is not there', 'card: gone.md', /gone.md.*which is not in the artifact/],
     ['a golden set that leaves the artifact', 'golden: ../../etc/passwd', /which is not in the artifact/],
     ['a key __proto__', '__proto__: {a: 1}', /__proto__ is not allowed/],

@@ -1,6 +1,7 @@
 import { closestWord } from '../../base/closest-word.ts';
 import type { FieldError } from '../../base/errors.ts';
 import { type InputDecoder, resolveDecoder } from '../input-decoder.ts';
+import { type InputPadding, paddingFaults, resolvePadding } from '../input-padding.ts';
 import type { Signature } from '../signature.ts';
 import { assessNames, type GivenShapes } from './onnx-signature.ts';
 import { faulty, SLIPWAY_FILE, type SlipwayFile } from './slipway-file.ts';
@@ -23,6 +24,7 @@ export function withNames(signature: Signature, about: SlipwayFile): Signature {
   const inputs = about.signature?.inputs ?? {};
   const outputs = about.signature?.outputs ?? {};
   const decoders = new Map<string, InputDecoder>();
+  const paddings = new Map<string, InputPadding>();
   for (const [side, named, known] of [
     ['inputs', inputs, signature.inputs],
     ['outputs', outputs, signature.outputs],
@@ -40,11 +42,16 @@ export function withNames(signature: Signature, about: SlipwayFile): Signature {
       if (shape && !matches(shape, tensor.shape)) {
         faults.push({ pointer: `${pointer}/shape`, message: `the graph says [${tensor.shape.join(', ')}]` });
       }
-      const { decoder, ...names } = rest as SlipwayInput;
+      const { decoder, pad, ...names } = rest as SlipwayInput;
       if (decoder !== undefined) {
         const resolved = resolveDecoder(decoder, tensor);
         if ('kind' in resolved) decoders.set(name, resolved);
         else for (const { key, message } of resolved) faults.push({ pointer: `${pointer}/decoder/${key}`, message });
+      }
+      if (pad !== undefined) {
+        const resolved = resolvePadding(pad, tensor);
+        if ('axis' in resolved) paddings.set(name, resolved);
+        else for (const { key, message } of resolved) faults.push({ pointer: `${pointer}/pad/${key}`, message });
       }
       for (const [word, columns] of Object.entries(names)) {
         const reason = assessNames(columns, tensor.shape);
@@ -52,9 +59,16 @@ export function withNames(signature: Signature, about: SlipwayFile): Signature {
       }
     }
   }
+  const padded = signature.inputs.map((input) => {
+    const pad = paddings.get(input.name);
+    return pad ? { ...input, pad } : input;
+  });
+  for (const { input, message } of paddingFaults(padded)) {
+    faults.push({ pointer: `/signature/inputs/${input}/pad`, message });
+  }
   if (faults.length > 0) throw faulty(SLIPWAY_FILE, faults);
   return {
-    inputs: signature.inputs.map((input) => {
+    inputs: padded.map((input) => {
       const features = inputs[input.name]?.features;
       const decoder = decoders.get(input.name);
       return { ...input, ...(features ? { features } : {}), ...(decoder ? { decoder } : {}) };

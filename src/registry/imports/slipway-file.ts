@@ -6,6 +6,7 @@ import { NAME_PATTERN } from '../../base/ids.ts';
 import { parseJson } from '../../base/json.ts';
 import { closeSchema, createSchemaValidator } from '../../base/schema-validation.ts';
 import { type GivenDecoder, IMAGE_COLORS, IMAGE_FILTERS, IMAGE_LAYOUTS, IMAGE_RESIZES } from '../input-decoder.ts';
+import type { GivenPadding } from '../input-padding.ts';
 import { assertWithin, LIMITS, type RunnerLimits } from '../limits.ts';
 import type { GoldenCase } from '../validation.ts';
 
@@ -24,7 +25,12 @@ export type SlipwayFile = {
     readonly inputs?: Readonly<
       Record<
         string,
-        { readonly features?: readonly string[]; readonly shape?: readonly number[]; readonly decoder?: GivenDecoder }
+        {
+          readonly features?: readonly string[];
+          readonly shape?: readonly number[];
+          readonly decoder?: GivenDecoder;
+          readonly pad?: GivenPadding;
+        }
       >
     >;
     readonly outputs?: Readonly<
@@ -68,6 +74,10 @@ const Decoder = Type.Object({
   mean: PerChannel,
   std: PerChannel,
 });
+const Padding = Type.Object({
+  axis: Type.Integer({ minimum: 0, maximum: 63 }),
+  value: Type.Optional(Type.Union([Type.Number(), Type.String({ maxLength: 256 })])),
+});
 const Values = Type.Record(Type.String(), Type.Unknown());
 const Tolerance = Type.Object({
   absolute: Type.Optional(Type.Number({ minimum: 0 })),
@@ -109,6 +119,7 @@ const Schema = Type.Object({
             features: Type.Optional(Names),
             shape: Type.Optional(Shape),
             decoder: Type.Optional(Decoder),
+            pad: Type.Optional(Padding),
           }),
         ),
       ),

@@ -76,6 +76,7 @@ async function readVersions(
       'versions.entry as entry',
       'versions.signature as signature',
       'versions.can_batch as canBatch',
+      'versions.can_pad as canPad',
       'versions.sample_request as sampleRequest',
       'versions.limits as limits',
     ])
@@ -103,6 +104,7 @@ async function readVersions(
     blobFolder: `artifacts/${projectId}`,
     signature: JSON.parse(row.signature) as DesiredVersion['signature'],
     canBatch: row.canBatch === 1,
+    canPad: row.canPad === 1,
     sampleRequest: JSON.parse(row.sampleRequest) as DesiredVersion['sampleRequest'],
     limits: effectiveLimits(ceiling, JSON.parse(row.limits) as Partial<RunnerLimits>),
   }));

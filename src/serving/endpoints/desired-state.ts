@@ -46,6 +46,8 @@ export type DesiredVersion = {
   readonly signature: Signature;
   /** Whether rows of different callers may share a run: proven by validation, see `validation.ts`. */
   readonly canBatch: boolean;
+  /** Whether calls of different sizes may be padded to share one, as the signature declares it; proven in the same way. */
+  readonly canPad: boolean;
   /** A request in the plain form that the model is known to answer; the gateway warms the runner with it. */
   readonly sampleRequest: PlainBody;
   readonly limits: RunnerLimits;

@@ -53,9 +53,17 @@ export function versionKey(of: { project: string; model: string; version: number
   return `${of.project}/${of.model}@${of.version}`;
 }
 
-/** A version's digest covers its bytes and signature; limits and the batching verdict may change without it. */
+/** A version's digest covers its bytes and signature; limits and the verdicts on sharing runs may change without it. */
 export function identityOf(spec: DesiredVersion): string {
-  return JSON.stringify([spec.digest, spec.engine, spec.entry, spec.blobFolder, spec.canBatch, spec.limits]);
+  return JSON.stringify([
+    spec.digest,
+    spec.engine,
+    spec.entry,
+    spec.blobFolder,
+    spec.canBatch,
+    spec.canPad,
+    spec.limits,
+  ]);
 }
 
 const superviseHere: Supervise = (spec, _identity, deps) => superviseRunner(spec, deps);
@@ -65,7 +73,7 @@ const superviseInline: Supervise = (spec, _identity, deps) => startInlineRunner(
 export function startVersion(spec: DesiredVersion, deps: ServedVersionDeps): ServedVersion {
   const { log, clock, retryAfterS } = deps;
   const key = versionKey(spec);
-  const { signature, canBatch } = spec;
+  const { signature, canBatch, canPad } = spec;
   const target: InputTarget = { name: `${spec.model}@${spec.version}`, signature, canBatch };
   const since = clock.now().toISOString();
   let before: { state: VersionState; reason: string } = { state: 'loading', reason: 'It waits for its turn to load.' };
@@ -95,6 +103,7 @@ export function startVersion(spec: DesiredVersion, deps: ServedVersionDeps): Ser
       })),
       signature,
       canBatch,
+      canPad,
       limits: spec.limits,
       scratchDir: deps.scratchDir,
       warmUp,

@@ -77,7 +77,7 @@ export async function checkBatching(
 }
 
 /** The rows of a call, each as a call of its own. */
-function singleRows(inputs: readonly Tensor[]): Tensor[][] {
+export function singleRows(inputs: readonly Tensor[]): Tensor[][] {
   const rows = inputs[0]?.shape[0];
   if (rows === undefined || inputs.some((input) => input.shape[0] !== rows)) return [];
   return Array.from({ length: Math.min(rows, MOST_CANDIDATES) }, (_, row) =>
@@ -92,7 +92,8 @@ function sameWidth(a: readonly Tensor[], b: readonly Tensor[]): boolean {
   );
 }
 
-function rowDifference(expected: readonly Tensor[], actual: readonly Tensor[]): string | null {
+/** The first difference beyond what a golden set would allow, or null. */
+export function rowDifference(expected: readonly Tensor[], actual: readonly Tensor[]): string | null {
   for (let i = 0; i < expected.length; i++) {
     const difference = differenceOf(expected[i]!, actual[i]!, defaultTolerance(expected[i]!.datatype));
     if (difference !== null) return difference;
@@ -105,7 +106,8 @@ function* variations(row: readonly Tensor[]): Generator<Tensor[]> {
   for (const step of [1, -1, 10, 1000]) yield row.map((input) => changed(input, step));
 }
 
-function changed(input: Tensor, step: number): Tensor {
+/** The tensor with all values changed in one simple way. */
+export function changed(input: Tensor, step: number): Tensor {
   const { data, datatype } = input;
   if (datatype === 'BYTES') return { ...input, data: (data as readonly string[]).map((text) => `${text}${step}`) };
   const copy = data.slice() as Float32Array;

@@ -6,8 +6,9 @@ import { rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
-import { ask, runnerSpec, scratch, silent, spec } from '../../../test/fixtures/runner-specs.ts';
+import { ask, floats, runnerSpec, scratch, silent, spec } from '../../../test/fixtures/runner-specs.ts';
 import { systemClock } from '../../base/clock.ts';
+import type { Signature, TensorSpec } from '../../registry/signature.ts';
 import type { Tensor } from '../tensors/tensor.ts';
 import type { Flow, Priority } from './runner.ts';
 import { type RunnerSupervisor, superviseRunner } from './runner-supervisor.ts';
@@ -55,7 +56,8 @@ async function play(to: RunnerSupervisor, moves: readonly Move[], inputsOf: (row
   for (const [i, { rows, flow, priority, pause, fate }] of moves.entries()) {
     for (let turn = 0; turn < pause; turn++) await new Promise((resolve) => setImmediate(resolve));
     const options = { timeoutMs: fate === 'expired' ? 1e-3 : 30_000, flow: FLOWS[flow], priority };
-    const call = to.infer(inputsOf(rows), rows.length, options, (error, outputs, { batchRows }) =>
+    const inputs = inputsOf(rows);
+    const call = to.infer(inputs, inputs[0]!.shape[0]!, options, (error, outputs, { batchRows }) =>
       said[i]!.push({ error: error?.code ?? null, outputs, batchRows }),
     );
     if (fate === 'cancelled at once') call.cancel();
@@ -143,6 +145,122 @@ test('calls of different widths wait together and are never mixed up', async () 
     { numRuns: 30 },
   );
 }, 60_000);
+
+describe('padding', () => {
+  const sized = (name: string): TensorSpec => ({
+    ...spec(name, 'INT64', -1, -1),
+    symbols: ['N', 'T'],
+    pad: { axis: 1, value: 0 },
+  });
+  const signature: Signature = {
+    inputs: [sized('tokens'), sized('mask')],
+    outputs: [spec('mean', 'FP32', -1), { ...spec('found', 'FP32', -1, -1), symbols: ['N', 'T'] }],
+  };
+  const TABLE = [10, 11, 12, 15];
+  /** A row of these tokens, and where they are even in number a second one, backwards. The last of many is the caller's own padding. */
+  const rowsOf = (tokens: readonly number[]): (readonly number[])[] =>
+    tokens.length % 2 === 0 ? [tokens, tokens.toReversed()] : [tokens];
+  const isCounted = (_token: number, at: number, { length }: readonly number[]): boolean =>
+    length <= 3 || at < length - 1;
+  const masked = (tokens: readonly number[]): Tensor[] => {
+    const rows = rowsOf(tokens);
+    const shape = [rows.length, tokens.length];
+    const mask = rows.flatMap((row) => row.map((token, at) => (isCounted(token, at, row) ? 1n : 0n)));
+    return [
+      { name: 'tokens', datatype: 'INT64', shape, data: BigInt64Array.from(rows.flat(), BigInt) },
+      { name: 'mask', datatype: 'INT64', shape, data: BigInt64Array.from(mask) },
+    ];
+  };
+  const answerTo = (tokens: readonly number[]) => {
+    const found = rowsOf(tokens).map((row) => row.map((token) => TABLE[token]!));
+    const means = found.map((row) => {
+      const counted = row.filter(isCounted);
+      return counted.reduce((a, b) => a + b) / counted.length;
+    });
+    return { means, found: floats('found', [found.length, tokens.length], ...found.flat()) };
+  };
+  /** Calls with up to 12 tokens a row, seldom one that makes its run fail. */
+  const sentence = move.chain((one) =>
+    fc
+      .array(fc.oneof({ weight: 60, arbitrary: fc.nat(3) }, { weight: 1, arbitrary: fc.constant(POISON) }), {
+        minLength: 1,
+        maxLength: 12,
+      })
+      .map((rows) => ({ ...one, rows })),
+  );
+
+  test('calls of different sizes share runs, and each is answered as if it were alone, in its own size', async () => {
+    const runner = supervise('masked-mean.onnx', { signature, canPad: true }, masked([0]));
+    const seed = process.env['SLIPWAY_TEST_SEED'];
+    let largest = 0;
+    await fc.assert(
+      fc.asyncProperty(fc.array(sentence, { minLength: 1, maxLength: 40 }), async (moves) => {
+        const said = await play(runner, moves, masked);
+        for (const [i, { rows, fate }] of moves.entries()) {
+          const [first, ...more] = said[i]!;
+          expect(more).toEqual([]);
+          if (fate !== 'wanted') continue;
+          if (rows.includes(POISON)) {
+            expect(first).toMatchObject({ error: 'run_failed' });
+            continue;
+          }
+          expect(first?.error).toBeNull();
+          const { means, found } = answerTo(rows);
+          const [mean, second] = first!.outputs!;
+          expect(second).toEqual(found);
+          expect(mean!.shape).toEqual([means.length]);
+          expect([...(mean!.data as Float32Array)]).toEqual(means.map((each) => expect.closeTo(each, 4)));
+          largest = Math.max(largest, first!.batchRows);
+        }
+      }),
+      { numRuns: 40, ...(seed ? { seed: Number(seed) } : {}) },
+    );
+    expect(largest).toBeGreaterThan(8); // runs were shared
+  }, 60_000);
+
+  /** Rows of the run that each of these calls was answered by, when all of them wait while another runs. */
+  const sharing = async (runner: RunnerSupervisor, sizes: readonly number[]): Promise<number[]> => {
+    const calls = sizes.map((size) => {
+      const ones = new BigInt64Array(size).fill(1n);
+      const inputs = ['tokens', 'mask'].map(
+        (name): Tensor => ({ name, datatype: 'INT64', shape: [1, size], data: ones }),
+      );
+      return ask(runner, inputs);
+    });
+    return (await Promise.all(calls)).map(({ timings }) => timings.batchRows);
+  };
+  const ready = async (runner: RunnerSupervisor): Promise<RunnerSupervisor> => {
+    while (runner.status().state !== 'ready') await sleep(5);
+    return runner;
+  };
+  const limits = { maxDelayMs: 100, maxBatchRows: 8 };
+
+  test.each([
+    ['within twice the shortest', [4, 8, 5, 6], [4, 4, 4, 4]],
+    ['and not a call of 10 with one of 500', [10, 500, 12, 400], [2, 2, 2, 2]],
+  ])('shares runs %s', async (_what, sizes, rows) => {
+    const runner = await ready(supervise('masked-mean.onnx', { signature, canPad: true, limits }, masked([0])));
+    expect(await sharing(runner, sizes)).toEqual(rows);
+  });
+
+  test('is not done where it was not proven', async () => {
+    const runner = await ready(supervise('masked-mean.onnx', { signature, canPad: false, limits }, masked([0])));
+    expect(await sharing(runner, [4, 5, 4, 6])).toEqual([2, 1, 2, 1]);
+  });
+
+  test('ends for good when an output does not have the padded size, whatever validation said', async () => {
+    const wrong = { ...signature.outputs[1]!, symbols: ['N', 'T'] };
+    const identity = {
+      inputs: [sized('tokens'), sized('mask')],
+      outputs: [{ ...wrong, name: 'mean', shape: [-1] }, signature.outputs[1]!],
+    };
+    const runner = await ready(
+      supervise('masked-mean.onnx', { signature: identity, canPad: true, limits }, masked([0])),
+    );
+    expect(await sharing(runner, [4, 5, 4])).toEqual([1, 1, 1]);
+    expect(await sharing(runner, [4, 5, 4])).toEqual([2, 1, 2]);
+  });
+});
 
 test('maxDelayMs lets a call wait for others, never longer, and not at all when the batch is full', async () => {
   const delayMs = 150;

@@ -41,7 +41,7 @@ export async function chooseEngine(job: ValidationJob, deps: Deps): Promise<Engi
 async function check(job: ValidationJob, deps: Deps): Promise<{ about: string; failure: SlipwayError | null }> {
   const name = `${job.project}/${job.model}@${job.version}`;
   const runner = startRunner(
-    { ...job, engine: TABULAR_CHECK, name, canBatch: false, scratchDir: deps.scratchDir },
+    { ...job, engine: TABULAR_CHECK, name, canBatch: false, canPad: false, scratchDir: deps.scratchDir },
     { log: deps.log },
   );
   try {

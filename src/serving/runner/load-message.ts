@@ -10,6 +10,7 @@ export type LoadMessage = {
   readonly files: readonly ManifestFile[];
   readonly signature: Signature;
   readonly canBatch: boolean;
+  readonly canPad: boolean;
   readonly threads: number;
   readonly maxBatchRows: number;
 };

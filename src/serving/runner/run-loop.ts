@@ -1,5 +1,15 @@
 import type { LoadedModel } from '../engines/engine.ts';
 import { datatypeInfo } from '../tensors/datatype.ts';
+import {
+  cutRows,
+  hasSizes,
+  longestSizes,
+  type PaddingPlan,
+  paddedElements,
+  paddedSizes,
+  padRows,
+  SizeSpan,
+} from '../tensors/padding.ts';
 import { canJoinRows, joinRows } from '../tensors/rows.ts';
 import type { NumericData, Tensor } from '../tensors/tensor.ts';
 import type { FrameWriter } from './frame-writer.ts';
@@ -24,6 +34,8 @@ export type RunLoopDeps = {
   readonly model: LoadedModel;
   readonly outputs: readonly FrameTensor[];
   readonly canBatch: boolean;
+  /** How calls of different sizes are padded to share a run; null where that was not proven, or is not declared. */
+  readonly padding: PaddingPlan | null;
   readonly maxBatchRows: number;
   readonly writer: FrameWriter;
   /** Sends what the writer holds. */
@@ -37,6 +49,7 @@ export type RunLoopDeps = {
  */
 export function createRunLoop({ model, outputs, maxBatchRows, writer, send, note, ...deps }: RunLoopDeps): RunLoop {
   let canBatch = deps.canBatch;
+  let padding = deps.padding;
   let pending: PendingCall[] = [];
   let busy = false;
   /** Memory for the joined inputs, kept from run to run. */
@@ -59,10 +72,15 @@ export function createRunLoop({ model, outputs, maxBatchRows, writer, send, note
     }
     const group: PendingCall[] = [first];
     const rest: PendingCall[] = [];
+    const span = padding === null ? null : new SizeSpan(padding, first.inputs);
     let rows = first.rows;
     for (let i = 1; i < pending.length; i++) {
       const call = pending[i]!;
-      if (rows + call.rows <= maxBatchRows && canShare(first, call)) {
+      if (
+        rows + call.rows <= maxBatchRows &&
+        canShare(first, call, padding) &&
+        (span === null || span.admits(call.inputs))
+      ) {
         group.push(call);
         rows += call.rows;
       } else {
@@ -79,10 +97,11 @@ export function createRunLoop({ model, outputs, maxBatchRows, writer, send, note
     let rows = 0;
     for (const call of calls) rows += call.rows;
     note(hostTimeMs(), calls);
+    const padded = padding === null || calls.length === 1 ? null : sizesToPad(padding, calls);
     const startedMs = performance.now();
     let results: readonly Tensor[];
     try {
-      results = await model.run(calls.length === 1 ? calls[0]!.inputs : join(calls));
+      results = await model.run(calls.length === 1 ? calls[0]!.inputs : join(calls, padded));
     } catch (error) {
       await runApart(calls, error);
       return;
@@ -92,10 +111,12 @@ export function createRunLoop({ model, outputs, maxBatchRows, writer, send, note
       answer(calls[0]!, rows, runMs, results, 0, -1);
       return;
     }
-    for (const result of results) {
-      if (result.shape[0] === rows) continue;
-      // Rows cannot be told apart in this output, whatever validation saw: never share a run again.
-      canBatch = false;
+    for (let i = 0; i < results.length; i++) {
+      const isByRow = results[i]!.shape[0] === rows;
+      if (isByRow && (padded === null || hasSizes(results[i]!, padded.plan.outputs[i]!, padded.longest))) continue;
+      // Whatever validation saw: rows cannot be told apart in this output, or what was padded cannot be cut off. Never do that again.
+      if (isByRow) padding = null;
+      else canBatch = false;
       for (const call of calls) {
         await run([call]);
         send();
@@ -103,9 +124,17 @@ export function createRunLoop({ model, outputs, maxBatchRows, writer, send, note
       return;
     }
     let row = 0;
-    for (const call of calls) {
-      answer(call, rows, runMs, results, row, row + call.rows);
-      row += call.rows;
+    for (let i = 0; i < calls.length; i++) {
+      const call = calls[i]!;
+      const to = row + call.rows;
+      if (padded === null) {
+        answer(call, rows, runMs, results, row, to);
+      } else {
+        const { plan, sizes } = padded;
+        const own = results.map((result, at) => cutRows(result, row, to, plan.outputs[at]!, sizes[i]!));
+        answer(call, rows, runMs, own, 0, -1);
+      }
+      row = to;
     }
   };
 
@@ -135,19 +164,22 @@ export function createRunLoop({ model, outputs, maxBatchRows, writer, send, note
     });
   };
 
-  const join = (calls: readonly PendingCall[]): Tensor[] =>
+  const join = (calls: readonly PendingCall[], padded: Padded | null): Tensor[] =>
     calls[0]!.inputs.map((first, i) => {
       const parts = calls.map((call) => call.inputs[i]!);
+      const pad = padded?.plan.inputs.get(first.name);
+      const size = pad === undefined ? 0 : padded!.longest[pad.slot]!;
       let elements = 0;
-      for (const part of parts) elements += part.data.length;
+      if (pad !== undefined) elements = paddedElements(parts, pad.axis, size);
+      else for (const part of parts) elements += part.data.length;
       let into = joined.get(first.name);
       if (into === undefined || into.length < elements) {
         const { array } = datatypeInfo(first.datatype);
-        if (array === null) return joinRows(parts);
+        if (array === null) return pad === undefined ? joinRows(parts) : padRows(parts, pad, size);
         into = new array(Math.max(elements, 2 * (into?.length ?? 0)));
         joined.set(first.name, into);
       }
-      return joinRows(parts, into);
+      return pad === undefined ? joinRows(parts, into) : padRows(parts, pad, size, into);
     });
 
   const answer = (
@@ -185,12 +217,28 @@ export function createRunLoop({ model, outputs, maxBatchRows, writer, send, note
   };
 }
 
-function canShare(a: PendingCall, b: PendingCall): boolean {
+type Padded = {
+  readonly plan: PaddingPlan;
+  /** By call and slot. */
+  readonly sizes: readonly (readonly number[])[];
+  readonly longest: readonly number[];
+};
+
+/** The sizes of calls that share a run, null when they are the same. */
+function sizesToPad(plan: PaddingPlan, calls: readonly PendingCall[]): Padded | null {
+  // Only calls that have sizes come to share a run.
+  const sizes = calls.map((call) => paddedSizes(plan, call.inputs)!);
+  const longest = longestSizes(sizes);
+  return longest === null ? null : { plan, sizes, longest };
+}
+
+function canShare(a: PendingCall, b: PendingCall, padding: PaddingPlan | null): boolean {
   if (a.inputs.length !== b.inputs.length) return false;
   for (let i = 0; i < a.inputs.length; i++) {
     const left = a.inputs[i]!;
     const right = b.inputs[i]!;
-    if (!canJoinRows(left, right) || left.shape[0] !== a.rows || right.shape[0] !== b.rows) return false;
+    const padded = padding === null ? -1 : (padding.inputs.get(left.name)?.axis ?? -1);
+    if (!canJoinRows(left, right, padded) || left.shape[0] !== a.rows || right.shape[0] !== b.rows) return false;
   }
   return a.inputs.length > 0;
 }

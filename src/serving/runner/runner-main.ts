@@ -2,6 +2,7 @@ import { Socket } from 'node:net';
 import { dirname, resolve } from 'node:path';
 import { SlipwayError } from '../../base/errors.ts';
 import type { Engine, LoadedModel } from '../engines/engine.ts';
+import { paddingPlan } from '../tensors/padding.ts';
 import { createFrameReader, readJson, readTensors } from './frame-reader.ts';
 import { FrameWriter } from './frame-writer.ts';
 import { FRAME, FrameError, type FrameTensor, frameTensors } from './frames.ts';
@@ -46,6 +47,7 @@ export function runnerMain({ engines, socketFd, diaryFd }: RunnerMain): void {
         model,
         outputs: frameTensors(message.signature.outputs),
         canBatch: message.canBatch,
+        padding: message.canPad ? paddingPlan(message.signature) : null,
         maxBatchRows: message.maxBatchRows,
         writer,
         send,

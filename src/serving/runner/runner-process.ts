@@ -202,6 +202,7 @@ export function startRunner(spec: RunnerSpec, { log, retryAfterS = 1 }: RunnerPr
       files: spec.files.map(({ path, digest, sizeBytes }) => ({ path, digest, sizeBytes })),
       signature: spec.signature,
       canBatch: spec.canBatch,
+      canPad: spec.canPad,
       threads: spec.limits.threads,
       maxBatchRows: spec.limits.maxBatchRows,
     });

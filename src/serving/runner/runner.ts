@@ -19,6 +19,8 @@ export type RunnerSpec = {
   readonly signature: Signature;
   /** Whether rows of different calls may share a run. */
   readonly canBatch: boolean;
+  /** Whether those of different sizes may, padded as the signature declares it. */
+  readonly canPad: boolean;
   readonly limits: RunnerLimits;
   /** Folder in which each process gets an empty folder of its own, removed when it ended. */
   readonly scratchDir: string;

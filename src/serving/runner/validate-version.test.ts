@@ -13,7 +13,7 @@ import {
   spec,
 } from '../../../test/fixtures/runner-specs.ts';
 import { sampleRequestFor } from '../../registry/sample-request.ts';
-import type { Signature } from '../../registry/signature.ts';
+import type { Signature, TensorSpec } from '../../registry/signature.ts';
 import type { GoldenCase, ValidationJob } from '../../registry/validation.ts';
 import { createValidator } from './validate-version.ts';
 
@@ -141,6 +141,76 @@ describe('whether requests may share a run', () => {
     const { validation, canBatch } = await validate(job('fixed.onnx', { signature }));
     expect(validation.outcome).toBe('passed');
     expect(canBatch).toBe(false);
+  });
+});
+
+describe('whether calls of different sizes are padded to share a run', () => {
+  const sized = (name: string, value?: number): TensorSpec => ({
+    ...spec(name, 'INT64', -1, -1),
+    symbols: ['N', 'T'],
+    ...(value === undefined ? {} : { pad: { axis: 1, value } }),
+  });
+  const outputs = [spec('mean', 'FP32', -1), { ...spec('found', 'FP32', -1, -1), symbols: ['N', 'T'] }];
+  const masked = (token: number, mask: number): Signature => ({
+    inputs: [sized('tokens', token), sized('mask', mask)],
+    outputs,
+  });
+  const golden = GOLDEN['masked-mean']!;
+
+  test.each([0, 3])(
+    'yes, where a mask takes what is filled in out of the answer (tokens filled with %i)',
+    async (token) => {
+      const outcome = await validate(job('masked-mean.onnx', { signature: masked(token, 0), golden }));
+      expect(outcome).toMatchObject({ canBatch: true, canPad: true, validation: { outcome: 'passed', warnings: [] } });
+      expect(outcome.validation.steps.at(-1)!.detail).toMatch(/answered the same alone and padded/);
+    },
+  );
+
+  test('one golden case is enough: it is cut, repeated and changed', async () => {
+    const outcome = await validate(job('masked-mean.onnx', { signature: masked(0, 0), golden: golden.slice(2) }));
+    expect(outcome).toMatchObject({ canPad: true, validation: { warnings: [] } });
+  });
+
+  const signature: Signature = { inputs: [sized('tokens', 0)], outputs };
+  const plain = { signature, golden: GOLDEN['plain-mean']! };
+  test.each<[string, string, Partial<ValidationJob>, RegExp]>([
+    ['the padding counts', 'plain-mean.onnx', plain, /answered differently when it is padded to \d: mean\[0\] is/],
+    [
+      'one case, and the padding counts',
+      'plain-mean.onnx',
+      { ...plain, golden: plain.golden.slice(0, 1) },
+      /answered differently/,
+    ],
+    ['the mask is filled with 1', 'masked-mean.onnx', { signature: masked(0, 1), golden }, /answered differently/],
+    ['the padding makes the run fail', 'masked-mean.onnx', { signature: masked(9, 0), golden }, /a padded run failed/],
+    [
+      'an output has the size under another name',
+      'masked-mean.onnx',
+      { signature: { ...masked(0, 0), outputs: [outputs[0]!, spec('found', 'FP32', -1, -1)] }, golden },
+      /found has the shape \[1, \d\], expected \[1, \d\]/,
+    ],
+    ['nothing is known but neutral values', 'masked-mean.onnx', { signature: masked(0, 0) }, /golden set/],
+  ])('no, where %s; the version is served without padding', async (_what, model, changes, reason) => {
+    const { validation, canPad } = await validate(job(model, changes));
+    expect(validation.outcome).toBe('passed');
+    expect(canPad).toBe(false);
+    expect(validation.warnings.at(-1)).toMatch(reason);
+    expect(validation.warnings.at(-1)).toMatch(/^Nothing is padded, although slipway.yaml declares it: /);
+  });
+
+  test('no, where rows share no runs at all', async () => {
+    const limits = { ...job('masked-mean.onnx').limits, maxBatchRows: 1 };
+    const { validation, canPad } = await validate(job('masked-mean.onnx', { signature: masked(0, 0), golden, limits }));
+    expect(canPad).toBe(false);
+    expect(validation.warnings.at(-1)).toMatch(/requests do not share runs at all/);
+  });
+
+  test('nothing is said of it where nothing is declared', async () => {
+    const undeclared: Signature = { inputs: [sized('tokens')], outputs };
+    const { validation, canPad } = await validate(job('plain-mean.onnx', { ...plain, signature: undeclared }));
+    expect(canPad).toBe(false);
+    expect(validation.warnings).toEqual([]);
+    expect(validation.steps.at(-1)!.detail).not.toMatch(/padded/);
   });
 });
 

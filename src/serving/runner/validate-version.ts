@@ -17,6 +17,7 @@ import type { Tensor } from '../tensors/tensor.ts';
 import { checkBatching } from './batch-check.ts';
 import { chooseEngine } from './choose-engine.ts';
 import { goldenDifference } from './compare-outputs.ts';
+import { checkPadding } from './pad-check.ts';
 import type { CallTimings, RunnerExit } from './runner.ts';
 import { type RunnerProcess, startRunner } from './runner-process.ts';
 
@@ -58,7 +59,7 @@ async function validate(job: ValidationJob, deps: Required<ValidatorDeps>): Prom
     read: (body) => tensorsOfRecords(job.signature, body),
   });
   const runner = startRunner(
-    { ...job, engine: choice.name, name, canBatch: false, scratchDir: deps.scratchDir },
+    { ...job, engine: choice.name, name, canBatch: false, canPad: false, scratchDir: deps.scratchDir },
     { log: deps.log },
   );
   const steps: ValidationStep[] = [];
@@ -68,6 +69,7 @@ async function validate(job: ValidationJob, deps: Required<ValidatorDeps>): Prom
   let loadMs: number | null = null;
   let inferMs: number | null = null;
   let canBatch = false;
+  let canPad = false;
   let sampleRequest: PlainBody | undefined;
 
   const step = async (
@@ -121,15 +123,18 @@ async function validate(job: ValidationJob, deps: Required<ValidatorDeps>): Prom
     const bodies = [...job.golden.map((golden) => golden.inputs), sampleRequest ?? job.sampleRequest];
     const known: Tensor[][] = [];
     for (const body of bodies) known.push((await tensorsOfRecords(job.signature, body)).inputs);
-    const verdict = await checkBatching(
-      job.signature,
-      known,
-      job.limits.maxBatchRows,
-      async (inputs, rows) => (await run(inputs, rows)).outputs,
-    );
+    const outputsOf = async (inputs: readonly Tensor[], rows: number) => (await run(inputs, rows)).outputs;
+    const { maxBatchRows } = job.limits;
+    const verdict = await checkBatching(job.signature, known, maxBatchRows, outputsOf);
     canBatch = verdict.canBatch;
     if (!canBatch) warnings.push(`Requests will not share runs: ${verdict.reason}.`);
-    return { detail: verdict.reason };
+    if (!job.signature.inputs.some((input) => input.pad !== undefined)) return { detail: verdict.reason };
+    const padding = canBatch
+      ? await checkPadding(job.signature, known, maxBatchRows, outputsOf)
+      : { canPad: false, reason: 'requests do not share runs at all' };
+    canPad = padding.canPad;
+    if (!canPad) warnings.push(`Nothing is padded, although slipway.yaml declares it: ${padding.reason}.`);
+    return { detail: `${verdict.reason}; ${canPad ? '' : 'not padded: '}${padding.reason}` };
   });
 
   const measuredMemoryBytes = runner.memoryBytes();
@@ -141,6 +146,7 @@ async function validate(job: ValidationJob, deps: Required<ValidatorDeps>): Prom
   const reason = reasonOf(failure, exit);
   return {
     canBatch: reason === null && canBatch,
+    canPad: reason === null && canPad,
     measuredMemoryBytes,
     ...(sampleRequest === undefined ? {} : { sampleRequest }),
     validation: {

@@ -2,11 +2,14 @@ import { datatypeInfo } from './datatype.ts';
 import { elementCount } from './shape.ts';
 import type { NumericData, Tensor } from './tensor.ts';
 
-/** Whether two tensors can lie in one: same name and type, same dimensions after the first, and at least one dimension. */
-export function canJoinRows(a: Tensor, b: Tensor): boolean {
+/**
+ * Whether two tensors can lie in one: same name and type, same dimensions after the first, and at least one dimension.
+ * @param padded a dimension that may differ
+ */
+export function canJoinRows(a: Tensor, b: Tensor, padded = -1): boolean {
   const rank = a.shape.length;
   if (rank === 0 || b.shape.length !== rank || a.name !== b.name || a.datatype !== b.datatype) return false;
-  for (let i = 1; i < rank; i++) if (a.shape[i] !== b.shape[i]) return false;
+  for (let i = 1; i < rank; i++) if (a.shape[i] !== b.shape[i] && i !== padded) return false;
   return true;
 }
 
