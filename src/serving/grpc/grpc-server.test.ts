@@ -504,4 +504,4 @@ test('A gateway that ends answers what was sent, and tells its clients to go els
   expect(ended.code).toBe(status.OK);
   for (const client of clients) client.close();
   await end(gateway);
-});
+}, 90_000);
