@@ -34,7 +34,7 @@ const versionOf = async (gateway: { url: string }, path?: string): Promise<strin
   await response.text();
   return response.ok ? response.headers.get('x-slipway-version')! : String(response.status);
 };
-async function until(check: () => boolean | Promise<boolean>, what: string, ms = 15_000): Promise<void> {
+async function until(check: () => boolean | Promise<boolean>, what: string, ms = 25_000): Promise<void> {
   const endMs = performance.now() + ms;
   while (!(await check())) {
     if (performance.now() > endMs) throw new Error(`it never came: ${what}`);
