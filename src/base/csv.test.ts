@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { csvField, readCsv } from './csv.ts';
+import { createCsvScanner, csvField, readCsv } from './csv.ts';
 
 async function* pieces(text: string, size: number): AsyncGenerator<string> {
   for (let at = 0; at < text.length; at += size) yield text.slice(at, at + size);
@@ -103,6 +103,15 @@ test('reads back whatever was written, however it is cut', async () => {
     ),
     { numRuns: 200 },
   );
+});
+
+test('blank lines are no rows, but lines', () => {
+  const rows = [...createCsvScanner(',').scan('\n\r\na\n\n\r\n\nb\r\n"c"\n\n\n', true)];
+  expect(rows.map(({ fields, line, nextLine }) => [...fields, line, nextLine])).toEqual([
+    ['a', 3, 4],
+    ['b', 7, 8],
+    ['c', 8, 9],
+  ]);
 });
 
 test('writes fields that need quotes with quotes', () => {

@@ -156,6 +156,21 @@ describe('what is refused', () => {
     expect(refusal('{"a": "NaN", }').hint).toBeUndefined();
   });
 
+  test('an object of very many keys in a large body, before memory is spent on it', () => {
+    const keys = (count: number): string => Array.from({ length: count }, (_, i) => `"key${i}":"a:b"`).join(',');
+    const pad = `${'"p":"'.padEnd(70_000, ':')}"`;
+    const read = (text: string): unknown => parseJson(Buffer.from(text), { maxKeys: 1000 });
+    expect(Object.keys(read(`{${pad},${keys(999)}}`) as object)).toHaveLength(1000);
+    expect(() => read(`{${pad},${keys(1000)}}`)).toThrow('An object of the body has more than 1000 keys');
+    // Counted for each object by itself, behind others and around them.
+    const record = `{${keys(900)}}`;
+    expect(read(`[${pad.slice(4)},${new Array(50).fill(record).join(',')}]`)).toHaveLength(51);
+    expect(() => read(`[${record},{"a":[${record}],${keys(1000)}`)).not.toThrow('more than 1000 keys'); // small
+    expect(() => read(`[${record},{"a":[${record},${pad.slice(4)}],${keys(1000)}`)).toThrow('more than 1000 keys');
+    // Text that is no JSON may close more than it opens.
+    expect(() => read(`]]}${pad}:::${keys(3000)}`)).toThrow(SlipwayError);
+  });
+
   test('nothing parsed changes a prototype', () => {
     refusal('{"__proto__":{"polluted":1}}');
     expect(parse('{"constructor":{"prototype":{"polluted":1}}}')).toBeDefined();

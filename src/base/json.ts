@@ -12,11 +12,14 @@ import { findSyntaxError, placeOf } from './json-syntax.ts';
 export type ParseJsonOptions = {
   /** Arrays and objects that may stand inside each other; 64 unless told. */
   readonly maxDepth?: number;
+  /** Keys that one object of a body beyond 64 KiB may have; 10,000 unless told. Objects of very many keys cost a microsecond a key. */
+  readonly maxKeys?: number;
 };
 
 export const DEFAULT_MAX_DEPTH = 64;
+const DEFAULT_MAX_KEYS = 10_000;
 
-/** Below this size a body is parsed first and its depth is seen on the walk; above, depth is bounded before memory is spent on it. */
+/** Below this size a body is parsed first and its depth is seen on the walk; above, depth and keys are bounded before memory is spent on it. */
 const PARSE_FIRST_BYTES = 64 * 1024;
 const MAX_SAFE = Number.MAX_SAFE_INTEGER;
 /** Integer literals that a double may round and a 64-bit integer may hold. Longer ones fit no tensor type exactly and stay numbers. */
@@ -26,10 +29,10 @@ const LARGE_INTEGER = /^-?\d{16,20}$/;
  * Parses a whole body.
  * @returns the value; an integer literal beyond ±(2^53 - 1) of at most 20 digits comes as a BigInt, so that INT64 and UINT64 stay exact
  * @throws SlipwayError `invalid_json`: not UTF-8, a byte order mark, a syntax error, too deep, a key twice in one object, the key
- * `__proto__`, a number beyond the range of a double, a lone surrogate
+ * `__proto__`, a number beyond the range of a double, a lone surrogate, too many keys in one object
  */
 export function parseJson(bytes: Uint8Array, options: ParseJsonOptions = {}): unknown {
-  const maxDepth = options.maxDepth ?? DEFAULT_MAX_DEPTH;
+  const { maxDepth = DEFAULT_MAX_DEPTH, maxKeys = DEFAULT_MAX_KEYS } = options;
   if (bytes.length === 0) throw invalid('The body is empty', { hint: 'Send a JSON document.' });
   if (!isUtf8(bytes)) throw invalid('The body is not valid UTF-8');
   if (bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf) {
@@ -37,7 +40,7 @@ export function parseJson(bytes: Uint8Array, options: ParseJsonOptions = {}): un
   }
   const buffer = bytes instanceof Buffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const text = buffer.toString();
-  if (text.length > PARSE_FIRST_BYTES && isDeeperThan(text, maxDepth)) throw tooDeep(maxDepth);
+  if (text.length > PARSE_FIRST_BYTES) assertBounded(text, maxDepth, maxKeys);
   let value = parseText(text);
   const seen: Seen = { keys: 0, odd: 0 };
   walk(value, seen, maxDepth, 1);
@@ -202,9 +205,11 @@ function endOfString(text: string, start: number): number {
   }
 }
 
-/** Whether brackets stand deeper than allowed; the text need not be valid. Few brackets are told by a native search alone. */
-function isDeeperThan(text: string, maxDepth: number): boolean {
-  if (countUpTo(text, '[', maxDepth) + countUpTo(text, '{', maxDepth) <= maxDepth) return false;
+/** That brackets stand no deeper, and keys no more, than allowed; the text need not be valid. Few of both are told by a native search alone. */
+function assertBounded(text: string, maxDepth: number, maxKeys: number): void {
+  const brackets = countUpTo(text, '[', maxDepth) + countUpTo(text, '{', maxDepth);
+  if (brackets <= maxDepth && countUpTo(text, ':', maxKeys) <= maxKeys) return;
+  const keys = new Uint32Array(maxDepth + 1);
   let depth = 0;
   for (let i = 0; i < text.length; i++) {
     const char = text.charCodeAt(i);
@@ -213,10 +218,14 @@ function isDeeperThan(text: string, maxDepth: number): boolean {
       while (i < text.length && text.charCodeAt(i) !== 0x22) i += text.charCodeAt(i) === 0x5c ? 2 : 1;
     } else if (char === 0x5b || char === 0x7b) {
       depth += 1;
-      if (depth > maxDepth) return true;
+      if (depth > maxDepth) throw tooDeep(maxDepth);
+      keys[depth] = 0;
     } else if (char === 0x5d || char === 0x7d) depth -= 1;
+    else if (char === 0x3a) {
+      keys[depth]! += 1;
+      if (keys[depth]! > maxKeys) throw invalid(`An object of the body has more than ${maxKeys} keys`);
+    }
   }
-  return false;
 }
 
 function countUpTo(text: string, what: string, most: number): number {

@@ -22,7 +22,7 @@ export const HTTP_LIMITS = {
   headerBytes: 16 * 1024,
   /** How often these are checked. */
   checkMs: 1_000,
-  /** Bodies being received at one time, as a multiple of the largest body. */
+  /** Bodies being received, and bodies that wait to be parsed, at one time, as a multiple of the largest body. */
   bodiesAtOnce: 8,
 };
 
@@ -45,8 +45,9 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
   const { settings, metrics, limits = HTTP_LIMITS } = deps;
   let stopping = false;
 
-  const largeBodies = createLargeBodies(deps);
-  const budget = { maxBytes: settings.maxBodyBytes * limits.bodiesAtOnce, usedBytes: 0 };
+  const maxWaitingBytes = settings.maxBodyBytes * limits.bodiesAtOnce;
+  const largeBodies = createLargeBodies({ log: deps.log, maxWaitingBytes });
+  const budget = { maxBytes: maxWaitingBytes, usedBytes: 0 };
   const handler = createRequestHandler({
     ...deps,
     limits: { maxBytes: settings.maxBodyBytes, budget },

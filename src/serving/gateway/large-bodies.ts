@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { SlipwayError } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
@@ -11,11 +12,31 @@ import type { InputTarget } from '../tensors/input-check.ts';
  */
 export const LARGE_BODY_BYTES = 1024 * 1024;
 
-/** The thread ends when it had nothing to do for this long; its memory goes with it. */
-const IDLE_MS = 10_000;
+/** Bodies below this size are parsed at once whatever is in them: some 10 ms at the worst. */
+export const SMALL_BODY_BYTES = 64 * 1024;
+
+/**
+ * Between the two it depends on what a body is made of. A number costs a twentieth of a microsecond; a string, an object, a list or a
+ * line up to half of one. So many of these together have a body parsed in a thread.
+ */
+const COSTLY_MARKS = 40_000;
+const MARKS = [...'"{[\n'].map((mark) => mark.charCodeAt(0));
+
+/** Whether the loop would stand still for longer than handing the body over takes. */
+export function isCostly(body: Buffer): boolean {
+  if (body.length < SMALL_BODY_BYTES) return false;
+  if (body.length >= LARGE_BODY_BYTES) return true;
+  let marks = 0;
+  for (const mark of MARKS) {
+    for (let at = body.indexOf(mark); at !== -1; at = body.indexOf(mark, at + 1)) {
+      marks += 1;
+      if (marks > COSTLY_MARKS) return true;
+    }
+  }
+  return false;
+}
 
 export type ParseJob = {
-  readonly id: number;
   /** The route's own path, by which the thread finds it. */
   readonly path: string;
   /** Has its memory to itself: it moves to the thread and back. */
@@ -25,7 +46,6 @@ export type ParseJob = {
 };
 
 export type ParseOutcome = {
-  readonly id: number;
   readonly body: Uint8Array;
   readonly request: InferRequest | null;
   readonly error: WireError | null;
@@ -35,61 +55,137 @@ export type ParseOutcome = {
 export type Parsed = (error: SlipwayError | null, request: InferRequest | null, body: Buffer) => void;
 
 export type LargeBodies = {
-  parse(path: string, call: WireCall, target: InputTarget, done: Parsed): void;
+  /** @param isWanted whether the caller is still there and the deadline has not passed; a body that is not wanted any more is given up */
+  parse(path: string, call: WireCall, target: InputTarget, isWanted: () => boolean, done: Parsed): void;
   close(): void;
 };
 
-export function createLargeBodies({ log }: { log: Logger }): LargeBodies {
-  const waiting = new Map<number, Parsed>();
-  let worker: Worker | null = null;
-  let nextId = 1;
-  let idle: NodeJS.Timeout | null = null;
+/** Two, so that one body that takes long does not hold up all others. */
+const MOST_THREADS = Math.min(2, availableParallelism());
 
-  const stop = (): void => {
-    const ending = worker;
-    worker = null;
-    void ending?.terminate();
+/** Threads end when there was nothing to do for this long; their memory goes with them. */
+const IDLE_MS = 10_000;
+
+/** How often it is seen whether callers are still there. */
+const CHECK_MS = 50;
+
+type Job = {
+  readonly message: ParseJob;
+  readonly isWanted: () => boolean;
+  readonly done: Parsed;
+};
+
+type Thread = { readonly worker: Worker; job: Job | null };
+
+/** @param maxWaitingBytes of bodies that wait for a thread */
+export function createLargeBodies({ log, maxWaitingBytes }: { log: Logger; maxWaitingBytes: number }): LargeBodies {
+  let threads: Thread[] = [];
+  let waiting: Job[] = [];
+  let waitingBytes = 0;
+  let idle: NodeJS.Timeout | null = null;
+  let checks: NodeJS.Timeout | null = null;
+
+  const end = (thread: Thread): void => {
+    threads = threads.filter((one) => one !== thread);
+    thread.job = null;
+    void thread.worker.terminate();
   };
 
-  const start = (): Worker => {
+  const stop = (): void => {
+    for (const thread of threads) end(thread);
+  };
+
+  const start = (): Thread => {
     const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-    const started = new Worker(new URL(`./large-body-worker.${extension}`, import.meta.url));
-    started.unref();
-    started.on('message', ({ id, body, request, error }: ParseOutcome) => {
-      const done = waiting.get(id);
-      waiting.delete(id);
-      if (waiting.size === 0) idle = setTimeout(stop, IDLE_MS).unref();
-      done?.(
+    const worker = new Worker(new URL(`./large-body-worker.${extension}`, import.meta.url));
+    worker.unref();
+    const thread: Thread = { worker, job: null };
+    worker.on('message', ({ body, request, error }: ParseOutcome) => {
+      const { job } = thread;
+      if (job === null) return; // given up a moment ago
+      thread.job = null;
+      next();
+      job.done(
         error === null ? null : fromWireError(error),
         request,
         Buffer.from(body.buffer, body.byteOffset, body.byteLength),
       );
     });
-    started.on('error', (error) => {
-      log.error({ err: error }, 'the thread that parses large bodies ended; those in it are refused');
-      if (worker === started) worker = null;
-      const lost = [...waiting.values()];
-      waiting.clear();
-      const refusal = new SlipwayError('overloaded', 'The server has no memory to parse this body now', {
-        retryAfterS: 1,
-        hint: 'Retry later, or send fewer rows at once.',
-      });
-      for (const done of lost) done(refusal, null, Buffer.alloc(0));
+    worker.on('error', (error) => {
+      const { job } = thread;
+      if (!threads.includes(thread)) return;
+      log.error({ err: error }, 'a thread that parses large bodies ended; the body in it is refused');
+      end(thread);
+      next();
+      job?.done(noMemory(), null, NOTHING);
     });
-    return started;
+    threads.push(thread);
+    return thread;
+  };
+
+  /** Gives what waits to threads that have nothing to do. */
+  const next = (): void => {
+    while (waiting.length > 0) {
+      const thread = threads.find(({ job }) => job === null) ?? (threads.length < MOST_THREADS ? start() : null);
+      if (thread === null) break;
+      const job = waiting.shift()!;
+      waitingBytes -= job.message.body.byteLength;
+      thread.job = job;
+      thread.worker.postMessage(job.message, [job.message.body.buffer as ArrayBuffer]);
+    }
+    if (threads.some(({ job }) => job !== null)) checks ??= setInterval(check, CHECK_MS).unref();
+    else {
+      if (checks !== null) clearInterval(checks);
+      checks = null;
+      if (idle !== null) clearTimeout(idle);
+      idle = setTimeout(stop, IDLE_MS).unref();
+    }
+  };
+
+  /** Nobody waits for the answer to a body that is not wanted any more, but others do for the thread that it is in. */
+  const check = (): void => {
+    const dropped = waiting.filter(({ isWanted }) => !isWanted());
+    if (dropped.length > 0) {
+      waiting = waiting.filter((job) => !dropped.includes(job));
+      waitingBytes = waiting.reduce((sum, { message }) => sum + message.body.byteLength, 0);
+    }
+    for (const thread of threads) {
+      const { job } = thread;
+      if (job === null || job.isWanted()) continue;
+      end(thread);
+      dropped.push(job);
+    }
+    if (dropped.length === 0) return;
+    next();
+    for (const { done } of dropped) done(tooLate(), null, NOTHING);
   };
 
   return {
-    parse(path, { body, headers }, target, done) {
+    parse(path, { body, headers }, target, isWanted, done) {
+      if (waitingBytes + body.byteLength > maxWaitingBytes) throw noMemory();
       if (idle !== null) clearTimeout(idle);
-      worker ??= start();
-      const id = nextId++;
-      waiting.set(id, done);
+      idle = null;
       const owned =
         body.byteLength === body.buffer.byteLength ? new Uint8Array(body.buffer as ArrayBuffer) : new Uint8Array(body);
-      const job: ParseJob = { id, path, body: owned, headers, target };
-      worker.postMessage(job, [owned.buffer]);
+      waiting.push({ message: { path, body: owned, headers, target }, isWanted, done });
+      waitingBytes += owned.byteLength;
+      next();
     },
     close: stop,
   };
+}
+
+const NOTHING = Buffer.alloc(0);
+
+function tooLate(): SlipwayError {
+  return new SlipwayError('deadline_exceeded', 'The deadline passed while the body was read', {
+    hint: 'Send a larger X-Request-Timeout-Ms, or fewer rows at once.',
+  });
+}
+
+function noMemory(): SlipwayError {
+  return new SlipwayError('overloaded', 'The server has no memory to parse this body now', {
+    retryAfterS: 1,
+    hint: 'Retry later, or send fewer rows at once.',
+  });
 }

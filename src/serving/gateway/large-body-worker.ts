@@ -1,4 +1,4 @@
-/** The thread in which large bodies are parsed, see large-bodies.ts. */
+/** A thread in which large bodies are parsed, see large-bodies.ts. */
 import { parentPort } from 'node:worker_threads';
 import { toWireError } from '../../base/wire-error.ts';
 import { PROTOCOLS } from '../protocols/protocols.ts';
@@ -13,14 +13,14 @@ parentPort!.on('message', (job: ParseJob) => {
   parentPort!.postMessage(outcome, [...memory]);
 });
 
-function parse({ id, path, body, headers, target }: ParseJob): ParseOutcome {
+function parse({ path, body, headers, target }: ParseJob): ParseOutcome {
   try {
     const route = PROTOCOLS.flatMap((protocol) => protocol.routes).find(
       (one) => one.kind === 'infer' && one.path === path,
     );
     if (route?.kind !== 'infer') throw new Error(`no prediction route ${path}`);
-    return { id, body, request: route.parse({ body, headers }, target), error: null };
+    return { body, request: route.parse({ body, headers }, target), error: null };
   } catch (thrown) {
-    return { id, body, request: null, error: toWireError(thrown) };
+    return { body, request: null, error: toWireError(thrown) };
   }
 }

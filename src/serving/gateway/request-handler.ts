@@ -13,7 +13,7 @@ import { answer, type Exchange, openExchange, refuse } from './exchange.ts';
 import type { EndpointFinder } from './find-endpoint.ts';
 import type { InferenceAccess } from './inference-access.ts';
 import { createInferenceOrigin } from './inference-origin.ts';
-import { LARGE_BODY_BYTES, type LargeBodies, type Parsed } from './large-bodies.ts';
+import { isCostly, type LargeBodies, type Parsed, SMALL_BODY_BYTES } from './large-bodies.ts';
 import type { LeanHead } from './lean-head.ts';
 import type { LeanWire } from './lean-http.ts';
 import type { GatewayMetrics, Meter } from './metrics.ts';
@@ -141,13 +141,17 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
       const version = chooseFor(asked);
       meter = meterOf(match, version);
       const call = { body, headers: exchange.wire.headers };
-      if (body.length < LARGE_BODY_BYTES || match.post!.parsesFast?.(call, version.target)) {
+      if (
+        body.length < SMALL_BODY_BYTES ||
+        match.post!.parsesFast?.(call, version.target) === true ||
+        !isCostly(body)
+      ) {
         const inferRequest = match.post!.parse(call, version.target);
         compute(asked, version, meter, inferRequest, body);
       } else {
         const parsed: Parsed = (error, inferRequest, again) =>
           goOnAfterWait(asked, version, error, inferRequest, again);
-        deps.largeBodies.parse(match.post!.path, call, version.target, parsed);
+        deps.largeBodies.parse(match.post!.path, call, version.target, () => isWanted(asked), parsed);
       }
     } catch (thrown) {
       refuseCounted(exchange, meter, toSlipwayError(thrown));
@@ -167,9 +171,7 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
       predict(prediction, exchange, match, version, meter, inferRequest, account, priority, timeoutMs);
       return;
     }
-    const { startedMs, wire } = exchange;
-    const isWanted = (): boolean => !wire.socket.destroyed && performance.now() - startedMs < timeoutMs;
-    match.post!.decode!(inferRequest, version.target, isWanted).then(
+    match.post!.decode!(inferRequest, version.target, () => isWanted(asked)).then(
       (decoded) => goOnAfterWait(asked, version, null, decoded, body),
       (error: unknown) => goOnAfterWait(asked, version, toSlipwayError(error), null, body),
     );
@@ -309,6 +311,11 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
       }
     },
   };
+}
+
+/** Whether the caller is still there and the deadline has not passed. */
+function isWanted({ exchange, timeoutMs }: Asked): boolean {
+  return !exchange.wire.socket.destroyed && performance.now() - exchange.startedMs < timeoutMs;
 }
 
 function unknownRoute(path: string): SlipwayError {

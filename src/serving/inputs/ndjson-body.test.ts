@@ -47,6 +47,14 @@ describe('newline-delimited JSON', () => {
     expect(error.message).toContain('m@1: /income at line 3 is missing');
   });
 
+  test('lines that lack inputs are read up to the 50th only', () => {
+    const good = '{"age":1,"income":2,"account":3}\n';
+    const error = refused(`${good}${'{}\n'.repeat(49)}{"age":1,"income":2}\n{"age":`);
+    expect([error.code, error.fields.length]).toEqual(['invalid_input', 50]);
+    expect(error.fields[0]).toEqual({ pointer: '/age', message: 'at line 2 is missing (FP32)' });
+    expect(refused(`${good}${'{}\n'.repeat(49)}{"age":`).code).toBe('invalid_json');
+  });
+
   test.each([
     [
       '{"age":1,"income":2,"account":3}\n{"age":',

@@ -1,8 +1,9 @@
 /** Newline-delimited JSON: one record of the plain form a line. Blank lines are skipped. */
-import { type FieldError, SlipwayError } from '../../base/errors.ts';
-import { parseJson } from '../../base/json.ts';
+import { type FieldError, MAX_FIELD_ERRORS, SlipwayError } from '../../base/errors.ts';
+import { type ParseJsonOptions, parseJson } from '../../base/json.ts';
+import type { Signature } from '../../registry/signature.ts';
 import { type InputTarget, invalidInput } from '../tensors/input-check.ts';
-import { type PlainInputs, readPlainBody } from '../tensors/plain-codec.ts';
+import { mostKeysOf, type PlainInputs, readPlainBody } from '../tensors/plain-codec.ts';
 
 const MAX_DEPTH = 100;
 const LF = 0x0a;
@@ -12,12 +13,17 @@ export function readNdjsonBody(body: Uint8Array, target: InputTarget): PlainInpu
   const bytes = Buffer.from(body.buffer as ArrayBuffer, body.byteOffset, body.byteLength);
   const records: unknown[] = [];
   const lines: number[] = [];
+  const { signature } = target;
+  const limits = { maxDepth: MAX_DEPTH, maxKeys: mostKeysOf(signature) };
   let line = 1;
-  for (let start = 0; start < bytes.length; line++) {
+  let incomplete = 0;
+  for (let start = 0; start < bytes.length && incomplete < MAX_FIELD_ERRORS; line++) {
     const found = bytes.indexOf(LF, start);
     const end = found === -1 ? bytes.length : found;
     if (!isBlank(bytes, start, end)) {
-      records.push(parseLine(bytes.subarray(start, end), line));
+      const record = parseLine(bytes.subarray(start, end), line, limits);
+      if (lacksInput(record, signature)) incomplete += 1;
+      records.push(record);
       lines.push(line);
     }
     start = end + 1;
@@ -42,9 +48,20 @@ function isBlank(bytes: Buffer, start: number, end: number): boolean {
   return true;
 }
 
-function parseLine(bytes: Buffer, line: number): unknown {
+/** Whether a record is at fault for certain: such lines are short, so a body may hold very many, and only the first are told. */
+function lacksInput(record: unknown, { inputs }: Signature): boolean {
+  if (typeof record !== 'object' || record === null) return true;
+  if (Array.isArray(record)) return false; // the values of a model with one input
+  for (const { name, features, optional } of inputs) {
+    if (optional || Object.hasOwn(record, name)) continue;
+    if (features === undefined || !features.every((feature) => Object.hasOwn(record, feature))) return true;
+  }
+  return false;
+}
+
+function parseLine(bytes: Buffer, line: number, limits: ParseJsonOptions): unknown {
   try {
-    return parseJson(bytes, { maxDepth: MAX_DEPTH });
+    return parseJson(bytes, limits);
   } catch (error) {
     if (!(error instanceof SlipwayError)) throw error;
     const said = error.message

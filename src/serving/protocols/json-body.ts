@@ -5,6 +5,8 @@ import type { WireCall } from './protocol.ts';
 
 /** Arrays inside arrays that a body may have. Tensors have at most a handful of dimensions. */
 const MAX_DEPTH = 100;
+/** Keys of one object, where they are none that callers choose. */
+const MAX_KEYS = 1000;
 
 /** JSON under its own names, and what clients send that name no type: curl's default for `-d` and plain text. */
 const JSON_TYPES =
@@ -15,11 +17,12 @@ let lastGood = 'application/json';
 
 /**
  * The body as a JSON value; large integers come as BigInt.
+ * @param maxKeys that one object of a large body may have
  * @throws SlipwayError `unsupported_media`, `invalid_json`
  */
-export function readJsonBody(call: WireCall): unknown {
+export function readJsonBody(call: WireCall, maxKeys = MAX_KEYS): unknown {
   assertJson(call);
-  return parseJson(call.body, { maxDepth: MAX_DEPTH });
+  return parseJson(call.body, { maxDepth: MAX_DEPTH, maxKeys });
 }
 
 export type TensorBody = {
@@ -28,6 +31,7 @@ export type TensorBody = {
   readonly numbersOf: (data: unknown) => Float64Array | null;
 };
 
+const LIMITS = { maxDepth: MAX_DEPTH, maxKeys: MAX_KEYS };
 const NO_NUMBERS = (): null => null;
 
 /**
@@ -40,12 +44,12 @@ export function readTensorBody(call: WireCall): TensorBody {
   const cut = cutNumberArrays(Buffer.from(buffer as ArrayBuffer, byteOffset, byteLength));
   if (cut !== null) {
     try {
-      return { value: parseJson(cut.bytes, { maxDepth: MAX_DEPTH }), numbersOf: cut.arrayAt };
+      return { value: parseJson(cut.bytes, LIMITS), numbersOf: cut.arrayAt };
     } catch {
       // the whole body is parsed again, so that the error names places in what was sent
     }
   }
-  return { value: parseJson(call.body, { maxDepth: MAX_DEPTH }), numbersOf: NO_NUMBERS };
+  return { value: parseJson(call.body, LIMITS), numbersOf: NO_NUMBERS };
 }
 
 /** Whether a Content-Type is one that JSON comes under. */

@@ -13,7 +13,7 @@ import type { WireCall } from './protocol.ts';
 export const JSON_SIZE_HEADER = 'inference-header-content-length';
 
 /** JSON documents up to here are parsed at once, whatever follows them. */
-const SMALL_JSON_BYTES = 256 * 1024;
+const SMALL_JSON_BYTES = 64 * 1024;
 
 /**
  * Bytes of the JSON document at the start of the body; null when the body is nothing else.

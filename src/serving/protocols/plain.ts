@@ -4,7 +4,7 @@ import { quoteForShell } from '../../base/shell.ts';
 import { sampleRequestFor } from '../../registry/sample-request.ts';
 import { decodeInputs } from '../inputs/decode-inputs.ts';
 import type { InputTarget } from '../tensors/input-check.ts';
-import { readPlainBody } from '../tensors/plain-codec.ts';
+import { mostKeysOf, readPlainBody } from '../tensors/plain-codec.ts';
 import { readJsonBody } from './json-body.ts';
 import { answerFormOf, writePredictions } from './plain-answers.ts';
 import { isPassedOn, readOtherBody } from './plain-bodies.ts';
@@ -64,7 +64,7 @@ const MAX_EXAMPLE_CHARS = 1000;
 
 function readBody(call: WireCall, target: InputTarget): unknown {
   try {
-    return readJsonBody(call);
+    return readJsonBody(call, mostKeysOf(target.signature));
   } catch (error) {
     if (!(error instanceof SlipwayError) || error.code !== 'invalid_json' || error.hint !== undefined) throw error;
     const example = JSON.stringify(sampleRequestFor(target.signature));

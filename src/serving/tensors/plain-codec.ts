@@ -69,6 +69,13 @@ export function recordsToTensors(signature: Signature, body: unknown): PlainInpu
   return readPlainBody({ name: 'the request', signature, canBatch: false }, body);
 }
 
+/** Keys that an object of a body has at most: as a record of this model has names, with room for mistakes that are told by name. */
+export function mostKeysOf({ inputs }: Signature): number {
+  let names = 1000;
+  for (const { features } of inputs) names += 1 + (features?.length ?? 0);
+  return names;
+}
+
 const FORMS = 'either "records" (a list of objects) or "inputs" (an object by input name)';
 
 function readForm(signature: Signature, body: unknown, encoded: EncodedInput[], faults: FieldError[]): Tensor[] {
@@ -76,8 +83,9 @@ function readForm(signature: Signature, body: unknown, encoded: EncodedInput[], 
     faults.push({ pointer: '', message: `must be an object with ${FORMS}` });
     return [];
   }
-  const { records, inputs, ...others } = body;
-  for (const key in others) {
+  const { records, inputs } = body;
+  for (const key in body) {
+    if (key === 'records' || key === 'inputs') continue;
     faults.push({ pointer: pointerOf([key]), message: `is not known here; a request has ${FORMS}` });
     if (faults.length >= MAX_FIELD_ERRORS) return [];
   }
@@ -307,7 +315,8 @@ function refuseUnknown(
   known: ReadonlySet<string> = new Set(proposals),
 ): void {
   for (const key in given) {
-    if (known.has(key) || faults.length >= MAX_FIELD_ERRORS) continue;
+    if (known.has(key)) continue;
+    if (faults.length >= MAX_FIELD_ERRORS) return;
     const near = closestWord(key, proposals);
     const all = proposals.length <= 12 ? `; known: ${proposals.join(', ')}` : '';
     faults.push({
