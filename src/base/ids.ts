@@ -7,6 +7,10 @@ let lastMs = 0;
 let sequence = 0;
 
 const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
+const HEX_OF_12_BITS = Array.from({ length: 4096 }, (_, bits) => bits.toString(16).padStart(3, '0'));
+/** The time and the version, as all ids of one millisecond begin. */
+let prefix = '';
+let prefixMs = -1;
 
 /**
  * A UUIDv7 (RFC 9562 §5.7): 48 bits of Unix milliseconds, then a 12-bit counter in `rand_a` (§6.2 method 1) so that ids made
@@ -27,19 +31,14 @@ export function uuidv7(nowMs: number = Date.now()): string {
   }
   const at = poolAt;
   poolAt += 8;
-  const high = Math.floor(lastMs / 0x10000);
-  const low = lastMs & 0xffff;
+  if (lastMs !== prefixMs) {
+    prefixMs = lastMs;
+    const hex = lastMs.toString(16).padStart(12, '0');
+    prefix = `${hex.slice(0, 8)}-${hex.slice(8)}-7`;
+  }
   return (
-    HEX[(high >>> 24) & 0xff]! +
-    HEX[(high >>> 16) & 0xff]! +
-    HEX[(high >>> 8) & 0xff]! +
-    HEX[high & 0xff]! +
-    '-' +
-    HEX[low >>> 8]! +
-    HEX[low & 0xff]! +
-    '-' +
-    HEX[0x70 | (sequence >>> 8)]! +
-    HEX[sequence & 0xff]! +
+    prefix +
+    HEX_OF_12_BITS[sequence]! +
     '-' +
     HEX[0x80 | (pool[at]! & 0x3f)]! +
     HEX[pool[at + 1]!]! +
