@@ -5,6 +5,7 @@ import type { Logger } from '../../base/log.ts';
 import { fromWireError, type WireError } from '../../base/wire-error.ts';
 import type { InferRequest, WireCall } from '../protocols/protocol.ts';
 import type { InputTarget } from '../tensors/input-check.ts';
+import { type PackedTensor, unpackTensor } from '../tensors/packed-text.ts';
 
 /**
  * From this size on a body is parsed in a thread of its own: 64 MiB of numbers take up to two seconds, in which nobody else would be
@@ -47,7 +48,7 @@ export type ParseJob = {
 
 export type ParseOutcome = {
   readonly body: Uint8Array;
-  readonly request: InferRequest | null;
+  readonly request: (Omit<InferRequest, 'inputs'> & { readonly inputs: readonly PackedTensor[] }) | null;
   readonly error: WireError | null;
 };
 
@@ -107,7 +108,7 @@ export function createLargeBodies({ log, maxWaitingBytes }: { log: Logger; maxWa
       next();
       job.done(
         error === null ? null : fromWireError(error),
-        request,
+        request === null ? null : { ...request, inputs: request.inputs.map(unpackTensor) },
         Buffer.from(body.buffer, body.byteOffset, body.byteLength),
       );
     });

@@ -2,24 +2,26 @@
 import { parentPort } from 'node:worker_threads';
 import { toWireError } from '../../base/wire-error.ts';
 import { PROTOCOLS } from '../protocols/protocols.ts';
+import { packTensor } from '../tensors/packed-text.ts';
 import type { ParseJob, ParseOutcome } from './large-bodies.ts';
 
 parentPort!.on('message', (job: ParseJob) => {
   const { body } = job;
-  const outcome = parse(job);
   // Tensors may be views on the body, or on one another's memory, which is handed over once.
   const memory = new Set<ArrayBuffer>([body.buffer as ArrayBuffer]);
-  for (const { data } of outcome.request?.inputs ?? []) if ('buffer' in data) memory.add(data.buffer as ArrayBuffer);
+  const outcome = parse(job, memory);
   parentPort!.postMessage(outcome, [...memory]);
 });
 
-function parse({ path, body, headers, target }: ParseJob): ParseOutcome {
+function parse({ path, body, headers, target }: ParseJob, memory: Set<ArrayBuffer>): ParseOutcome {
   try {
     const route = PROTOCOLS.flatMap((protocol) => protocol.routes).find(
       (one) => one.kind === 'infer' && one.path === path,
     );
     if (route?.kind !== 'infer') throw new Error(`no prediction route ${path}`);
-    return { body, request: route.parse({ body, headers }, target), error: null };
+    const request = route.parse({ body, headers }, target);
+    const inputs = request.inputs.map((tensor) => packTensor(tensor, memory));
+    return { body, request: { ...request, inputs }, error: null };
   } catch (thrown) {
     return { body, request: null, error: toWireError(thrown) };
   }

@@ -44,8 +44,7 @@ function readInputs(wire: WireInferRequest, target: InputTarget, faults: FieldEr
     });
     return [];
   }
-  const tensors: Tensor[] = [];
-  const places: number[] = [];
+  const found: InputHead[] = [];
   for (let i = 0; i < inputs.length && faults.length < MAX_FIELD_ERRORS; i++) {
     const input = inputs[i]!;
     const spec = specs[i]?.name === input.name ? specs[i] : specs.find((one) => one.name === input.name);
@@ -56,32 +55,60 @@ function readInputs(wire: WireInferRequest, target: InputTarget, faults: FieldEr
       });
       continue;
     }
-    if (tensors.some((one) => one.name === spec.name)) {
+    if (found.some((one) => one.name === spec.name)) {
       faults.push({ pointer: `/inputs/${i}/name`, message: `${spec.name} is given twice` });
     }
-    const tensor = readInput(input, raw.length > 0 ? raw[i]! : null, `/inputs/${i}`, i, spec, faults);
-    if (tensor === null) continue;
-    tensors.push(tensor);
-    places.push(i);
+    const head = readHead(input, raw.length > 0 ? raw[i]! : null, i, spec, faults);
+    if (head !== null) found.push(head);
   }
-  if (tensors.length < specs.length) {
+  if (found.length < specs.length) {
     for (const spec of specs) {
       if (spec.optional || inputs.some((one) => one.name === spec.name)) continue;
       faults.push({ pointer: '/inputs', message: `lacks the input ${spec.name} (${shapeText(spec)})` });
     }
   }
-  if (faults.length === 0) assessSizes(target, tensors, (index) => `/inputs/${places[index]}/shape`, faults);
+  // Sizes that do not agree are told before anybody reads millions of elements.
+  if (faults.length === 0) {
+    assessSizes(target, found, (index) => `/inputs/${found[index]!.index}/shape`, faults);
+    if (faults.length > 0) return [];
+  }
+  const tensors: Tensor[] = [];
+  for (let i = 0; i < found.length && faults.length < MAX_FIELD_ERRORS; i++) {
+    const tensor = readTensor(found[i]!, faults);
+    if (tensor !== null) tensors.push(tensor);
+  }
   return tensors;
 }
 
-function readInput(
+/** An input whose elements are still to be read: raw ones, or those of its contents. */
+type InputHead = {
+  readonly name: string;
+  readonly datatype: TensorSpec['datatype'];
+  readonly shape: readonly number[];
+  readonly count: number;
+  readonly raw: Buffer | null;
+  readonly contents: WireInput['contents'];
+  /** Its place in the message. */
+  readonly index: number;
+};
+
+function readTensor(head: InputHead, faults: FieldError[]): Tensor | null {
+  const { name, datatype, shape, count, raw, contents, index } = head;
+  const data =
+    raw !== null
+      ? readRaw(datatype, count, raw, `/raw_input_contents/${index}`, faults)
+      : readContents(datatype, count, contents!, `/inputs/${index}/contents`, faults);
+  return data === null ? null : { name, datatype, shape, data };
+}
+
+function readHead(
   input: WireInput,
   raw: Buffer | null,
-  at: string,
   index: number,
   spec: TensorSpec,
   faults: FieldError[],
-): Tensor | null {
+): InputHead | null {
+  const at = `/inputs/${index}`;
   const { datatype, shape, parameters, contents } = input;
   const before = faults.length;
   if (parameters !== null) {
@@ -106,14 +133,12 @@ function readInput(
     faults.push({ pointer: `${at}/contents`, message: 'must be empty when raw_input_contents is used' });
     return null;
   }
-  let data: Tensor['data'] | null;
-  if (raw !== null) data = readRaw(spec.datatype, count, raw, `/raw_input_contents/${index}`, faults);
-  else if (contents !== null) data = readContents(spec.datatype, count, contents, `${at}/contents`, faults);
-  else {
+  if (raw === null && contents === null) {
     faults.push({ pointer: `${at}/contents`, message: 'is missing, and so is raw_input_contents' });
     return null;
   }
-  return data === null || faults.length > before ? null : { name: spec.name, datatype: spec.datatype, shape, data };
+  if (faults.length > before) return null;
+  return { name: spec.name, datatype: spec.datatype, shape, count, raw, contents, index };
 }
 
 type Asked = { readonly names: string[]; readonly form: AnswerForm | undefined };

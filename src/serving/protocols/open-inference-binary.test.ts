@@ -63,6 +63,18 @@ const sampleOf = (datatype: Datatype): NumericData | readonly string[] => {
 };
 
 describe('binary tensors', () => {
+  it('sizes that do not agree are told before elements are read', () => {
+    const target = targetOf([spec('A', 'FP32', -1), spec('S', 'BYTES', -1)]);
+    const a = { name: 'A', datatype: 'FP32', shape: [1], data: [1] };
+    const s = { name: 'S', datatype: 'BYTES', shape: [2], parameters: { binary_data_size: 8 } };
+    const broken = Buffer.from([0, 0, 0, 0, 9, 0, 0, 0]);
+    const said = fault(binary({ inputs: [a, s] }, [broken]), target);
+    expect(said).toContain('/inputs/1/shape dimension 0 of S is 2, but that of A is 1');
+    expect(said).not.toContain('binary_data_size');
+    const equal = fault(binary({ inputs: [{ ...a, shape: [2], data: [1, 2] }, s] }, [broken]), target);
+    expect(equal).toContain('/inputs/1/parameters/binary_data_size ends within element 1');
+  });
+
   it.each(DATATYPES)('%s goes in and out unchanged, aligned or not', (datatype) => {
     const tensor: Tensor = { name: 'X', datatype, shape: [2, 1], data: sampleOf(datatype) };
     const target = targetOf([spec('X', datatype, -1, 1)]);

@@ -94,25 +94,53 @@ function parseInputs(given: unknown, reading: Reading): Tensor[] {
     });
     return [];
   }
-  const tensors: Tensor[] = [];
-  const places: number[] = [];
+  const found: InputHead[] = [];
   const seen = new Set<string>();
   for (let i = 0; i < given.length && faults.length < MAX_FIELD_ERRORS; i++) {
-    const tensor = parseInput(given[i], `/inputs/${i}`, seen, reading);
-    if (tensor === null) continue;
-    tensors.push(tensor);
-    places.push(i);
+    const head = parseHead(given[i], `/inputs/${i}`, seen, reading);
+    if (head !== null) found.push(head);
   }
   for (const spec of specs) {
     if (seen.has(spec.name) || spec.optional) continue;
     faults.push({ pointer: '/inputs', message: `lacks the input ${spec.name} (${shapeText(spec)})` });
   }
-  if (faults.length === 0) assessSizes(target, tensors, (index) => `/inputs/${places[index]}/shape`, faults);
+  // Sizes that do not agree are told before anybody reads millions of elements.
+  if (faults.length === 0) {
+    assessSizes(target, found, (index) => `${found[index]!.at}/shape`, faults);
+    if (faults.length > 0) return [];
+  }
+  const tensors: Tensor[] = [];
+  for (let i = 0; i < found.length && faults.length < MAX_FIELD_ERRORS; i++) {
+    const tensor = readTensor(found[i]!, reading);
+    if (tensor !== null) tensors.push(tensor);
+  }
   return tensors;
 }
 
-function parseInput(given: unknown, at: string, seen: Set<string>, reading: Reading): Tensor | null {
-  const { target, numbersOf, faults } = reading;
+/** An input whose elements are still to be read. */
+type InputHead = {
+  readonly name: string;
+  readonly datatype: Datatype;
+  readonly shape: readonly number[];
+  readonly count: number;
+  readonly data: unknown;
+  /** Undefined where the elements are in `data`. */
+  readonly binary: Uint8Array | undefined;
+  /** Its pointer. */
+  readonly at: string;
+};
+
+function readTensor({ name, datatype, shape, count, data, binary, at }: InputHead, reading: Reading): Tensor | null {
+  const { numbersOf, faults } = reading;
+  const elements =
+    binary !== undefined
+      ? readRaw(datatype, count, binary, `${at}/parameters/binary_data_size`, faults)
+      : readElements(datatype, shape, count, numbersOf(data) ?? data, `${at}/data`, faults);
+  return elements === null ? null : { name, datatype, shape, data: elements };
+}
+
+function parseHead(given: unknown, at: string, seen: Set<string>, reading: Reading): InputHead | null {
+  const { target, faults } = reading;
   const specs = target.signature.inputs;
   if (!isObject(given)) {
     faults.push({ pointer: at, message: `must be an object, not ${kindOf(given)}` });
@@ -154,13 +182,15 @@ function parseInput(given: unknown, at: string, seen: Set<string>, reading: Read
     faults.push({ pointer: `${at}/data`, message: 'is given beside binary_data_size; it is one or the other' });
   }
   if (faults.length > before || count === null) return null;
-  const elements =
-    binary !== undefined
-      ? readRaw(spec.datatype, count, binary!, `${at}/parameters/binary_data_size`, faults)
-      : readElements(spec.datatype, shape as number[], count, numbersOf(data) ?? data, `${at}/data`, faults);
-  return elements === null
-    ? null
-    : { name: spec.name, datatype: spec.datatype, shape: shape as number[], data: elements };
+  return {
+    name: spec.name,
+    datatype: spec.datatype,
+    shape: shape as number[],
+    count,
+    data,
+    binary: binary ?? undefined,
+    at,
+  };
 }
 
 /**

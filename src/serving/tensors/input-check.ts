@@ -30,7 +30,7 @@ export function assessShape(spec: TensorSpec, shape: readonly number[]): string 
 /** Free sizes of one symbolic name must be equal in all inputs; where rows may share a run, so must all numbers of rows. */
 export function assessSizes(
   target: InputTarget,
-  tensors: readonly Tensor[],
+  tensors: readonly Pick<Tensor, 'name' | 'shape'>[],
   pointerOf: (index: number) => string,
   faults: FieldError[],
 ): void {
