@@ -20,6 +20,8 @@ export const ERROR_HELP: Readonly<Record<ErrorCode, string>> = {
   not_offered: 'The message says why, and what to use in its place.',
   too_large:
     'Send fewer rows at once, or raise `SLIPWAY_MAX_BODY` (requests) or `SLIPWAY_MAX_UPLOAD` (model files) and start the server again.',
+  answer_too_large:
+    'Send fewer rows at once, ask for fewer outputs or classes, or ask for binary outputs: numbers as text take about three times the bytes.',
   key_missing: 'Send `Authorization: Bearer <key>`. The first key is in `admin.key` in the data folder.',
   key_invalid:
     'The key was copied in part, is from another server, or has ended. `slipway keys list` shows which are live; an administrator makes new ones.',

@@ -30,6 +30,7 @@ export const ERRORS = {
   unsupported_option: { kind: 'invalid', title: 'The option is not supported here' },
   not_offered: { kind: 'invalid', title: 'This part of the protocol is not offered' },
   too_large: { kind: 'too_large', title: 'The body is larger than allowed' },
+  answer_too_large: { kind: 'too_large', title: 'The answer would be larger than allowed' },
   // who asks
   key_missing: { kind: 'unauthorized', title: 'An API key is needed' },
   key_invalid: { kind: 'unauthorized', title: 'The API key is unknown, expired or revoked' },

@@ -3,11 +3,13 @@ import type { Socket } from 'node:net';
 import { listenUntilFree, openOnce } from '../../base/http/listen.ts';
 import { countHosts } from '../../base/http/origin.ts';
 import { answerBare, connectionOf } from './exchange.ts';
+import { createLargeAnswers } from './large-answers.ts';
 import { createLargeBodies, LARGE_BODY_BYTES } from './large-bodies.ts';
 import { createLeanHttp } from './lean-http.ts';
 import { NodeWire } from './node-wire.ts';
 import { cancelCalls } from './prediction.ts';
 import { createRequestHandler, type RequestHandlerDeps } from './request-handler.ts';
+import { createUnreadAnswers } from './unread-answers.ts';
 
 /** Every limit of the listener, in milliseconds and bytes: Node's own are far wider or absent. Tests pass shorter ones. */
 export const HTTP_LIMITS = {
@@ -24,6 +26,8 @@ export const HTTP_LIMITS = {
   checkMs: 1_000,
   /** Bodies being received, and bodies that wait to be parsed, at one time, as a multiple of the largest body. */
   bodiesAtOnce: 8,
+  /** Answers, of all connections together, that are being written or were not read by their clients yet. */
+  unreadBytes: 512 * 1024 * 1024,
 };
 
 /** A stopping gateway without anything to answer waits this long for requests that are on their way. */
@@ -37,7 +41,10 @@ export type GatewayServer = {
   connections(): Promise<number>;
 };
 
-export type GatewayServerDeps = Omit<RequestHandlerDeps, 'limits' | 'stopping' | 'largeBodies'> & {
+export type GatewayServerDeps = Omit<
+  RequestHandlerDeps,
+  'limits' | 'stopping' | 'largeBodies' | 'largeAnswers' | 'unread'
+> & {
   readonly limits?: Readonly<typeof HTTP_LIMITS>;
 };
 
@@ -48,11 +55,20 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
   const maxWaitingBytes = settings.maxBodyBytes * limits.bodiesAtOnce;
   const largeBodies = createLargeBodies({ log: deps.log, maxWaitingBytes });
   const budget = { maxBytes: maxWaitingBytes, usedBytes: 0 };
+  const sockets = new Set<Socket>();
+  const largeAnswers = createLargeAnswers(deps);
+  const unread = createUnreadAnswers({
+    sockets,
+    maxBytes: limits.unreadBytes,
+    waitingBytes: () => largeAnswers.waitingBytes,
+  });
   const handler = createRequestHandler({
     ...deps,
     limits: { maxBytes: settings.maxBodyBytes, budget },
     stopping: () => stopping,
     largeBodies,
+    largeAnswers,
+    unread,
   });
 
   const server: Server = createServer({
@@ -67,7 +83,6 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
   });
   server.timeout = limits.idleMs;
   server.maxConnections = settings.maxConnections;
-  const sockets = new Set<Socket>();
 
   // Connections start on the lean path; node:http gets them, with what was not answered yet, when something else than the usual comes.
   const [nodeHttp] = server.listeners('connection') as [(this: Server, socket: Socket) => void];
@@ -142,6 +157,7 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
       lean.close();
       await closed;
       largeBodies.close();
+      largeAnswers.close();
     },
     connections: () => new Promise((resolve) => server.getConnections((_error, count) => resolve(count ?? 0))),
   };

@@ -1,24 +1,31 @@
 import { SlipwayError, toSlipwayError } from '../../base/errors.ts';
-import type { InferRequest } from '../protocols/protocol.ts';
+import type { Answered, InferRequest, WireAnswer } from '../protocols/protocol.ts';
 import type { CallTimings, Priority } from '../runner/runner.ts';
 import type { Tensor } from '../tensors/tensor.ts';
 import type { Account } from './account.ts';
+import { bytesOf } from './answer-memory.ts';
 import { CLIENT_CLOSED } from './client-closed.ts';
 import type { Connection, Exchange, OpenCall } from './exchange.ts';
+import { isFew, type LargeAnswers, takesLong } from './large-answers.ts';
 import type { Meter } from './metrics.ts';
 import type { Match } from './route-table.ts';
 import type { ServedVersion } from './served-version.ts';
 import { stagesTiming } from './server-timing.ts';
+import type { UnreadAnswers } from './unread-answers.ts';
 
 /** Longest deadline that a caller may name. */
 const LONGEST_TIMEOUT_MS = 3_600_000;
 
 /** The way from a parsed request to an answer. Deps are the gateway's own; nothing is made per request that need not be. */
 export type PredictionDeps = {
-  readonly answer: (exchange: Exchange, content: ReturnType<NonNullable<Match['post']>['write']>) => void;
+  readonly answer: (exchange: Exchange, content: Content) => void;
   /** Gives the status. */
   readonly refuse: (exchange: Exchange, error: SlipwayError) => number;
+  readonly largeAnswers: LargeAnswers;
+  readonly unread: UnreadAnswers;
 };
+
+type Content = string | WireAnswer;
 
 /** One prediction on its way to a version. */
 type Asked = {
@@ -27,6 +34,9 @@ type Asked = {
   readonly version: ServedVersion;
   readonly meter: Meter;
   readonly inferRequest: InferRequest;
+  readonly account: Account;
+  /** By `performance.now()`. */
+  readonly deadlineMs: number;
   /** From the first byte of the request until its inputs were read and checked. */
   readonly inputMs: number;
 };
@@ -56,7 +66,8 @@ export function predict(
   const leftMs = givenMs - inputMs;
   if (leftMs <= 0) throw tooLate(givenMs);
   const supervisor = version.supervisor!;
-  const asked: Asked = { exchange, match, version, meter, inferRequest, inputMs };
+  const deadlineMs = startedMs + givenMs;
+  const asked: Asked = { exchange, match, version, meter, inferRequest, account, deadlineMs, inputMs };
   if (supervisor.runNow !== undefined) {
     const outputs = supervisor.runNow(inputs, rows);
     if (outputs !== null) {
@@ -80,25 +91,91 @@ export function predict(
 /** Answers, and counts what was answered. */
 function settle(
   deps: PredictionDeps,
-  { exchange, match, version, meter, inferRequest, inputMs }: Asked,
+  asked: Asked,
   error: SlipwayError | null,
   outputs: readonly Tensor[] | null,
-  { batchRows, queueMs, runMs }: CallTimings,
+  timings: CallTimings,
 ): void {
   const computedMs = performance.now();
+  if (error !== null) conclude(deps, asked, error, null, timings, computedMs);
+  else if (isFew(outputs!)) writeNow(deps, asked, outputs!, timings, computedMs);
+  else settleMuch(deps, asked, outputs!, timings, computedMs);
+}
+
+function writeNow(
+  deps: PredictionDeps,
+  asked: Asked,
+  outputs: readonly Tensor[],
+  timings: CallTimings,
+  computedMs: number,
+): void {
+  let content: Content | null = null;
+  let error: SlipwayError | null = null;
+  try {
+    content = asked.match.post!.write(asked.inferRequest, outputs, answeredOf(asked));
+  } catch (thrown) {
+    error = toSlipwayError(thrown);
+  }
+  conclude(deps, asked, error, content, timings, computedMs);
+}
+
+/** Large answers need room, and are written in a thread where that takes long. Then the call is under way until they are. */
+function settleMuch(
+  deps: PredictionDeps,
+  asked: Asked,
+  outputs: readonly Tensor[],
+  timings: CallTimings,
+  computedMs: number,
+): void {
+  const { exchange, match, meter, inferRequest, account, deadlineMs } = asked;
+  const { connection, startedMs } = exchange;
+  try {
+    deps.unread.makeRoom(bytesOf(outputs));
+  } catch (thrown) {
+    conclude(deps, asked, toSlipwayError(thrown), null, timings, computedMs);
+    return;
+  }
+  if (!takesLong(match.post!, inferRequest, outputs)) {
+    writeNow(deps, asked, outputs, timings, computedMs);
+    return;
+  }
+  const done = (error: SlipwayError | null, content: Content | null): void => {
+    connection.calls.splice(connection.calls.indexOf(call), 1);
+    meter.inFlight -= 1;
+    account.end();
+    conclude(deps, asked, error, content, timings, computedMs);
+  };
+  account.begin();
+  meter.inFlight += 1;
+  const work = { path: match.post!.path, request: inferRequest, outputs, answered: answeredOf(asked) };
+  const call: OpenCall = { handle: deps.largeAnswers.write(work, deadlineMs, done), meter, account, startedMs };
+  connection.calls.push(call);
+}
+
+function answeredOf({ exchange, match, version }: Asked): Answered {
+  return {
+    endpoint: match.ref!.name,
+    version: version.spec.version,
+    predictionId: exchange.predictionId,
+    signature: version.spec.signature,
+  };
+}
+
+/** @param content null when there is an error */
+function conclude(
+  deps: PredictionDeps,
+  { exchange, meter, inferRequest, inputMs }: Asked,
+  error: SlipwayError | null,
+  content: Content | null,
+  { batchRows, queueMs, runMs }: CallTimings,
+  computedMs: number,
+): void {
   let status = 200;
   if (error !== null) status = deps.refuse(exchange, error);
   else {
     try {
-      const answered = {
-        endpoint: match.ref!.name,
-        version: version.spec.version,
-        predictionId: exchange.predictionId,
-        signature: version.spec.signature,
-      };
-      const content = match.post!.write(inferRequest, outputs!, answered);
       exchange.stages = stagesTiming(inputMs, queueMs, runMs, performance.now() - computedMs);
-      deps.answer(exchange, content);
+      deps.answer(exchange, content!);
     } catch (thrown) {
       status = deps.refuse(exchange, toSlipwayError(thrown));
     }

@@ -13,7 +13,10 @@ import { answer, type Exchange, openExchange, refuse } from './exchange.ts';
 import type { EndpointFinder } from './find-endpoint.ts';
 import type { InferenceAccess } from './inference-access.ts';
 import { createInferenceOrigin } from './inference-origin.ts';
+
+import type { LargeAnswers } from './large-answers.ts';
 import { isCostly, type LargeBodies, type Parsed, SMALL_BODY_BYTES } from './large-bodies.ts';
+
 import type { LeanHead } from './lean-head.ts';
 import type { LeanWire } from './lean-http.ts';
 import type { GatewayMetrics, Meter } from './metrics.ts';
@@ -28,6 +31,7 @@ import type { ServedVersion } from './served-version.ts';
 import { viewEndpoint, viewServer } from './server-view.ts';
 import type { Readiness, ServingState } from './serving-state.ts';
 import { shown } from './shown-text.ts';
+import type { UnreadAnswers } from './unread-answers.ts';
 
 export type RequestHandlerDeps = {
   readonly settings: Settings;
@@ -40,6 +44,8 @@ export type RequestHandlerDeps = {
   readonly log: Logger;
   readonly limits: BodyLimits;
   readonly largeBodies: LargeBodies;
+  readonly largeAnswers: LargeAnswers;
+  readonly unread: UnreadAnswers;
   readonly askControl: AskControl;
   /** Whether the server is ending: answers then close their connections. */
   readonly stopping: () => boolean;
@@ -99,6 +105,8 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
       }
     },
     refuse: refuseWith,
+    largeAnswers: deps.largeAnswers,
+    unread: deps.unread,
   };
 
   const meterOf = (match: Match, version: ServedVersion): Meter => {

@@ -7,14 +7,25 @@ import { elementsToJson, kindOf, readElements } from '../tensors/json-elements.t
 import type { Tensor } from '../tensors/tensor.ts';
 import { readJsonBody } from './json-body.ts';
 import type { Answered, InferRequest, InferRoute, WireAnswer, WireCall } from './protocol.ts';
+import { outputsUs } from './writing-time.ts';
 
 const KEYS = ['id', 'text_input', 'parameters'];
 
 /** Both forms take the same request. */
-export const generate: Omit<InferRoute, 'path'> = { kind: 'infer', parse: parseGenerate, write: writeGenerate };
+export const generate: Omit<InferRoute, 'path'> = {
+  kind: 'infer',
+  parse: parseGenerate,
+  write: writeGenerate,
+  writeUs: outputsUs,
+};
 
 /** Server-sent events. Engines give one answer, so there is one event, and the end of the answer is the end of the stream. */
-export const generateStream: Omit<InferRoute, 'path'> = { kind: 'infer', parse: parseGenerate, write: writeStream };
+export const generateStream: Omit<InferRoute, 'path'> = {
+  kind: 'infer',
+  parse: parseGenerate,
+  write: writeStream,
+  writeUs: outputsUs,
+};
 
 function parseGenerate(call: WireCall, target: InputTarget): InferRequest {
   const { signature } = target;

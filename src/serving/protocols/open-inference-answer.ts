@@ -4,6 +4,7 @@ import { rawOf } from '../tensors/raw-elements.ts';
 import type { Tensor } from '../tensors/tensor.ts';
 import { classesOf } from './classification.ts';
 import type { Answered, InferRequest, WireAnswer } from './protocol.ts';
+import { classesUs, elementsUs } from './writing-time.ts';
 
 /** An output that a request names. */
 export type AskedOutput = {
@@ -53,6 +54,17 @@ export function writeInfer(request: InferRequest, outputs: readonly Tensor[], an
   }
   text += ']}';
   return parts.length === 0 ? text : withBinary(text, parts);
+}
+
+/** Of tensors as raw numbers nothing is written; texts take the time that they take as JSON. */
+export function inferUs({ form: given, outputs: names }: InferRequest, outputs: readonly Tensor[]): number {
+  const form = given as AnswerForm | undefined;
+  const chosen = names === null ? outputs : names.map((name) => outputs.find((one) => one.name === name)!);
+  return chosen.reduce((sum, output, i) => {
+    const classes = form?.classes[i] ?? 0;
+    if (classes > 0) return sum + classesUs(output, classes);
+    return form?.binary[i] && output.datatype !== 'BYTES' ? sum : sum + elementsUs(output);
+  }, 0);
 }
 
 /** The tensors' own memory is sent, without a copy, where there is much of it. */

@@ -7,13 +7,13 @@ import type { TensorSpec } from '../../registry/signature.ts';
 import { generate, generateStream } from './generate.ts';
 import { modelConfigOf, platformOf } from './model-config.ts';
 import { repositoryRoutes } from './model-repository.ts';
-import { writeInfer } from './open-inference-answer.ts';
+import { inferUs, writeInfer } from './open-inference-answer.ts';
 import { parsesFast } from './open-inference-binary.ts';
 import { parseInfer } from './open-inference-request.ts';
 import { writeStatistics } from './open-inference-statistics.ts';
 import { type EndpointView, HTTP_STATUSES, type Protocol, type Route, type ServerView } from './protocol.ts';
 
-const infer = { kind: 'infer', parsesFast, parse: parseInfer, write: writeInfer } as const;
+const infer = { kind: 'infer', parsesFast, parse: parseInfer, write: writeInfer, writeUs: inferUs } as const;
 
 /** The extensions of Triton, by its names for them. */
 const EXTENSIONS = [

@@ -16,6 +16,7 @@ import {
   type ServerView,
   type WireCall,
 } from './protocol.ts';
+import { predictionsUs } from './writing-time.ts';
 
 export const plain: Protocol = {
   name: 'plain',
@@ -34,6 +35,7 @@ export const plain: Protocol = {
       parse: parsePredict,
       decode: decodePredict,
       write: writePredictions,
+      writeUs: predictionsUs,
     },
   ],
   statuses: HTTP_STATUSES,

@@ -45,6 +45,11 @@ export type InferRoute = {
   decode?(request: InferRequest, target: InputTarget, isWanted: () => boolean): Promise<InferRequest>;
   /** The answer. `outputs` are those of the signature, in its order; a request may have asked for some of them. */
   write(request: InferRequest, outputs: readonly Tensor[], answered: Answered): string | WireAnswer;
+  /**
+   * About how long `write` takes, in microseconds; asked where there are many outputs. What takes long is written in a thread, to which
+   * `request` (without its inputs) and `answered` are copied.
+   */
+  writeUs(request: InferRequest, outputs: readonly Tensor[]): number;
 };
 
 /** A question about what is served: GET, answered with a JSON value. */

@@ -26,6 +26,18 @@ export function singlesToJson(data: Float32Array): string {
   return text;
 }
 
+/** One, as people read it: what is not finite by its name, very large and small ones with an exponent and at most nine digits. */
+export function singleText(value: number): string {
+  const size = Math.abs(value);
+  if (size >= 1e-5 && size < 1e7) return bytes.toString('latin1', 0, put(value, 0));
+  if (value === 0 || !Number.isFinite(value)) return `${value}`;
+  for (let digits = 6; digits < MOST_DIGITS; digits++) {
+    const short = Number(value.toPrecision(digits));
+    if (Math.fround(short) === value) return `${short}`;
+  }
+  return `${Number(value.toPrecision(MOST_DIGITS))}`;
+}
+
 /**
  * Writes the shortest decimal of at least seven digits, without the zeros at its end, that rounds to the same FP32 by way of a double, as
  * readers of JSON do it.
