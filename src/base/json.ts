@@ -283,7 +283,7 @@ function syntaxError(text: string, error: Error): SlipwayError {
     : `Unexpected text at line ${line}, column ${column} of the JSON body`;
   if (/(?<![\w"])-?(NaN|Infinity)(?![\w"])/.test(text.length > 1_000_000 ? text.slice(0, 1_000_000) : text)) {
     return invalid(message, {
-      hint: 'JSON has no NaN and no Infinity; leave the value out or send null where the model allows it.',
+      hint: 'JSON has no NaN and no Infinity; send the strings "NaN", "Infinity" and "-Infinity" for floating-point inputs.',
     });
   }
   return invalid(message);

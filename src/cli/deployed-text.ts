@@ -78,9 +78,9 @@ function callText(endpoint: string, request: PredictRequest, inferenceUrl: strin
   const url = `${inferenceUrl}${folder}/endpoints/${encodeURIComponent(endpoint)}`;
   const key = deps.key === null ? '' : ` -H "Authorization: Bearer ${deps.key}"`;
   return [
+    `curl -s ${url}${key} | node -p 'JSON.stringify(JSON.parse(require("fs").readFileSync(0)).example.request)' > request.json`,
     `curl -s ${url}/predict${key} -H 'content-type: application/json' -d @request.json`,
-    `  with a request like ${cleanLine(text)}`,
-    `  The whole of it is \`example.request\` in the answer of GET ${url}`,
+    `  The first line writes the example of the endpoint into a file: ${cleanLine(text)}`,
   ].join('\n');
 }
 

@@ -120,6 +120,11 @@ describe('bytes that are no model', () => {
     ['two graphs', [...model(interfaceOf), ...bytes(7, interfaceOf)], /two graphs/],
     ['neither version nor operator set', bytes(7, interfaceOf), /neither an IR version nor an operator set/],
     ['two inputs of one name', model([...floatInfo(11, 'X'), ...interfaceOf]), /two inputs have the name "X"/],
+    [
+      'an input called __proto__',
+      model([...floatInfo(11, '__proto__'), ...interfaceOf]),
+      /called __proto__, which no request/,
+    ],
     ['an input without a name', model([...floatInfo(11, ''), ...interfaceOf]), /an input has no name/],
     ['a name that is not UTF-8', model(bytes(11, bytes(1, [0xff, 0xfe]))), /not UTF-8/],
     ['a name of a megabyte', model(floatInfo(11, 'x'.repeat(2 ** 20))), /more than 1024/],

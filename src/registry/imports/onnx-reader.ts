@@ -99,6 +99,9 @@ async function readInterface(
     const names = new Set<string>();
     for (const { name } of values) {
       if (name === '') throw cursor.fault(`an ${what} has no name`);
+      // No JSON document could name it: the key is refused everywhere (see base/json.ts).
+      if (name === '__proto__')
+        throw cursor.fault(`an ${what} is called __proto__, which no request can name; rename it`);
       if (names.has(name)) throw cursor.fault(`two ${what}s have the name ${JSON.stringify(name)}`);
       names.add(name);
     }

@@ -64,8 +64,12 @@ export function createEndpointService(deps: { database: Database; publisher: Des
     const spec = await store.findEndpoint(db, project.id, name);
     if (!can(principal, verb, project.name, spec?.model)) throw notPermitted(principal, verb);
     if (spec) return spec;
+    // A first version that did not pass its validation leaves a model without an endpoint.
+    const isModel = (await store.findModelId(db, project.id, name)) !== null;
     throw new SlipwayError('endpoint_not_found', `There is no endpoint ${name}`, {
-      hint: '`slipway endpoints list` shows them; `slipway deploy` makes one.',
+      hint: isModel
+        ? `There is a model ${name}: \`slipway versions show ${name}@latest\` says what became of its youngest version.`
+        : '`slipway endpoints list` shows them; `slipway deploy` makes one.',
     });
   };
 

@@ -131,3 +131,40 @@ it('good requests in every form of delivery are answered, each once', async () =
     expect(statuses(text), `in pieces of ${size}`).toEqual(['200', '200', '200', '200']);
   }
 });
+
+describe('requests that are unusual, but clear', () => {
+  const ask = async (line: string, headers = ''): Promise<string> => {
+    const text = `${line}\r\nHost: localhost\r\nConnection: close\r\n${headers}${LENGTH}\r\n\r\n${BODY}`;
+    const said = await talk(async (socket) => void socket.write(text));
+    return /^HTTP\/1\.1 (\d+)/.exec(said ?? '')?.[1] ?? `${said}`;
+  };
+  it.each([
+    ['a target in absolute form', 'POST http://localhost/v2/models/add/infer HTTP/1.1', '', '200'],
+    [
+      'one whose host is not ours, whatever Host says',
+      'POST http://evil.example/v2/models/add/infer HTTP/1.1',
+      '',
+      '403',
+    ],
+    ['one with a user', 'POST http://a@localhost/v2/models/add/infer HTTP/1.1', '', '404'],
+    ['HTTP/2.0 in the request line', 'POST /v2/models/add/infer HTTP/2.0', '', '505'],
+    [
+      'two Authorization',
+      'POST /v2/models/add/infer HTTP/1.1',
+      'Authorization: Bearer a\r\nAuthorization: Bearer b\r\n',
+      '400',
+    ],
+    ['two X-API-Key', 'POST /v2/models/add/infer HTTP/1.1', 'X-API-Key: a\r\nX-API-Key: b\r\n', '400'],
+    ['both', 'POST /v2/models/add/infer HTTP/1.1', 'Authorization: Bearer a\r\nX-API-Key: b\r\n', '400'],
+    ['UTF-16', 'POST /v2/models/add/infer HTTP/1.1', 'Content-Type: application/json; charset=utf-16\r\n', '415'],
+    ['UTF-8', 'POST /v2/models/add/infer HTTP/1.1', 'Content-Type: application/json; charset="UTF-8"\r\n', '200'],
+    [
+      'UTF-16 in the plain form',
+      'POST /endpoints/add/predict HTTP/1.1',
+      'Content-Type: text/json;charset=UTF-16LE\r\n',
+      '415',
+    ],
+  ])('%s', async (_title, line, headers, status) => {
+    expect(await ask(line, headers)).toBe(status);
+  });
+});

@@ -1,13 +1,13 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import { listenUntilFree, openOnce } from '../../base/http/listen.ts';
-import { countHosts } from '../../base/http/origin.ts';
 import { answerBare, connectionOf } from './exchange.ts';
 import { createLargeAnswers } from './large-answers.ts';
 import { createLargeBodies, LARGE_BODY_BYTES } from './large-bodies.ts';
 import { createLeanHttp } from './lean-http.ts';
 import { NodeWire } from './node-wire.ts';
 import { cancelCalls } from './prediction.ts';
+import { requestFault } from './request-fault.ts';
 import { createRequestHandler, type RequestHandlerDeps } from './request-handler.ts';
 import { createUnreadAnswers } from './unread-answers.ts';
 
@@ -109,13 +109,14 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
     lean.accept(socket);
   });
   const take = (request: IncomingMessage, response: ServerResponse, goAhead?: () => void): void => {
-    // Node keeps the first of several Hosts; whoever stands before us may have gone by another (RFC 9112 §3.2). None is judged by the handler.
-    if (countHosts(request.rawHeaders) <= 1) {
+    // None of these is judged by the handler.
+    const fault = requestFault(request);
+    if (fault === null) {
       handler.handle(new NodeWire(request, response), goAhead);
       return;
     }
-    metrics.refused(400);
-    response.writeHead(400, ['Content-Length', '0', 'Connection', 'close']).end();
+    metrics.refused(fault.status);
+    response.writeHead(fault.status, ['Content-Type', 'text/plain', 'Connection', 'close']).end(`${fault.message}\n`);
   };
   server.on('request', (request, response) => take(request, response));
   server.on('checkContinue', (request, response) => take(request, response, () => response.writeContinue()));

@@ -41,13 +41,13 @@ it('who may use a model: predicting needs predict, looking needs predict or read
   expect(mayUse(of('admin'), 'predict', 'other', 'm')).toBe(false);
 });
 
-it('X-API-Key carries a key where Authorization does not, and only there', () => {
+it('X-API-Key carries a key where Authorization does not; both at once are refused', () => {
   const access = createInferenceAccess({ keyNeeded: true, clock: { now: () => new Date(), monotonicMs: () => 0 } });
   const { id, secret, text } = makeKey();
   access.replaceKeys([{ id, project: null, secretSha256: hashSecret(secret), scopes: ['predict'], expiresAt: null }]);
   expect(access.principalOf({ 'x-api-key': text })?.keyId).toBe(id);
   expect(() => access.principalOf({ authorization: text })).toThrowError(/unknown, expired or revoked/);
-  expect(() => access.principalOf({ authorization: 'Basic x', 'x-api-key': text })).toThrowError(/unknown/);
+  expect(() => access.principalOf({ authorization: 'Basic x', 'x-api-key': text })).toThrowError(/both/);
   expect(() => access.principalOf({ 'x-api-key': `${text}, ${text}` })).toThrowError(/unknown/);
   expect(() => access.principalOf({ 'x-api-key': '' })).toThrowError(/need an API key/);
 });

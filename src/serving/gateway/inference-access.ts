@@ -10,19 +10,25 @@ export type KeyHeaders = {
   readonly 'x-api-key'?: string | readonly string[] | undefined;
 };
 
-/** The key that a request carries, as `Authorization: Bearer` or else as `X-API-Key`; null where that is no key, or none. */
+/** The key that a request carries, as `Authorization: Bearer` or as `X-API-Key`; null where that is no key, or none. */
 export function keyTextOf({ authorization, 'x-api-key': plain }: KeyHeaders): string | null {
   if (authorization === undefined) return typeof plain === 'string' && plain !== '' ? plain : null;
   return /^bearer +(\S+) *$/i.exec(authorization)?.[1] ?? null;
+}
+
+function twoKeys(): SlipwayError {
+  return new SlipwayError('invalid_request', 'The request carries both Authorization and X-API-Key', {
+    hint: 'Send one of them.',
+  });
 }
 
 export type InferenceAccess = {
   /** Takes the place of all keys at once. */
   replaceKeys(keys: readonly DesiredKey[]): void;
   /**
-   * Whose key a request carries, as `Authorization: Bearer` or else as `X-API-Key`; null when it carries none and none is needed. A
+   * Whose key a request carries, as `Authorization: Bearer` or as `X-API-Key`; null when it carries none and none is needed. A
    * wrong one is said to be wrong also where none is needed.
-   * @throws SlipwayError `key_missing`, `key_invalid`
+   * @throws SlipwayError `key_missing`, `key_invalid`, `invalid_request` for both at once: which of two keys counts would be a guess
    */
   principalOf(headers: KeyHeaders): Principal | null;
   readonly keyNeeded: boolean;
@@ -64,6 +70,7 @@ export function createInferenceAccess({ keyNeeded, clock }: { keyNeeded: boolean
       );
     },
     principalOf({ authorization, 'x-api-key': plain }) {
+      if (authorization !== undefined && plain) throw twoKeys();
       const header = authorization ?? (plain ? `Bearer ${plain}` : undefined);
       if (header === undefined) {
         if (!keyNeeded) return null;

@@ -180,7 +180,7 @@ const NOTHING = Buffer.alloc(0);
 
 function tooLate(): SlipwayError {
   return new SlipwayError('deadline_exceeded', 'The deadline passed while the body was read', {
-    hint: 'Send a larger X-Request-Timeout-Ms, or fewer rows at once.',
+    hint: 'Send fewer rows at once, or a larger X-Request-Timeout-Ms.',
   });
 }
 

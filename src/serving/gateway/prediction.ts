@@ -205,7 +205,7 @@ function tooLate(timeoutMs: number): SlipwayError {
     'deadline_exceeded',
     `The deadline of ${timeoutMs} ms passed while the request was received`,
     {
-      hint: 'Send a larger X-Request-Timeout-Ms.',
+      hint: 'Give it longer: X-Request-Timeout-Ms, or parameters.timeout (microseconds) where the body has one; the smaller counts.',
     },
   );
 }

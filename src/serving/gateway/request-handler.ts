@@ -328,7 +328,10 @@ function isWanted({ exchange, timeoutMs }: Asked): boolean {
 
 function unknownRoute(path: string): SlipwayError {
   return new SlipwayError('route_not_found', `There is nothing at ${shown(path)}`, {
-    hint: 'GET /endpoints lists what is served here; the management API listens on its own port.',
+    hint:
+      path === '/metrics'
+        ? 'Metrics are at GET /metrics of the management API, which listens on its own port (8082 unless set), with a key that may read.'
+        : 'GET /endpoints lists what is served here; the management API listens on its own port.',
   });
 }
 

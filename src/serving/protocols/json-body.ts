@@ -55,16 +55,22 @@ export function readTensorBody(call: WireCall): TensorBody {
 /** Whether a Content-Type is one that JSON comes under. */
 export function isJsonType(type: string | readonly string[] | undefined): boolean {
   if (type === undefined || type === lastGood) return true;
-  if (typeof type !== 'string' || !JSON_TYPES.test(type)) return false;
-  lastGood = type;
-  return true;
+  return typeof type === 'string' && JSON_TYPES.test(type);
 }
 
 function assertJson(call: WireCall): void {
   const type = call.headers['content-type'];
+  if (type === undefined || type === lastGood) return;
   if (!isJsonType(type)) {
     throw new SlipwayError('unsupported_media', `The body has the type ${JSON.stringify(type)}`, {
       hint: 'Send JSON with Content-Type: application/json.',
     });
   }
+  const charset = /;\s*charset\s*=\s*"?([^";\s]*)/i.exec(type as string)?.[1];
+  if (charset !== undefined && !/^(?:utf-?8|us-ascii)$/i.test(charset)) {
+    throw new SlipwayError('unsupported_media', `The body has the charset ${JSON.stringify(charset)}`, {
+      hint: 'Send JSON in UTF-8.',
+    });
+  }
+  lastGood = type as string;
 }

@@ -79,7 +79,7 @@ function timingsOf(call: Call, endMs: number, runMs: number, batchRows: number):
 export function deadlineError(call: Call, nowMs: number, doing: string): SlipwayError {
   const seconds = ((nowMs - call.enqueuedMs) / 1000).toFixed(1);
   return new SlipwayError('deadline_exceeded', `The deadline passed after ${seconds} s of ${doing}`, {
-    hint: 'Send fewer rows at once, or a larger X-Request-Timeout-Ms.',
+    hint: 'Send fewer rows at once, or give it longer: X-Request-Timeout-Ms, grpc-timeout, or the timeout in the body; the smallest counts.',
     retryAfterS: 1,
   });
 }
