@@ -13,6 +13,8 @@ export type TabularModel = LoadedModel & {
   /** An estimate, known before the first call. */
   readonly costPerCallUs: number;
   readonly costPerRowUs: number;
+  /** What the outputs of a row take. */
+  readonly outputBytesPerRow: number;
 };
 
 /**
@@ -40,6 +42,7 @@ export function loadTabular({ entryBytes, signature }: Pick<LoadOptions, 'entryB
   return {
     costPerCallUs: plan.costPerCallUs,
     costPerRowUs: plan.costPerRowUs,
+    outputBytesPerRow: plan.outputBytesPerRow,
     begin: (inputs, rows) => plan.begin(inputs, rows),
     runNow: (inputs, rows) => plan.run(inputs, rows),
     run: async (inputs) => plan.run(inputs, inputs[0]?.shape[0] ?? 1),

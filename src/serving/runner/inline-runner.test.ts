@@ -64,6 +64,8 @@ describe('a version in the gateway itself', () => {
     expect(canBeInline(tab({ engine: 'onnxruntime' }))).toBe(false);
     const large = { ...fileOf('model.onnx', TAB), sizeBytes: 1024 * 1024 + 1 };
     expect(canBeInline(tab({ files: [large] }))).toBe(false);
+    const wide = { inputs: [spec('X', 'FP32', -1, 3)], outputs: [spec('Y', 'FP32', -1, 3, 20_000)] };
+    expect(canBeInline(tab({ signature: wide }))).toBe(false);
   });
 
   test('answers calls that came while it was loading, and has no process', async () => {
@@ -101,6 +103,18 @@ describe('a version in the gateway itself', () => {
       expect(outputs![0]!.data[row]).toBe(label!.data[0]);
       expect([...outputs![1]!.data.slice(row * 2, row * 2 + 2)]).toEqual([...scores!.data]);
     }
+  });
+
+  test('refuses a call whose outputs would take too much of the memory of the gateway', async () => {
+    const runner = start();
+    const rows = 64 * 1024 * 1024; // never computed: it stands for the inputs of as many
+    const input: Tensor = { name: 'X', datatype: 'FP32', shape: [rows, 30], data: new Float32Array(0) };
+    const early = ask(runner, [input], rows);
+    await ready(runner);
+    for (const { error } of [await early, await ask(runner, [input], rows)]) {
+      expect(error).toMatchObject({ code: 'answer_too_large', hint: expect.stringContaining('at most 4194304 rows') });
+    }
+    expect(runner.runNow!([input], rows)).toBe(null);
   });
 
   test('computes long calls side by side: a short one behind a long one does not wait for its end', async () => {

@@ -1,8 +1,10 @@
 import { SlipwayError, toSlipwayError } from '../../base/errors.ts';
+import type { Signature } from '../../registry/signature.ts';
 import type { VersionState } from '../endpoints/desired-state.ts';
 import { BLOCK_ROWS } from '../engines/tabular/ensembles.ts';
 import type { Job } from '../engines/tabular/plan.ts';
 import { loadTabular, type TabularModel } from '../engines/tabular.ts';
+import { datatypeInfo } from '../tensors/datatype.ts';
 import { type Call, deadlineError } from './call.ts';
 import { createCallQueue } from './call-queue.ts';
 import { refusalIn, refusedCall, shuttingDown } from './refusal.ts';
@@ -13,14 +15,37 @@ import { readVerified } from './verified-files.ts';
 const TURN_US = 1000;
 /** Larger models take too long to compile beside requests (measured: some 50 ms for 1 MiB); they go to a process of their own. */
 const LARGEST_BYTES = 1024 * 1024;
+/** Outputs of a row that are larger are computed in a process, whose memory is limited. */
+const LARGEST_ROW_BYTES = 16 * 1024;
+/** Outputs of one call: their memory is the gateway's. Above the first bound they are computed by turns, above the second not at all. */
+const QUICK_BYTES = 1024 * 1024;
+const MOST_BYTES = 64 * 1024 * 1024;
 /** Calls computed by turns. */
 const MOST_OPEN = 8;
 const EXPIRE_MS = 20;
 
-/** Whether a version may live in the gateway: the engine has no native code, ends every run, and the model is small. */
-export function canBeInline({ engine, entry, files }: Pick<SupervisedSpec, 'engine' | 'entry' | 'files'>): boolean {
+/** Whether a version may live in the gateway: the engine has no native code, ends every run, and the model and its answers are small. */
+export function canBeInline({
+  engine,
+  entry,
+  files,
+  signature,
+}: Pick<SupervisedSpec, 'engine' | 'entry' | 'files' | 'signature'>): boolean {
   const file = files.find(({ path }) => path === entry);
-  return engine === 'tabular' && file !== undefined && file.sizeBytes <= LARGEST_BYTES;
+  return (
+    engine === 'tabular' &&
+    file !== undefined &&
+    file.sizeBytes <= LARGEST_BYTES &&
+    rowBytesOf(signature) <= LARGEST_ROW_BYTES
+  );
+}
+
+/** What the outputs of a row take as far as the signature says; the rest is known when the model is loaded. */
+function rowBytesOf({ outputs }: Signature): number {
+  return outputs.reduce((sum, { datatype, shape }) => {
+    const elements = shape.reduce((product, size) => product * (size === -1 ? 1 : size), 1);
+    return sum + elements * Math.max(1, datatypeInfo(datatype).bytes);
+  }, 0);
 }
 
 /**
@@ -128,6 +153,8 @@ export function startInlineRunner(spec: SupervisedSpec, deps: SupervisorDeps): R
     const each = model!.costPerRowUs * factor;
     const rows = Math.min(BLOCK_ROWS, call.rows - slicing.done, Math.max(1, Math.floor(leftUs / each)));
     try {
+      const large = slicing.job === null ? tooLarge(call.rows) : null; // it may have come before the model was loaded
+      if (large !== null) throw large;
       slicing.job ??= run(() => model!.begin(call.inputs, call.rows));
       run(() => slicing.job!.compute(slicing.done, slicing.done + rows));
     } catch (error) {
@@ -140,6 +167,18 @@ export function startInlineRunner(spec: SupervisedSpec, deps: SupervisorDeps): R
     if (tookUs > 100) learn(tookUs, rows);
     if (slicing.done >= call.rows) call.answer(slicing.job.results, slicing.runMs, call.rows);
     return tookUs;
+  };
+
+  const bytesOf = (rows: number): number => rows * model!.outputBytesPerRow;
+
+  const tooLarge = (rows: number): SlipwayError | null => {
+    if (model === null || bytesOf(rows) <= MOST_BYTES) return null;
+    const most = Math.floor(MOST_BYTES / model.outputBytesPerRow);
+    return new SlipwayError(
+      'answer_too_large',
+      `The outputs of ${rows} rows take ${bytesOf(rows)} bytes; ${MOST_BYTES} are the most for a version in the gateway`,
+      { hint: `Send at most ${most} rows at once. With SLIPWAY_INLINE=off the version gets a process of its own.` },
+    );
   };
 
   const learn = (tookUs: number, rows: number): void => {
@@ -158,11 +197,11 @@ export function startInlineRunner(spec: SupervisedSpec, deps: SupervisorDeps): R
     pid: undefined,
     refusal: (flow) => refusal() ?? queue.refusal(flow),
     infer(inputs, rows, options, done) {
-      const refused = refusal();
+      const refused = refusal() ?? tooLarge(rows);
       return refused === null ? queue.add(inputs, rows, options, done) : refusedCall(refused, done);
     },
     runNow(inputs, rows) {
-      if (state !== 'ready' || costUs(rows) > TURN_US) return null;
+      if (state !== 'ready' || costUs(rows) > TURN_US || bytesOf(rows) > QUICK_BYTES) return null;
       return run(() => model!.runNow(inputs, rows));
     },
     close() {

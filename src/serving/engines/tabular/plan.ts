@@ -1,4 +1,5 @@
 import type { Datatype, Signature, TensorSpec } from '../../../registry/signature.ts';
+import { datatypeInfo } from '../../tensors/datatype.ts';
 import type { NumericData, Tensor } from '../../tensors/tensor.ts';
 import { type Builder, reserve } from './builder.ts';
 import { BLOCK_ROWS } from './ensembles.ts';
@@ -33,6 +34,8 @@ export type Plan = {
   /** What a call costs, and each row of it. */
   readonly costPerCallUs: number;
   readonly costPerRowUs: number;
+  /** What the outputs of a row take. */
+  readonly outputBytesPerRow: number;
   /**
    * Takes a call in, without computing anything.
    * @throws Error with a message that is safe to show
@@ -55,6 +58,15 @@ type Input = { readonly spec: TensorSpec; readonly value: Value };
 type Output = { readonly spec: TensorSpec; readonly value: Value; readonly isShared: boolean };
 
 const CALL_NS = 300;
+
+/**
+ * What all values of a row may take while it is computed: a block of rows is kept for each, as long as the model is loaded. A few nodes can double
+ * a row until it fills all memory.
+ */
+const MOST_ROW_BYTES = 64 * 1024;
+const BYTES: Readonly<Record<Kind, number>> = { f32: 4, f64: 8, int: 8, bool: 1, text: 8 };
+/** A text as an answer holds it: the characters are mostly the model's own. */
+const TEXT_BYTES = 24;
 
 const NOTHING: Readonly<Record<Kind, Data>> = {
   f32: newData('f32', 0),
@@ -79,6 +91,12 @@ export function createPlan(signature: Signature, builder: Builder): Plan {
   });
   const steps = builder.steps;
   const inner = [...builder.values.values(), ...builder.unnamed].filter((value) => !value.isConstant);
+  const rowBytes = [...new Set(inner.map(({ store }) => store))].reduce(
+    (sum, { width, kind }) => sum + width * BYTES[kind],
+    0,
+  );
+  if (rowBytes > MOST_ROW_BYTES)
+    throw new Uncovered(`a row takes ${rowBytes} bytes while it is computed, and ${MOST_ROW_BYTES} are the most`);
   let reserved = 0;
 
   const makeRoom = (rows: number): void => {
@@ -129,6 +147,10 @@ export function createPlan(signature: Signature, builder: Builder): Plan {
   return {
     costPerCallUs: CALL_NS / 1000,
     costPerRowUs: builder.costNs() / 1000,
+    outputBytesPerRow: signature.outputs.reduce(
+      (sum, { name, datatype }) => sum + builder.value(name).width * bytesOf(datatype),
+      0,
+    ),
     begin,
     run(tensors, rows) {
       const job = begin(tensors, rows);
@@ -156,6 +178,10 @@ const ARRAYS: Readonly<Partial<Record<Datatype, new (length: number) => NumericD
   FP32: Float32Array,
   FP64: Float64Array,
 };
+
+function bytesOf(datatype: Datatype): number {
+  return datatype === 'BYTES' ? TEXT_BYTES : datatypeInfo(datatype).bytes;
+}
 
 function emptyData(datatype: Datatype, length: number): Tensor['data'] {
   if (datatype === 'BYTES') return new Array<string>(length).fill('');
