@@ -54,7 +54,11 @@ eachDialect('the endpoint service', ({ open }) => {
     expect(await service.get(call, 'adder')).toMatchObject({ targetVersion: 2, pins: [1], revision: 2 });
     expect((await service.list(call, { after: null, limit: 10 })).map((one) => one.name)).toEqual(['adder']);
     await service.remove(call, 'adder');
-    await expect(service.get(call, 'adder')).rejects.toMatchObject({ code: 'endpoint_not_found' });
+    await expect(service.get(call, 'adder')).rejects.toMatchObject({
+      code: 'endpoint_not_found',
+      hint: expect.stringContaining('slipway versions show adder@latest'),
+    });
+    await expect(service.get(call, 'other')).rejects.toMatchObject({ hint: expect.stringContaining('slipway deploy') });
     expect(published()).toBe(3);
     const audit = await database.db.selectFrom('audit').select(['action', 'reason']).orderBy('seq').execute();
     expect(audit.filter((one) => one.action.startsWith('endpoint.'))).toEqual([
