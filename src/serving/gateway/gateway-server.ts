@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { listenUntilFree, openOnce } from '../../base/http/listen.ts';
 import { answerBare, connectionOf } from './exchange.ts';
 import { createLargeAnswers } from './large-answers.ts';
-import { createLargeBodies, LARGE_BODY_BYTES } from './large-bodies.ts';
+import { createLargeBodies } from './large-bodies.ts';
 import { createLeanHttp } from './lean-http.ts';
 import { NodeWire } from './node-wire.ts';
 import { cancelCalls } from './prediction.ts';
@@ -88,7 +88,7 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
   const [nodeHttp] = server.listeners('connection') as [(this: Server, socket: Socket) => void];
   server.off('connection', nodeHttp);
   const lean = createLeanHttp({
-    limits: { ...limits, maxBodyBytes: Math.min(settings.maxBodyBytes, LARGE_BODY_BYTES - 1) },
+    limits: { ...limits, maxBodyBytes: settings.maxBodyBytes },
     budget,
     onRequest: handler.handleLean,
     wantsBody: handler.wantsBody,

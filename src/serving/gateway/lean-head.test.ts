@@ -88,6 +88,26 @@ describe('the memory of a connection', () => {
     expect(memory.read(`${get}\r\nA: b`)!.head.headers['a']).toBe('b');
   });
 
+  it('waits for the rest of a head only while it goes on like the one before', () => {
+    const memory = new HeadMemory();
+    const text = head('POST /a HTTP/1.1', 'Host: x', 'Content-Length: 7', 'B: c');
+    expect(memory.continues('P')).toBe(false);
+    memory.read(text);
+    const other = `${head('POST /a HTTP/1.1', 'Host: x', 'Content-Length: 12345', 'B: c')}\r\n\r`;
+    for (let length = 1; length <= other.length; length++) expect(memory.continues(other.slice(0, length))).toBe(true);
+    for (const odd of [
+      'p',
+      'GET',
+      'POST /b',
+      'POST /a HTTP/1.1\n',
+      other.replace('1', 'x'),
+      `${text}\n`,
+      `${text}\r\nC`,
+    ]) {
+      expect([odd, memory.continues(odd)]).toEqual([odd, false]);
+    }
+  });
+
   it('agrees with a reader that remembers nothing, whatever comes in whatever order', () => {
     const seed = Date.now() % 1_000_000;
     let state = seed;

@@ -96,6 +96,15 @@ export class HeadMemory {
     return parsed;
   }
 
+  /** Whether these first bytes of a head are, so far, those of the head before: then the rest is worth waiting for. */
+  continues(text: string): boolean {
+    if (this.#head === null) return false;
+    if (text.length <= this.#before.length) return this.#before.startsWith(text);
+    if (!text.startsWith(this.#before)) return false;
+    const rest = text.slice(this.#before.length).replace(this.#head.method === 'POST' ? /^\d{1,9}/ : '', '');
+    return `${this.#after}\r\n\r`.startsWith(rest);
+  }
+
   #remember(text: string, head: LeanHead): void {
     if (head.method === 'GET') {
       this.#before = text;

@@ -163,6 +163,31 @@ describe('the lean path', () => {
     expect(answers[1]!.status).toBe(200);
   });
 
+  it('takes bodies of megabytes, as JSON read in a thread and as binary tensors, with the next request right behind', async () => {
+    const rows = 120_000;
+    const numbers = Float32Array.from({ length: rows * 3 }, (_, i) => i % 100);
+    const shape = [rows, 3];
+    const json = JSON.stringify({ inputs: [{ name: 'X', datatype: 'FP32', shape, data: [...numbers] }] });
+    const parameters = { binary_data_size: numbers.byteLength };
+    for (const spaces of [0, 1, 5]) {
+      const header =
+        JSON.stringify({ inputs: [{ name: 'X', datatype: 'FP32', shape, parameters }] }) + ' '.repeat(spaces);
+      const binary = Buffer.concat([Buffer.from(header), Buffer.from(numbers.buffer)]);
+      const head = `POST /v2/models/add/infer HTTP/1.1\r\nHost: localhost\r\nInference-Header-Content-Length: ${header.length}\r\nContent-Length: ${binary.length}\r\n\r\n`;
+      const { answers } = await talk((socket) => {
+        socket.write(head);
+        socket.write(binary);
+        socket.write(predict(1) + post('/v2/models/add/infer', json) + predict(2));
+      }, 4);
+      expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200]);
+      const outputs = [answers[0]!, answers[2]!].map(({ text }) => {
+        return (JSON.parse(text) as { outputs: { data: number[] }[] }).outputs[0]!.data;
+      });
+      expect(outputs[0]!.length).toBe(rows * 3);
+      expect(outputs[0]).toEqual(outputs[1]);
+    }
+  });
+
   it('refuses before the body what needs no body, and reads on after it', async () => {
     const { answers } = await talk(async (socket) => {
       socket.write('POST /endpoints/nobody/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n');

@@ -31,7 +31,7 @@ export type LeanLimits = {
   readonly keepAliveMs: number;
   readonly headerBytes: number;
   readonly checkMs: number;
-  /** Larger bodies are node:http's: they are parsed in a thread. */
+  /** Larger bodies are node:http's to refuse. */
   readonly maxBodyBytes: number;
 };
 
@@ -93,6 +93,20 @@ type Partial = {
   movedMs: number;
 };
 
+/** The whole body in memory of its own, so placed that tensors behind a JSON header start at a multiple of 8 and need no copy. */
+function bodyOf({ head, bytes, bodyAt, need }: Partial): Buffer {
+  const jsonBytes = Number(head.headers['inference-header-content-length'] ?? 0);
+  const pad = Number.isSafeInteger(jsonBytes) ? (8 - (jsonBytes % 8)) % 8 : 0;
+  const memory = Buffer.allocUnsafeSlow(pad + need - bodyAt);
+  let from = bodyAt;
+  let at = pad;
+  for (const piece of bytes) {
+    if (from < piece.length) at += piece.copy(memory, at, from);
+    from = Math.max(0, from - piece.length);
+  }
+  return memory.subarray(pad);
+}
+
 /** What connections ask of all of them. */
 type House = {
   readonly forget: (connection: LeanConnection) => void;
@@ -113,6 +127,9 @@ class LeanConnection {
   #first: LeanWire | null = null;
   #last: LeanWire | null = null;
   #partial: Partial | null = null;
+  /** The beginning of a head that goes on, so far, like the one before; and since when, by `performance.now()`. */
+  #headPart: Buffer | null = null;
+  #headSinceMs = 0;
   /** Bytes that wait until earlier requests are answered; read again from their first byte. */
   #held: Buffer | null = null;
   /** Since when it is without a request. */
@@ -149,6 +166,8 @@ class LeanConnection {
     const partial = this.#partial;
     if (partial !== null) {
       if (nowMs - partial.movedMs > idleMs || nowMs - partial.sinceMs > requestMs) this.#refuse(408);
+    } else if (this.#headPart !== null) {
+      if (this.#first === null && nowMs - this.#headSinceMs > headersMs) this.#refuse(408);
     } else if (this.#first === null && this.#held === null) {
       const idleSoFarMs = nowMs - this.#idleSinceMs;
       if (this.#isNew && idleSoFarMs > headersMs) this.#refuse(408);
@@ -159,7 +178,11 @@ class LeanConnection {
   readonly #onData = (chunk: Buffer): void => {
     const partial = this.#partial;
     if (partial !== null) this.#more(partial, chunk);
-    else if (this.#held !== null) this.#hold(Buffer.concat([this.#held, chunk]));
+    else if (this.#headPart !== null) {
+      const all = Buffer.concat([this.#headPart, chunk]);
+      this.#headPart = null;
+      this.#read(all);
+    } else if (this.#held !== null) this.#hold(Buffer.concat([this.#held, chunk]));
     else this.#read(chunk);
   };
 
@@ -171,12 +194,23 @@ class LeanConnection {
     while (at < chunk.length) {
       if (this.#state.open >= MAX_OPEN || this.#socket.writableLength > MAX_UNREAD_BYTES) break;
       const end = chunk.indexOf(END_OF_HEAD, at);
+      if (
+        end === -1 &&
+        chunk.length - at < limits.headerBytes &&
+        this.#memory.continues(chunk.toString('latin1', at))
+      ) {
+        this.#reading = false;
+        this.#headPart = at === 0 ? chunk : chunk.subarray(at);
+        this.#headSinceMs ||= performance.now();
+        return;
+      }
       const parsed: ParsedHead | null =
         end === -1 || end - at > limits.headerBytes ? null : this.#memory.read(chunk.toString('latin1', at, end));
       if (parsed === null || parsed.contentLength > limits.maxBodyBytes) {
         this.#goOver(chunk, at);
         return;
       }
+      this.#headSinceMs = 0;
       const bodyAt = end + END_OF_HEAD.length;
       const next = bodyAt + parsed.contentLength;
       if (next > chunk.length) {
@@ -250,12 +284,15 @@ class LeanConnection {
     // Many tiny chunks cost far more than their bytes; node:http's side counts them and says so.
     if (this.#partial === partial && partial.bytes.length > MAX_CHUNKS) this.#giveOver();
     if (partial.have < partial.need || this.#partial !== partial) return;
-    const all = Buffer.concat(partial.bytes, partial.have);
+    const body = bodyOf(partial);
+    // Copied, because a large body's memory moves to the thread that reads it.
+    const rest =
+      partial.have > partial.need ? Buffer.from(chunk.subarray(chunk.length - (partial.have - partial.need))) : null;
     this.#dropPartial();
     this.#reading = true;
-    this.#ask(partial.head, all.subarray(partial.bodyAt, partial.need));
+    this.#ask(partial.head, body);
     this.#reading = false;
-    if (partial.have > partial.need) this.#onData(all.subarray(partial.need));
+    if (rest !== null) this.#onData(rest);
   }
 
   /** The rest of a body that came so far goes to node:http, which knows how to refuse it. */
@@ -327,7 +364,7 @@ class LeanConnection {
   /** As with node:http, a client that ends its side is gone: nearly all of them are, and what they waited for is not to be computed. */
   readonly #onEnd = (): void => {
     if (this.#flushing) this.flush();
-    if (this.#partial !== null) this.#refuse(400);
+    if (this.#partial !== null || this.#headPart !== null) this.#refuse(400);
     else if (this.#first !== null || this.#held !== null) this.#socket.destroy();
     else this.#socket.destroySoon();
   };
@@ -345,7 +382,8 @@ class LeanConnection {
 
   /** Nothing was read of an answer for too long. */
   readonly #onTimeout = (): void => {
-    this.#socket.destroy();
+    if (this.#socket.writableLength > 0) this.#socket.destroy();
+    else this.#socket.setTimeout(0); // all was taken without a word of it
   };
 }
 
