@@ -4,9 +4,9 @@
  * first request of a connection that is anything else, the connection goes over to node:http for good, with all bytes that were not answered yet: so
  * there is one judge of everything unusual, and it is a well-known one.
  */
-import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import { type AnswerBody, type Connection, connectionOf, type Wire } from './exchange.ts';
+import { httpDate, type LeanAnswer, leanAnswer, statusLine, writeLeanAnswer } from './lean-answer.ts';
 import { HeadMemory, type LeanHead, type ParsedHead } from './lean-head.ts';
 import type { BodyBudget } from './request-body.ts';
 
@@ -337,7 +337,7 @@ class LeanConnection {
         this.#first = null;
         this.#last = null;
       }
-      write(socket, one.out);
+      writeLeanAnswer(socket, one.out);
       one.out = null;
       one.finished = true;
       one = this.#first;
@@ -391,56 +391,13 @@ const MAX_CHUNKS = 4096;
 
 function ignore(): void {}
 
-/** An answer as it goes out: all of it in one text or block where it is small; else the head, then the body. */
-type Out = {
-  readonly head: string | Buffer;
-  /** Of the head; latin1 where every character is one byte, which the kernel gets without a conversion. */
-  readonly encoding: 'latin1' | 'utf8';
-  readonly body: readonly Uint8Array[];
-};
-
-const NOTHING: readonly Uint8Array[] = [];
-/** Up to this size copying costs less than a second part of a write. */
-const JOINED_BYTES = 16 * 1024;
-
-function outOf(head: string, body: AnswerBody): Out {
-  if (typeof body === 'string') {
-    const isAscii = Buffer.byteLength(body) === body.length;
-    return { head: head + body, encoding: isAscii ? 'latin1' : 'utf8', body: NOTHING };
-  }
-  const parts = body instanceof Uint8Array ? [body] : body;
-  let at = head.length;
-  for (let i = 0; i < parts.length; i++) at += parts[i]!.byteLength;
-  if (at > JOINED_BYTES) return { head, encoding: 'latin1', body: parts };
-  const all = Buffer.allocUnsafe(at);
-  at = all.write(head, 0, 'latin1');
-  for (let i = 0; i < parts.length; i++) {
-    const part = parts[i]!;
-    all.set(part, at);
-    at += part.byteLength;
-  }
-  return { head: all, encoding: 'latin1', body: NOTHING };
-}
-
-function write(socket: Socket, { head, encoding, body }: Out): void {
-  if (body.length === 0) {
-    if (typeof head === 'string') socket.write(head, encoding);
-    else socket.write(head);
-    return;
-  }
-  socket.cork();
-  socket.write(head as string, encoding);
-  for (let i = 0; i < body.length; i++) socket.write(body[i]!);
-  socket.uncork();
-}
-
 /** One request and its answer on the lean path. */
 export class LeanWire implements Wire {
   readonly socket: Socket;
   readonly head: LeanHead;
   readonly complete = true;
   next: LeanWire | null = null;
-  out: Out | null = null;
+  out: LeanAnswer | null = null;
   isLast = false;
   finished = false;
   readonly #connection: LeanConnection;
@@ -460,26 +417,9 @@ export class LeanWire implements Wire {
     for (let i = 0; i < headers.length; i += 2) text += `${headers[i]}: ${headers[i + 1]}\r\n`;
     text += `Date: ${httpDate()}\r\n${last ? 'Connection: close' : this.#connection.keepAlive}\r\n\r\n`;
     this.isLast = last;
-    this.out = outOf(text, body);
+    this.out = leanAnswer(text, body);
     this.#connection.answered(this);
   }
 
   discardRest(): void {} // it was read before it was looked at
-}
-
-let dateMs = 0;
-let date = '';
-
-/** The Date header (RFC 9110 §6.6.1), made once a second. */
-function httpDate(): string {
-  const nowMs = Date.now();
-  if (nowMs - dateMs >= 1000 || nowMs < dateMs) {
-    dateMs = nowMs - (nowMs % 1000);
-    date = new Date(nowMs).toUTCString();
-  }
-  return date;
-}
-
-function statusLine(status: number): string {
-  return `${status} ${STATUS_CODES[status] ?? ''}`;
 }
