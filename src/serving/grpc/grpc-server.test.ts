@@ -205,6 +205,22 @@ describe('A gateway over gRPC', () => {
     expect(Buffer.from((value['raw_output_contents'] as Buffer[])[0]!).toString()).toMatch(/10:2.*6:0/);
   });
 
+  test('refuses a ranking that would keep others waiting', async () => {
+    const rows = 60_000; // some 30 ms where one class is named, 130 where three are
+    const input = { name: 'X', datatype: 'FP32', shape: [rows, 3] };
+    const ask = (classes: number) =>
+      client.call(`${OIP}/ModelInfer`, {
+        model_name: 'add',
+        inputs: [input],
+        outputs: [{ name: 'Y', parameters: { classification: { int64_param: classes } } }],
+        raw_input_contents: [Buffer.alloc(rows * 12)],
+      });
+    const error = await failure(ask(3));
+    expect(error.code).toBe(status.RESOURCE_EXHAUSTED);
+    expect(error.details).toMatch(/ranked/);
+    expect((await ask(1)).value['outputs']).toMatchObject([{ shape: [`${rows}`, '1'] }]);
+  });
+
   test('answers a stream in order; what is wrong with one message is said in the stream, which goes on', async () => {
     const stream = client.stream(`${OIP}/ModelStreamInfer`);
     const seen = collect(stream);

@@ -10,6 +10,7 @@ import type { ServedVersion } from '../gateway/served-version.ts';
 import { classesOf } from '../protocols/classification.ts';
 import type { AnswerForm } from '../protocols/open-inference-answer.ts';
 import type { InferRequest } from '../protocols/protocol.ts';
+import { classesUs } from '../protocols/writing-time.ts';
 import type { CallHandle, CallTimings } from '../runner/runner.ts';
 import type { InputTarget } from '../tensors/input-check.ts';
 import type { Tensor } from '../tensors/tensor.ts';
@@ -263,11 +264,23 @@ class Prediction {
     if (form !== undefined) {
       const { classes } = form as AnswerForm;
       const { signature } = this.target!;
+      assertShort(chosen.reduce((sum, one, i) => sum + (classes[i]! > 0 ? classesUs(one, classes[i]!) : 0), 0));
       chosen = chosen.map((one, i) => (classes[i]! > 0 ? classesOf(one, classes[i]!, signature) : one));
     }
     const inStream = this.call.method.kind === 'streaming';
     return writeInferResponse({ modelName, modelVersion: version, id, outputs: chosen }, inStream);
   }
+}
+
+/** Ranking happens on the event loop here: as long nobody else is answered. */
+const MOST_RANKING_US = 100_000;
+
+/** @throws SlipwayError `answer_too_large` */
+function assertShort(rankingUs: number): void {
+  if (rankingUs <= MOST_RANKING_US) return;
+  throw new SlipwayError('answer_too_large', 'So many classes are not ranked in one call over gRPC', {
+    hint: 'Send fewer rows at once, ask for fewer classes, or ask over HTTP, where a thread ranks them.',
+  });
 }
 
 function tooLate(): SlipwayError {
