@@ -17,7 +17,9 @@ describe.skipIf(!hasPython)('tritonclient[http]', () => {
     server = await startServer();
     for (const name of ['mixed', 'strings', 'zipmap-strings', 'fp16', ...TYPES]) {
       const files = [await fileSource(join(MODELS, `${name}.onnx`), 'model.onnx')];
-      expect((await server.client.deploy({ model: name, files })).outcome, name).toBe('served');
+      // the tabular engine takes INT64 up to 2^53 only, and refuses the edges of the type that are sent here
+      const engine = name === 'int64' ? 'onnxruntime' : 'auto';
+      expect((await server.client.deploy({ model: name, files, engine })).outcome, name).toBe('served');
     }
     const address = new URL(server.inferenceUrl).host;
     saw = await runChecks('triton_client.py', address, server.adminKey);
