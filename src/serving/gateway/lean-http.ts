@@ -5,9 +5,11 @@
  * there is one judge of everything unusual, and it is a well-known one.
  */
 import type { Socket } from 'node:net';
-import { type AnswerBody, type Connection, connectionOf, type Wire } from './exchange.ts';
-import { httpDate, type LeanAnswer, leanAnswer, statusLine, writeLeanAnswer } from './lean-answer.ts';
+import { type Connection, connectionOf } from './exchange.ts';
+import { statusLine, writeLeanAnswer } from './lean-answer.ts';
 import { HeadMemory, type LeanHead, type ParsedHead } from './lean-head.ts';
+import { LeanWire } from './lean-wire.ts';
+import { bodyOf, type PartialBody } from './partial-body.ts';
 import type { BodyBudget } from './request-body.ts';
 
 export type LeanHttpDeps = {
@@ -81,32 +83,6 @@ export function createLeanHttp(deps: LeanHttpDeps): LeanHttp {
   };
 }
 
-/** A body of which a part is here. */
-type Partial = {
-  readonly head: LeanHead;
-  /** From the first byte of the head. */
-  readonly bytes: Buffer[];
-  have: number;
-  readonly bodyAt: number;
-  readonly need: number;
-  readonly sinceMs: number;
-  movedMs: number;
-};
-
-/** The whole body in memory of its own, so placed that tensors behind a JSON header start at a multiple of 8 and need no copy. */
-function bodyOf({ head, bytes, bodyAt, need }: Partial): Buffer {
-  const jsonBytes = Number(head.headers['inference-header-content-length'] ?? 0);
-  const pad = Number.isSafeInteger(jsonBytes) ? (8 - (jsonBytes % 8)) % 8 : 0;
-  const memory = Buffer.allocUnsafeSlow(pad + need - bodyAt);
-  let from = bodyAt;
-  let at = pad;
-  for (const piece of bytes) {
-    if (from < piece.length) at += piece.copy(memory, at, from);
-    from = Math.max(0, from - piece.length);
-  }
-  return memory.subarray(pad);
-}
-
 /** What connections ask of all of them. */
 type House = {
   readonly forget: (connection: LeanConnection) => void;
@@ -126,7 +102,7 @@ class LeanConnection {
   /** Requests without an answer, in their order. */
   #first: LeanWire | null = null;
   #last: LeanWire | null = null;
-  #partial: Partial | null = null;
+  #partial: PartialBody | null = null;
   /** The beginning of a head that goes on, so far, like the one before; and since when, by `performance.now()`. */
   #headPart: Buffer | null = null;
   #headSinceMs = 0;
@@ -276,7 +252,7 @@ class LeanConnection {
     if (budget.usedBytes > budget.maxBytes) this.#giveOver();
   }
 
-  #more(partial: Partial, chunk: Buffer): void {
+  #more(partial: PartialBody, chunk: Buffer): void {
     partial.bytes.push(chunk);
     partial.have += chunk.length;
     partial.movedMs = performance.now();
@@ -390,36 +366,3 @@ class LeanConnection {
 const MAX_CHUNKS = 4096;
 
 function ignore(): void {}
-
-/** One request and its answer on the lean path. */
-export class LeanWire implements Wire {
-  readonly socket: Socket;
-  readonly head: LeanHead;
-  readonly complete = true;
-  next: LeanWire | null = null;
-  out: LeanAnswer | null = null;
-  isLast = false;
-  finished = false;
-  readonly #connection: LeanConnection;
-
-  constructor(connection: LeanConnection, socket: Socket, head: LeanHead) {
-    this.#connection = connection;
-    this.socket = socket;
-    this.head = head;
-  }
-
-  get headers(): LeanHead['headers'] {
-    return this.head.headers;
-  }
-
-  send(status: number, headers: readonly string[], body: AnswerBody, last: boolean): void {
-    let text = `HTTP/1.1 ${status === 200 ? '200 OK' : statusLine(status)}\r\n`;
-    for (let i = 0; i < headers.length; i += 2) text += `${headers[i]}: ${headers[i + 1]}\r\n`;
-    text += `Date: ${httpDate()}\r\n${last ? 'Connection: close' : this.#connection.keepAlive}\r\n\r\n`;
-    this.isLast = last;
-    this.out = leanAnswer(text, body);
-    this.#connection.answered(this);
-  }
-
-  discardRest(): void {} // it was read before it was looked at
-}

@@ -18,7 +18,7 @@ import type { LargeAnswers } from './large-answers.ts';
 import { isCostly, type LargeBodies, type Parsed, SMALL_BODY_BYTES } from './large-bodies.ts';
 
 import type { LeanHead } from './lean-head.ts';
-import type { LeanWire } from './lean-http.ts';
+import type { LeanWire } from './lean-wire.ts';
 import type { GatewayMetrics, Meter } from './metrics.ts';
 import type { NodeWire } from './node-wire.ts';
 import { predict, timeoutOf } from './prediction.ts';
