@@ -19,7 +19,7 @@ type Bytes = { INT32: number[] } | { FP32: number[] } | { BYTES: string[] } | { 
 type Output = { name: string; datatype: string; shape: number[]; data: unknown; binary?: boolean };
 type Request = {
   readonly title: string;
-  /** Where the case comes from in the repository of the other server. */
+  /** Where the case, or the rule that it tries, stands in the repository of the other server. */
   readonly source: string;
   readonly answer: {
     readonly status: number | keyof typeof grpc.status;
