@@ -26,6 +26,12 @@ type Deps = {
 export async function chooseEngine(job: ValidationJob, deps: Deps): Promise<EngineChoice> {
   if (job.engine !== 'auto' && job.engine !== 'tabular')
     return { name: job.engine, reason: 'it was asked for', warning: null };
+  // Nobody asked for an engine that refuses what ONNX Runtime would take.
+  const exact = job.engine === 'auto' ? job.signature.inputs.find(({ datatype }) => datatype === 'INT64') : undefined;
+  if (exact !== undefined) {
+    const reason = `${exact.name} is INT64, and tabular takes its numbers only up to 2^53`;
+    return { name: 'onnxruntime', reason, warning: null };
+  }
   const { about, failure } = await check(job, deps);
   if (job.engine === 'auto') {
     if (failure === null) return { name: 'tabular', reason: `it ${about}`, warning: null };
