@@ -9,5 +9,7 @@ export default defineConfig({
     maxWorkers: 2,
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    // Real processes, limits of time and two workers on what may be two busy cores: a fault fails three times, a stolen second does not.
+    retry: 2,
   },
 });
