@@ -242,7 +242,9 @@ describe('time', () => {
     await sleep(30);
     const waiting = Array.from({ length: 3 }, () => ask(runner, row(1)));
     const from = performance.now();
-    expect((await ask(runner, row(1))).error).toMatchObject({ code: 'queue_full', retryAfterS: 1 });
+    const { error } = await ask(runner, row(1));
+    expect(error).toMatchObject({ code: 'queue_full' });
+    expect([1, 2]).toContain(error!.retryAfterS); // jittered, so that those refused together do not come back together
     expect(performance.now() - from).toBeLessThan(100);
     expect(runner.waiting).toBe(3);
     for (const answer of await Promise.all(waiting)) expect(answer.error).toMatchObject({ code: 'runner_crashed' });
