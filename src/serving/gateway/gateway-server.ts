@@ -97,7 +97,6 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
       socket.unshift(rest);
       socket.resume();
     },
-    stopping: () => stopping,
   });
 
   server.on('connection', (socket) => {

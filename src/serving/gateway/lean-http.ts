@@ -22,7 +22,6 @@ export type LeanHttpDeps = {
   readonly wantsBody: (head: LeanHead) => boolean;
   /** Takes the connection for good. `rest` is to be read before what the socket brings. */
   readonly handOver: (socket: Socket, rest: Buffer) => void;
-  readonly stopping: () => boolean;
 };
 
 export type LeanLimits = {
