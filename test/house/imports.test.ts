@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 /**
  * The rule of the house: imports point back towards the start of a model's way, never forward.
  *
- *     base <- registry <- serving
+ *     base <- registry <- serving <- monitoring <- rollouts
  *
  * Programs (control, gateway, runner) may import every room. The CLI and the SDK are clients: they speak to servers over HTTP.
  */
@@ -13,7 +13,8 @@ const ROOMS: Record<string, readonly string[]> = {
   base: ['base'],
   registry: ['base', 'registry'],
   serving: ['base', 'registry', 'serving'],
-  program: ['base', 'registry', 'serving', 'program'],
+  rollouts: ['base', 'registry', 'serving', 'monitoring', 'rollouts'],
+  program: ['base', 'registry', 'serving', 'monitoring', 'rollouts', 'program'],
   cli: ['base', 'cli', 'sdk'],
   sdk: ['sdk'],
 };

@@ -1,0 +1,212 @@
+/** A rollout and what moves it: the types of the pure step in `step.ts`. Nothing here has a clock, a database or an await. */
+import type { StageEvidence } from '../serving/endpoints/arm-evidence.ts';
+import type { EndpointTraffic } from '../serving/endpoints/traffic.ts';
+import type { GateReading, Verdict } from './gates/gate.ts';
+import type { Plan } from './plan.ts';
+
+export type RolloutVersion = { readonly version: number; readonly digest: string };
+
+/** Where a rollout is. Times are Unix milliseconds. */
+export type Phase =
+  | { readonly kind: 'draft' }
+  /** The new version is being loaded. */
+  | { readonly kind: 'provisioning'; readonly sinceMs: number }
+  /** It is ready; what it is compared with is being measured. */
+  | { readonly kind: 'warming'; readonly sinceMs: number }
+  /** Traffic was asked for, and not every gateway follows yet. */
+  | { readonly kind: 'ramping'; readonly stage: number; readonly sinceMs: number }
+  /** Evidence gathers. */
+  | { readonly kind: 'baking'; readonly stage: number; readonly sinceMs: number; readonly extensions: number }
+  | { readonly kind: 'awaiting-approval'; readonly stage: number; readonly sinceMs: number }
+  /** The endpoint's target was moved, and not every gateway follows yet. */
+  | { readonly kind: 'promoting'; readonly stage: number; readonly sinceMs: number }
+  | { readonly kind: 'soaking'; readonly stage: number; readonly sinceMs: number }
+  | { readonly kind: 'completed'; readonly atMs: number; readonly warmUntilMs: number }
+  /** Traffic stays as it is; hard ceilings stay armed. */
+  | {
+      readonly kind: 'paused';
+      readonly cause: PauseCause;
+      readonly reason: string;
+      readonly sinceMs: number;
+      /** Where it goes on. */
+      readonly was: ActivePhase;
+    }
+  /** The old version is made ready first where it is not, then gets all traffic. */
+  | {
+      readonly kind: 'rolling-back';
+      readonly reason: string;
+      readonly sinceMs: number;
+      readonly hasMoved: boolean;
+      /** How it ends: another rollout took over, or it was given up. */
+      readonly then: 'rolled-back' | 'superseded' | 'failed-infra';
+    }
+  | { readonly kind: 'rolled-back'; readonly reason: string; readonly atMs: number; readonly warmUntilMs: number }
+  | { readonly kind: 'superseded'; readonly reason: string; readonly atMs: number }
+  | { readonly kind: 'failed-infra'; readonly reason: string; readonly atMs: number };
+
+export type PhaseKind = Phase['kind'];
+export type ActivePhase = Extract<
+  Phase,
+  { kind: 'provisioning' | 'warming' | 'ramping' | 'baking' | 'awaiting-approval' | 'promoting' | 'soaking' }
+>;
+export type PauseCause =
+  | 'person'
+  | 'fail'
+  | 'signal'
+  | 'inconclusive'
+  | 'invalid'
+  | 'telemetry'
+  | 'deadline'
+  | 'not-ready';
+
+/** Phases that nothing leaves. */
+export const ENDED: readonly PhaseKind[] = ['completed', 'rolled-back', 'superseded', 'failed-infra'];
+
+/** Two integers and a share: all that the e-process keeps of a finished stage. */
+export type Stratum = { readonly share: number; readonly canaryEvents: number; readonly events: number };
+
+/** What finished stages left behind, by metric (`errors`, `latency.p95`, `output.score.3`, …). */
+export type Strata = Readonly<Record<string, readonly Stratum[]>>;
+
+/** Totals over finished stages that absolute limits need. */
+export type CanaryTotals = { readonly exposures: number; readonly failed: number };
+
+export type Rollout = {
+  readonly id: string;
+  readonly project: string;
+  readonly endpoint: string;
+  readonly model: string;
+  /** null: the endpoint's first version, so there is no control. */
+  readonly from: RolloutVersion | null;
+  readonly to: RolloutVersion;
+  readonly plan: Plan;
+  /** Digest of the plan. */
+  readonly planVersion: string;
+  /** Secret of this rollout, from which the salts are made. */
+  readonly salt: string;
+  /** 1, and one more with each retry: a new epoch has a new salt and no evidence. */
+  readonly epoch: number;
+  readonly startedBy: string;
+  /** Who made the new version: may not approve where duties are separate. */
+  readonly versionBy: string;
+  readonly startedAtMs: number;
+  /** Grows with every transition; what was decided on an older revision is never applied. */
+  readonly revision: number;
+  readonly phase: Phase;
+  /** Latency levels p50, p95, p99 of control, frozen before the current stage; null until measured. */
+  readonly latencyLevelsMs: readonly [number, number, number] | null;
+  /** Edges of numeric outputs, frozen from control. */
+  readonly outputEdges: Readonly<Record<string, readonly number[]>>;
+  readonly strata: Strata;
+  readonly canaryTotals: CanaryTotals;
+  /** Given for the current stage. */
+  readonly approvals: readonly { readonly by: string; readonly atMs: number }[];
+  /** The last readings, for those who watch. */
+  readonly readings: readonly GateReading[];
+  /** Latest wall-clock time that a step was taken at: a clock that steps back stands still instead. */
+  readonly lastStepMs: number;
+  /** When evidence last grew or was last confirmed. */
+  readonly telemetryAtMs: number;
+};
+
+/** A version as all connected gateways see it; the worst counts. */
+export type VersionHealth = 'ready' | 'starting' | 'failed' | 'absent';
+
+export type ExternalReading = {
+  /** Newest first; at most 20. */
+  readonly values: readonly ({ readonly atMs: number } & (
+    | { readonly kind: 'value'; readonly value: number }
+    | { readonly kind: 'outage'; readonly reason: string }
+  ))[];
+};
+
+/** What people ask for. They are taken in the order of `COMMAND_RANK`, whatever the order in which they came. */
+export type Command =
+  | { readonly kind: 'supersede'; readonly by: string; readonly rollout: string }
+  | { readonly kind: 'abort'; readonly by: string; readonly reason: string }
+  | { readonly kind: 'pause'; readonly by: string; readonly reason: string }
+  | { readonly kind: 'resume'; readonly by: string; readonly reason: string }
+  /** Go to promotion now, whatever the gates say: recorded with who and why. */
+  | { readonly kind: 'promote'; readonly by: string; readonly reason: string }
+  | { readonly kind: 'approve'; readonly by: string; readonly stage: number };
+
+export const COMMAND_RANK: readonly Command['kind'][] = ['supersede', 'abort', 'pause', 'promote', 'approve', 'resume'];
+
+/** Joined feedback of one metric by arm, of predictions old enough for their labels to have come. */
+export type OutcomeEvidence = {
+  readonly metric: string;
+  readonly arms: Readonly<
+    Record<
+      string,
+      {
+        /** Mature predictions, labelled or not. */
+        readonly eligible: number;
+        readonly labelled: number;
+        readonly bad: number;
+        readonly mean: number;
+        readonly m2: number;
+      }
+    >
+  >;
+};
+
+/** Everything the step looks at, besides the rollout and the time. */
+export type Observations = {
+  readonly from: VersionHealth;
+  readonly to: VersionHealth;
+  /** Why the new version is not ready, where a gateway says so. */
+  readonly toReason: string | null;
+  /** Connected gateways, and how many of them follow the traffic of this revision. */
+  readonly gateways: { readonly connected: number; readonly following: number };
+  /** The endpoint's traffic as it stands in the desired state. */
+  readonly traffic: {
+    readonly target: number | null;
+    readonly pins: readonly number[];
+    readonly split: EndpointTraffic;
+  };
+  /** Merged evidence of the current epoch and stage; null before there is any. */
+  readonly evidence: StageEvidence | null;
+  /** When a gateway last reported evidence (also: that there was no traffic). */
+  readonly evidenceAtMs: number | null;
+  readonly outcomes: readonly OutcomeEvidence[];
+  readonly golden: { readonly cases: number; readonly passed: number } | null;
+  readonly external: Readonly<Record<string, ExternalReading>>;
+  readonly commands: readonly Command[];
+};
+
+/** All that an endpoint should serve on a rollout's behalf; the whole of it, so that applying it twice changes nothing. */
+export type DesiredTraffic = {
+  readonly target: number | null;
+  /** Versions to be kept loaded besides. */
+  readonly pins: readonly number[];
+  readonly traffic: EndpointTraffic;
+};
+
+/** What is to be done, in this order. Recorded with the rollout in one transaction, then applied; each may be applied any number of times. */
+export type Effect =
+  | { readonly kind: 'set-traffic'; readonly revision: number; readonly desired: DesiredTraffic }
+  /** Ask an external gate; its answer comes with later observations. */
+  | { readonly kind: 'ask-external'; readonly gate: string }
+  /** Tell people. */
+  | { readonly kind: 'notify'; readonly event: PhaseKind; readonly text: string };
+
+/** An append-only line of the ledger. */
+export type TransitionRecord = {
+  readonly revision: number;
+  readonly atMs: number;
+  readonly from: PhaseKind;
+  readonly to: PhaseKind;
+  readonly stage: number | null;
+  /** A person, or `slipway`. */
+  readonly by: string;
+  readonly reason: string;
+  readonly verdict: Verdict | null;
+  readonly evidence: readonly GateReading[];
+  readonly planVersion: string;
+};
+
+export type StepResult = {
+  readonly rollout: Rollout;
+  readonly effects: readonly Effect[];
+  readonly records: readonly TransitionRecord[];
+};
