@@ -28,12 +28,14 @@ function tableOf(head: readonly string[], rows: readonly (readonly string[])[]):
 }
 
 const MIB = 1024 * 1024;
+const DAY_MS = 86_400_000;
 
 /** A default as a person would write it. */
 function written(name: string, value: unknown): string {
   if (Array.isArray(value)) return value.length === 0 ? 'none' : value.join(',');
   if (typeof value !== 'number') return String(value);
   if (name.endsWith('Bytes')) return value % (1024 * MIB) === 0 ? `${value / (1024 * MIB)}GiB` : `${value / MIB}MiB`;
+  if (name.endsWith('Ms') && value >= DAY_MS && value % DAY_MS === 0) return `${value / DAY_MS}d`;
   if (name.endsWith('Ms')) return value % 1000 === 0 ? `${value / 1000}s` : `${value}ms`;
   return String(value);
 }

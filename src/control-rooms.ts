@@ -12,6 +12,8 @@ import { createManagementServer, registerProjectRoutes } from './base/http/manag
 import type { Logger } from './base/log.ts';
 import { RELEASE } from './base/release.ts';
 import type { Settings } from './base/settings.ts';
+import { createMonitoring, type Monitoring } from './monitoring/monitoring.ts';
+import { registerMonitoringRoutes } from './monitoring/monitoring-routes.ts';
 import { createFileStore } from './registry/artifacts/file-store.ts';
 import { limitsOfSettings } from './registry/limits.ts';
 import { createRegistry, type Registry } from './registry/registry.ts';
@@ -29,6 +31,7 @@ import { registerStatusRoutes } from './serving/status/status-routes.ts';
 export type ControlRooms = {
   readonly server: FastifyInstance;
   readonly registry: Registry;
+  readonly monitoring: Monitoring;
   /** Makes what gateways ask in their callers' names. */
   readonly changeForGateway: (asked: ChangeAsked) => Promise<void>;
 };
@@ -60,6 +63,8 @@ export async function composeControl(deps: {
   });
   const endpoints = createEndpointService({ database, publisher, clock });
 
+  const monitoring = createMonitoring({ database, clock, log, settings });
+
   const { authenticate } = keys;
   const server = await createManagementServer({
     settings,
@@ -75,7 +80,8 @@ export async function composeControl(deps: {
   registerProjectRoutes(server, (scope) => {
     registerRegistryRoutes(scope, registry);
     registerEndpointRoutes(scope, { endpoints, host: settings.host });
+    registerMonitoringRoutes(scope, monitoring);
   });
   const changeForGateway = createGatewayChanges({ authenticate, findProject: projects.find, endpoints });
-  return { server, registry, changeForGateway };
+  return { server, registry, monitoring, changeForGateway };
 }

@@ -27,7 +27,13 @@ void runProgram('control', async (settings, { ready, onStop }) => {
   const socket = await listenControlSocket({ log });
   onStop(() => socket.close());
   const publisher = createDesiredStatePublisher({ database, socket, log, limits: limitsOfSettings(settings) });
-  const { server, registry, changeForGateway } = await composeControl({ settings, database, publisher, log, clock });
+  const { server, registry, monitoring, changeForGateway } = await composeControl({
+    settings,
+    database,
+    publisher,
+    log,
+    clock,
+  });
   socket.onChange(changeForGateway);
   const { host, controlPort: port } = settings;
   const url = await listenUntilFree(server.server, { host, port, portSetting: 'SLIPWAY_CONTROL_PORT' }, (at) =>
@@ -38,6 +44,8 @@ void runProgram('control', async (settings, { ready, onStop }) => {
   await publisher.publish();
   await registry.start();
   onStop(async () => registry.stop());
+  await monitoring.start();
+  onStop(() => monitoring.stop());
   log.info({ url, release: RELEASE }, 'control is ready');
   ready(url, { adminKey: adminKey.key });
 });

@@ -8,6 +8,7 @@ import {
   untilServing,
 } from './deploy.ts';
 import { createListing, type Listing } from './listing.ts';
+import { createMonitoringClient } from './monitoring.ts';
 import { type CallOptions, createTransport, type Fetch, type Query, type TransportRequest } from './transport.ts';
 import type {
   Alias,
@@ -43,6 +44,7 @@ export type { ApiErrorDetails } from './api-error.ts';
 export type { DeployEvent, Deployed, DeployInput, DeployOptions, ServingOptions } from './deploy.ts';
 export { parseJson, stringifyJson } from './json.ts';
 export type { Listing } from './listing.ts';
+export type * from './monitoring-types.ts';
 export type { CallOptions } from './transport.ts';
 export type * from './types.ts';
 export type { FileSource, UploadedFile, UploadOptions, UploadProgress } from './upload.ts';
@@ -296,6 +298,7 @@ export function createClient(options: ClientOptions) {
     keys,
     projects,
     audit,
+    ...createMonitoringClient({ base, get, change, list }),
     predict,
     predictFile,
     describe,

@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os';
 
 export const MIB = 1024 * 1024;
 const UNITS: Record<string, number> = { b: 1, kib: 1024, mib: MIB, gib: 1024 * MIB };
-const TIME_UNITS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+const TIME_UNITS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 export const text = (value: string): string => value;
 
@@ -49,9 +49,9 @@ export function size(value: string): number {
   return Math.round(Number(match[1]) * UNITS[match[2]!.toLowerCase()]!);
 }
 
-/** Durations carry their unit: `500ms`, `30s`, `5m`, `1h`. Gives milliseconds. */
+/** Durations carry their unit: `500ms`, `30s`, `5m`, `1h`, `30d`. Gives milliseconds. */
 export function duration(value: string): number {
-  const match = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h)$/.exec(value.trim());
+  const match = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)$/.exec(value.trim());
   if (!match) throw new Error('a duration with its unit, such as 30s');
   return Math.round(Number(match[1]) * TIME_UNITS[match[2]!]!);
 }

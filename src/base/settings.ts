@@ -187,6 +187,20 @@ export const SETTINGS = {
     integer(1, 3600),
     'Seconds that Retry-After names at least, where a request may pass later: while a queue is full, or a version loads.',
   ),
+  feedbackRate: row(
+    'SLIPWAY_FEEDBACK_RATE',
+    '--feedback-rate',
+    20_000,
+    integer(0, 10_000_000),
+    'Items of feedback that one key may send a second, with bursts of ten times as many; 0 for no limit.',
+  ),
+  feedbackParkedMs: row(
+    'SLIPWAY_FEEDBACK_PARKED',
+    '--feedback-parked',
+    30 * 86_400_000,
+    duration,
+    'How long feedback whose prediction is not in the log waits for it.',
+  ),
 } as const;
 
 export type SettingName = keyof typeof SETTINGS;

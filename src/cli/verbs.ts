@@ -2,7 +2,7 @@ import type { NounSpec, VerbSpec } from './verb.ts';
 
 export type VerbRow = {
   readonly name: string;
-  readonly group: 'start' | 'registry' | 'serving' | 'operate' | 'access' | 'more';
+  readonly group: 'start' | 'registry' | 'serving' | 'monitoring' | 'operate' | 'access' | 'more';
   readonly summary: string;
   readonly hidden?: boolean;
   readonly load: () => Promise<VerbSpec | NounSpec>;
@@ -12,6 +12,7 @@ export const GROUPS: Readonly<Record<VerbRow['group'], string>> = {
   start: 'The way of a model',
   registry: 'Registry',
   serving: 'Serving',
+  monitoring: 'What was predicted, and what became of it',
   operate: 'Looking and mending',
   access: 'Access',
   more: 'More',
@@ -60,6 +61,12 @@ export const VERBS: readonly VerbRow[] = [
     group: 'serving',
     summary: 'List, show, create, update and delete endpoints',
     load: async () => (await import('./endpoints.ts')).endpoints,
+  },
+  {
+    name: 'feedback',
+    group: 'monitoring',
+    summary: 'Say what became of predictions',
+    load: async () => (await import('./feedback.ts')).feedback,
   },
   {
     name: 'status',

@@ -6,10 +6,16 @@
 import type { Static } from 'typebox';
 import { Value } from 'typebox/value';
 import { expect, test } from 'vitest';
+import type * as remembered from '../../sdk/src/monitoring-types.ts';
 import type * as sdk from '../../sdk/src/types.ts';
 import type { ApiKeySchema, NewApiKeySchema, ProjectSchema } from '../../src/base/access/access-routes.ts';
 import type { AuditRecordSchema, AuditVerdictSchema } from '../../src/base/audit-routes.ts';
 import { ProblemSchema } from '../../src/base/http/problem.ts';
+import type {
+  FeedbackEventSchema,
+  FeedbackItemSchema,
+  FeedbackReceiptSchema,
+} from '../../src/monitoring/feedback/feedback-routes.ts';
 import type { AliasChangeSchema, AliasSchema } from '../../src/registry/alias-routes.ts';
 import type { UploadSchema } from '../../src/registry/artifacts/upload-routes.ts';
 import type { ModelSchema } from '../../src/registry/model-routes.ts';
@@ -47,6 +53,9 @@ test('the types of the SDK are those of the schemas', () => {
   same<sdk.Endpoint, Static<typeof EndpointSchema>>(true);
   same<sdk.Why, Static<typeof WhySchema>>(true);
   same<sdk.ServerStatus, Static<typeof ServerStatusSchema>>(true);
+  same<remembered.FeedbackItem, Static<typeof FeedbackItemSchema>>(true);
+  same<remembered.FeedbackReceipt, Static<typeof FeedbackReceiptSchema>>(true);
+  same<remembered.FeedbackEvent, Static<typeof FeedbackEventSchema>>(true);
   same<sdk.Check, Static<typeof CheckSchema>>(true);
   // The schemas are real: one of them refuses what the type refuses.
   expect(Value.Check(ProblemSchema, { type: 'x' })).toBe(false);

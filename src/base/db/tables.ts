@@ -1,3 +1,5 @@
+import type { MonitoringTables } from './monitoring-tables.ts';
+
 /**
  * The tables, as Kysely sees them. The same on every dialect: text for ids and times (RFC 3339, UTC, milliseconds), text for JSON
  * documents, integers for counts. Every table of things that belong to someone carries `project_id`.
@@ -125,4 +127,4 @@ export type Tables = {
     created_by: string;
     updated_at: string;
   };
-};
+} & MonitoringTables;
