@@ -22,6 +22,7 @@ import { observeGauges } from './serving/gateway/gauges.ts';
 import { type GuestListener, listenForGuests } from './serving/gateway/guest-listener.ts';
 import { createInferenceAccess } from './serving/gateway/inference-access.ts';
 import { createGatewayMetrics } from './serving/gateway/metrics.ts';
+import { joinObservers, type PredictionObserver } from './serving/gateway/prediction-observer.ts';
 import { openQuotaLink } from './serving/gateway/quota-link.ts';
 import type { Supervise } from './serving/gateway/served-version.ts';
 import { createServingState } from './serving/gateway/serving-state.ts';
@@ -88,6 +89,8 @@ void runProgram('gateway', async (settings, lifecycle) => {
     },
     ...(IS_OWNER ? {} : { supervise: superviseAtOwner, loadsAtOnce: Number.POSITIVE_INFINITY }),
   });
+  /** Later parts add themselves here: they are told of every prediction after its answer. */
+  const observers: PredictionObserver[] = [];
   const finder = createEndpointFinder({ state, retryAfterS: settings.retryAfterS });
   const serving = {
     settings,
@@ -99,6 +102,7 @@ void runProgram('gateway', async (settings, lifecycle) => {
     log,
     // Requests need a state, and that needs the link or comes just before it.
     askControl: (asked: ChangeAsked) => link!.change(asked),
+    observe: joinObservers(observers, log),
   };
   const server = createGatewayServer({ ...serving, protocols: PROTOCOLS });
   if (settings.grpcPort !== 'off') grpc = createGrpcServer(serving);

@@ -180,3 +180,36 @@ test('lines are put together from any chunks', () => {
   read(Buffer.from('null\n'));
   expect(faults).toEqual(['a line is not an object']);
 });
+
+test('messages of further kinds go both ways, and one that cannot be taken ends nothing', async () => {
+  const heard: unknown[] = [];
+  socket.onMessage('evidence', (message, { instance }) => {
+    if ((message as { seq: number }).seq === 1) throw new Error('of a test');
+    heard.push([instance, message]);
+  });
+  expect(() => socket.onMessage('evidence', () => {})).toThrow(/taken already/);
+  const told: unknown[] = [];
+  let connections = 0;
+  const link = openControlLink({
+    instance: 'g1',
+    httpUrl: 'http://127.0.0.1:1',
+    log,
+    generation: () => 0,
+    observe: () => ({ instance: 'g1' }) as never,
+    metricsText: () => '',
+    onState: () => {},
+    kinds: { 'shadow-off': (message) => told.push(message) },
+    onConnected: () => connections++,
+  });
+  closers.push(() => link.close());
+  expect(link.send({ type: 'evidence' })).toBe(false); // not connected yet: the sender is told
+  await vi.waitFor(() => expect(socket.gateways()).toHaveLength(1));
+  expect(connections).toBe(1);
+  for (const seq of [1, 2]) expect(link.send({ type: 'evidence', seq } as { type: string })).toBe(true);
+  link.send({ type: 'unheard-of' });
+  await vi.waitFor(() => expect(heard).toEqual([['g1', { type: 'evidence', seq: 2 }]]));
+  expect(socket.gateways()[0]!.send({ type: 'shadow-off' })).toBe(true);
+  socket.gateways()[0]!.send({ type: 'constructor' });
+  await vi.waitFor(() => expect(told).toEqual([{ type: 'shadow-off' }]));
+  expect(socket.gateways()).toHaveLength(1);
+});

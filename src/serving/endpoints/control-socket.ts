@@ -17,7 +17,15 @@ export type ConnectedGateway = {
   metricsText: string;
   /** Generation of the state it was last sent. */
   sentGeneration: number;
+  /**
+   * Sends a message of a further kind, of any `type` that is not the socket's own.
+   * @returns false when it was not sent: the gateway is gone, or reads too slowly
+   */
+  readonly send: (message: { readonly type: string }) => boolean;
 };
+
+/** Takes a gateway's message of a further kind. What it throws is logged, and ends nothing. */
+export type TakeMessage = (message: object, from: ConnectedGateway) => void;
 
 export type ControlSocket = {
   gateways(): readonly ConnectedGateway[];
@@ -27,10 +35,15 @@ export type ControlSocket = {
   onHello(listener: (generation: number) => void): void;
   /** Takes what gateways ask in their callers' names. What it throws is the answer. */
   onChange(make: (asked: ChangeAsked) => Promise<void>): void;
+  /** Takes the messages of one further kind, by their `type`. Gateways may send a message twice, late, and in any order. */
+  onMessage(type: string, take: TakeMessage): void;
   /** Calls back on every observation, for those who wait for one. */
   onObserved(listener: () => void): () => void;
   close(): Promise<void>;
 };
+
+/** A gateway that reads nothing must not make control hoard what it would tell it. */
+const MAX_UNSENT_BYTES = 16 * 1024 * 1024;
 
 type GatewayMessage =
   | { type: 'hello'; instance: string; httpUrl: string; generation: number }
@@ -46,6 +59,7 @@ export async function listenControlSocket(deps: { log: Logger }): Promise<Contro
   const { log } = deps;
   const gateways = new Map<Socket, ConnectedGateway>();
   const listeners = new Set<() => void>();
+  const kinds = new Map<string, TakeMessage>();
   let current: DesiredState | null = null;
   let greet: (generation: number) => void = () => {};
   let makeChange: (asked: ChangeAsked) => Promise<void> = async () => {
@@ -75,7 +89,18 @@ export async function listenControlSocket(deps: { log: Logger }): Promise<Contro
     switch (message.type) {
       case 'hello': {
         const { instance, httpUrl } = message;
-        const gateway = { instance, httpUrl, observed: null, metricsText: '', sentGeneration: -1 };
+        const gateway: ConnectedGateway = {
+          instance,
+          httpUrl,
+          observed: null,
+          metricsText: '',
+          sentGeneration: -1,
+          send(further) {
+            if (socket.destroyed || socket.writableLength > MAX_UNSENT_BYTES) return false;
+            socket.write(`${JSON.stringify(further)}\n`);
+            return true;
+          },
+        };
         gateways.set(socket, gateway);
         log.info({ instance, generation: message.generation }, 'gateway connected');
         send(socket, gateway);
@@ -94,8 +119,18 @@ export async function listenControlSocket(deps: { log: Logger }): Promise<Contro
         void answerChange(socket, id, { key, project, endpoint, change, requestId });
         break;
       }
-      default:
-        log.warn({ type: (message as { type: unknown }).type }, 'unknown message from a gateway');
+      default: {
+        const { type } = message as { type: unknown };
+        const further = kinds.get(String(type));
+        if (further === undefined || known === undefined) log.warn({ type }, 'unknown message from a gateway');
+        else {
+          try {
+            further(message, known);
+          } catch (error) {
+            log.error({ err: error, type, instance: known.instance }, 'a message of a gateway could not be taken');
+          }
+        }
+      }
     }
   };
 
@@ -141,6 +176,10 @@ export async function listenControlSocket(deps: { log: Logger }): Promise<Contro
     },
     onChange(make) {
       makeChange = make;
+    },
+    onMessage(type, take) {
+      if (kinds.has(type)) throw new Error(`messages of type ${type} are taken already`);
+      kinds.set(type, take);
     },
     onObserved(listener) {
       listeners.add(listener);

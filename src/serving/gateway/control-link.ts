@@ -26,6 +26,11 @@ export type ControlLink = {
    * @throws SlipwayError what control says; `not_ready` when it is not there or does not answer, and then it may have been done or not
    */
   change(asked: ChangeAsked): Promise<void>;
+  /**
+   * Sends a message of a further kind, of any `type` that is not the link's own.
+   * @returns false when it was not sent: control is away, or reads too slowly. It is the sender's to say the same, or something newer, later
+   */
+  send(message: { readonly type: string }): boolean;
   close(): void;
 };
 
@@ -37,11 +42,15 @@ export type ControlLinkDeps = {
   readonly observe: () => ObservedState;
   readonly metricsText: () => string;
   readonly onState: (state: DesiredState) => void;
+  /** Takes control's messages of further kinds, by their `type`. */
+  readonly kinds?: Readonly<Record<string, (message: object) => void>>;
+  /** Called whenever the line stands again, after the greeting: what control must not miss is sent anew. */
+  readonly onConnected?: () => void;
 };
 
 /** The gateway's end of the line to control. It may break at any time and for any long: nothing here waits for it. */
 export function openControlLink(deps: ControlLinkDeps): ControlLink {
-  const { log, instance, httpUrl } = deps;
+  const { log, instance, httpUrl, kinds = {} } = deps;
   let socket: Socket | null = null;
   let connected = false;
   let closed = false;
@@ -51,11 +60,12 @@ export function openControlLink(deps: ControlLinkDeps): ControlLink {
   let nextChange = 1;
   const changes = new Map<number, { settle: (error: SlipwayError | null) => void }>();
 
-  const send = (message: object): void => {
-    if (!connected || socket === null || socket.writableLength > MAX_UNSENT_BYTES) return;
+  const send = (message: object): boolean => {
+    if (!connected || socket === null || socket.writableLength > MAX_UNSENT_BYTES) return false;
     socket.write(`${JSON.stringify(message)}\n`);
+    return true;
   };
-  const sendObserved = (): void => send({ type: 'observed', observed: deps.observe() });
+  const sendObserved = (): void => void send({ type: 'observed', observed: deps.observe() });
 
   const take = (message: object): void => {
     const { type, state, id, error } = message as {
@@ -66,7 +76,11 @@ export function openControlLink(deps: ControlLinkDeps): ControlLink {
     };
     if (type === 'state') deps.onState(state as DesiredState);
     else if (type === 'changed') changes.get(id!)?.settle(error ? fromWireError(error) : null);
-    else log.warn({ type }, 'unknown message from control');
+    else {
+      const take = Object.hasOwn(kinds, String(type)) ? kinds[String(type)] : undefined;
+      if (take === undefined) log.warn({ type }, 'unknown message from control');
+      else take(message);
+    }
   };
 
   const dial = (): void => {
@@ -79,6 +93,7 @@ export function openControlLink(deps: ControlLinkDeps): ControlLink {
       log.info('connected to control');
       send({ type: 'hello', instance, httpUrl, generation: deps.generation() });
       sendObserved();
+      deps.onConnected?.();
     });
     mine.on(
       'data',
@@ -132,6 +147,7 @@ export function openControlLink(deps: ControlLinkDeps): ControlLink {
         send({ type: 'change', id, ...asked });
       });
     },
+    send,
     close() {
       closed = true;
       clearInterval(observing);

@@ -27,6 +27,8 @@ export type OpenCall = {
   readonly meter: Meter;
   readonly account: Account;
   readonly startedMs: number;
+  /** Told, with how long it took until then, when its connection goes away; null where nobody observes. */
+  readonly onCancel: ((latencyMs: number) => void) | null;
 };
 
 export type AnswerBody = WireAnswer['body'];
@@ -55,6 +57,8 @@ export type Exchange = {
   readonly connection: Connection;
   /** By `performance.now()`. */
   readonly startedMs: number;
+  /** Wall clock at arrival. */
+  readonly atMs: number;
   readonly path: string;
   readonly protocol: Protocol;
   /** The caller's, or the prediction's id. */
@@ -83,7 +87,8 @@ export function connectionOf(socket: Socket): Connection {
 }
 
 export function openExchange(wire: Wire, path: string, protocol: Protocol): Exchange {
-  const predictionId = uuidv7();
+  const atMs = Date.now();
+  const predictionId = uuidv7(atMs);
   const given = wire.headers['x-request-id'];
   const requestId = given !== undefined && isRequestId(given) ? given : predictionId;
   const connection = connectionOf(wire.socket);
@@ -93,6 +98,7 @@ export function openExchange(wire: Wire, path: string, protocol: Protocol): Exch
     wire,
     connection,
     startedMs,
+    atMs,
     path,
     protocol,
     requestId,

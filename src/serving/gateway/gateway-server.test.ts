@@ -62,6 +62,7 @@ async function start(
     protocols: [openInference, large, plain],
     log: silent,
     askControl: () => Promise.reject(new Error('no control here')),
+    observe: null,
     limits: { ...HTTP_LIMITS, checkMs: 20, ...limits },
   });
   return Number(new URL(await server.listen()).port);

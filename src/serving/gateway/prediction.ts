@@ -1,13 +1,15 @@
 import { SlipwayError, toSlipwayError } from '../../base/errors.ts';
+import type { Assignment } from '../endpoints/assignment.ts';
 import type { Answered, InferRequest, WireAnswer } from '../protocols/protocol.ts';
 import type { CallTimings, Priority } from '../runner/runner.ts';
-import type { Tensor } from '../tensors/tensor.ts';
+import type { NumericData, Tensor } from '../tensors/tensor.ts';
 import type { Account } from './account.ts';
 import { bytesOf } from './answer-memory.ts';
 import { CLIENT_CLOSED } from './client-closed.ts';
 import type { Connection, Exchange, OpenCall } from './exchange.ts';
 import { isFew, type LargeAnswers, takesLong } from './large-answers.ts';
 import type { Meter } from './metrics.ts';
+import type { ObservedPrediction, Outcome, PredictionObserver } from './prediction-observer.ts';
 import type { Match } from './route-table.ts';
 import type { ServedVersion } from './served-version.ts';
 import { stagesTiming } from './server-timing.ts';
@@ -23,15 +25,19 @@ export type PredictionDeps = {
   readonly refuse: (exchange: Exchange, error: SlipwayError) => number;
   readonly largeAnswers: LargeAnswers;
   readonly unread: UnreadAnswers;
+  readonly observe: PredictionObserver | null;
 };
 
 type Content = string | WireAnswer;
+
+/** The version that is to answer, and why it. */
+export type Route = { readonly version: ServedVersion; readonly assignment: Assignment };
 
 /** One prediction on its way to a version. */
 type Asked = {
   readonly exchange: Exchange;
   readonly match: Match;
-  readonly version: ServedVersion;
+  readonly route: Route;
   readonly meter: Meter;
   readonly inferRequest: InferRequest;
   readonly account: Account;
@@ -51,7 +57,7 @@ export function predict(
   deps: PredictionDeps,
   exchange: Exchange,
   match: Match,
-  version: ServedVersion,
+  route: Route,
   meter: Meter,
   inferRequest: InferRequest,
   account: Account,
@@ -65,9 +71,9 @@ export function predict(
   const inputMs = nowMs - startedMs;
   const leftMs = givenMs - inputMs;
   if (leftMs <= 0) throw tooLate(givenMs);
-  const supervisor = version.supervisor!;
+  const supervisor = route.version.supervisor!;
   const deadlineMs = startedMs + givenMs;
-  const asked: Asked = { exchange, match, version, meter, inferRequest, account, deadlineMs, inputMs };
+  const asked: Asked = { exchange, match, route, meter, inferRequest, account, deadlineMs, inputMs };
   if (supervisor.runNow !== undefined) {
     const outputs = supervisor.runNow(inputs, rows);
     if (outputs !== null) {
@@ -84,7 +90,8 @@ export function predict(
   account.begin();
   meter.inFlight += 1;
   const options = { timeoutMs: leftMs, flow: account, priority: priority ?? inferRequest.priority };
-  const call: OpenCall = { handle: supervisor.infer(inputs, rows, options, done), meter, account, startedMs };
+  const handle = supervisor.infer(inputs, rows, options, done);
+  const call: OpenCall = { handle, meter, account, startedMs, onCancel: onCancelOf(deps, asked) };
   connection.calls.push(call);
 }
 
@@ -97,7 +104,7 @@ function settle(
   timings: CallTimings,
 ): void {
   const computedMs = performance.now();
-  if (error !== null) conclude(deps, asked, error, null, timings, computedMs);
+  if (error !== null) conclude(deps, asked, error, null, null, timings, computedMs);
   else if (isFew(outputs!)) writeNow(deps, asked, outputs!, timings, computedMs);
   else settleMuch(deps, asked, outputs!, timings, computedMs);
 }
@@ -116,7 +123,7 @@ function writeNow(
   } catch (thrown) {
     error = toSlipwayError(thrown);
   }
-  conclude(deps, asked, error, content, timings, computedMs);
+  conclude(deps, asked, error, content, outputs, timings, computedMs);
 }
 
 /** Large answers need room, and are written in a thread where that takes long. Then the call is under way until they are. */
@@ -129,10 +136,11 @@ function settleMuch(
 ): void {
   const { exchange, match, meter, inferRequest, account, deadlineMs } = asked;
   const { connection, startedMs } = exchange;
+  const seen = deps.observe === null ? outputs : outputs.map(copyOf); // their memory goes to the thread
   try {
     deps.unread.makeRoom(bytesOf(outputs));
   } catch (thrown) {
-    conclude(deps, asked, toSlipwayError(thrown), null, timings, computedMs);
+    conclude(deps, asked, toSlipwayError(thrown), null, null, timings, computedMs);
     return;
   }
   if (!takesLong(match.post!, inferRequest, outputs)) {
@@ -143,16 +151,17 @@ function settleMuch(
     connection.calls.splice(connection.calls.indexOf(call), 1);
     meter.inFlight -= 1;
     account.end();
-    conclude(deps, asked, error, content, timings, computedMs);
+    conclude(deps, asked, error, content, seen, timings, computedMs);
   };
   account.begin();
   meter.inFlight += 1;
   const work = { path: match.post!.path, request: inferRequest, outputs, answered: answeredOf(asked) };
-  const call: OpenCall = { handle: deps.largeAnswers.write(work, deadlineMs, done), meter, account, startedMs };
+  const handle = deps.largeAnswers.write(work, deadlineMs, done);
+  const call: OpenCall = { handle, meter, account, startedMs, onCancel: onCancelOf(deps, asked) };
   connection.calls.push(call);
 }
 
-function answeredOf({ exchange, match, version }: Asked): Answered {
+function answeredOf({ exchange, match, route: { version } }: Asked): Answered {
   return {
     endpoint: match.ref!.name,
     version: version.spec.version,
@@ -161,23 +170,28 @@ function answeredOf({ exchange, match, version }: Asked): Answered {
   };
 }
 
-/** @param content null when there is an error */
+/** @param content and outputs: null when there is an error */
 function conclude(
   deps: PredictionDeps,
-  { exchange, meter, inferRequest, inputMs }: Asked,
+  asked: Asked,
   error: SlipwayError | null,
   content: Content | null,
-  { batchRows, queueMs, runMs }: CallTimings,
+  outputs: readonly Tensor[] | null,
+  timings: CallTimings,
   computedMs: number,
 ): void {
+  const { exchange, meter, inferRequest, inputMs } = asked;
+  const { batchRows, queueMs, runMs } = timings;
   let status = 200;
+  let failure = error;
   if (error !== null) status = deps.refuse(exchange, error);
   else {
     try {
       exchange.stages = stagesTiming(inputMs, queueMs, runMs, performance.now() - computedMs);
       deps.answer(exchange, content!);
     } catch (thrown) {
-      status = deps.refuse(exchange, toSlipwayError(thrown));
+      failure = toSlipwayError(thrown);
+      status = deps.refuse(exchange, failure);
     }
   }
   const endedMs = performance.now();
@@ -187,16 +201,70 @@ function conclude(
   else {
     meter.statistics.succeed(inferRequest.rows, batchRows, totalMs, inputMs, queueMs, runMs, endedMs - computedMs);
   }
+  if (deps.observe === null) return;
+  const { match, route } = asked;
+  const outcome: Outcome =
+    failure === null ? { kind: 'answered', outputs: outputs! } : { kind: 'failed', code: failure.code };
+  deps.observe(observed(exchange, match, route, inferRequest, outcome, totalMs, queueMs, runMs));
+}
+
+/** @param inferRequest null where the body was not read as inputs */
+export function observed(
+  { predictionId, requestId, protocol, atMs }: Exchange,
+  { project, ref }: Match,
+  { version, assignment }: Route,
+  inferRequest: InferRequest | null,
+  outcome: Outcome,
+  latencyMs: number,
+  queueMs: number,
+  runMs: number,
+): ObservedPrediction {
+  const { spec } = version;
+  return {
+    predictionId,
+    requestId,
+    atMs,
+    project,
+    endpoint: ref!.name,
+    model: spec.model,
+    version: spec.version,
+    versionDigest: spec.digest,
+    protocol: protocol.name,
+    signature: spec.signature,
+    assignment,
+    outcome,
+    inputs: inferRequest === null ? null : inferRequest.inputs,
+    rows: inferRequest === null ? 0 : inferRequest.rows,
+    latencyMs,
+    queueMs,
+    runMs,
+    shadowOf: null,
+  };
+}
+
+const GONE: Outcome = { kind: 'failed', code: 'client_closed' };
+
+function onCancelOf(deps: PredictionDeps, asked: Asked): OpenCall['onCancel'] {
+  const { observe } = deps;
+  if (observe === null) return null;
+  return (latencyMs) =>
+    observe(observed(asked.exchange, asked.match, asked.route, asked.inferRequest, GONE, latencyMs, 0, 0));
+}
+
+function copyOf(tensor: Tensor): Tensor {
+  return Array.isArray(tensor.data) ? tensor : { ...tensor, data: (tensor.data as NumericData).slice() };
 }
 
 /** Gives up the calls of a connection that is gone: those that were not started never will be. */
 export function cancelCalls({ calls }: Connection): void {
-  for (const { handle, meter, account, startedMs } of calls.splice(0)) {
+  for (const { handle, meter, account, startedMs, onCancel } of calls.splice(0)) {
     handle.cancel();
     meter.inFlight -= 1;
     account.end();
-    meter.count(CLIENT_CLOSED, performance.now() - startedMs, 0);
-    meter.statistics.cancel(performance.now() - startedMs);
+    const ms = performance.now() - startedMs;
+    meter.count(CLIENT_CLOSED, ms, 0);
+    meter.statistics.cancel(ms);
+    onCancel?.(ms);
   }
 }
 

@@ -3,6 +3,7 @@ import type { Principal } from '../../base/access/permission.ts';
 import { SlipwayError, toSlipwayError } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Settings } from '../../base/settings.ts';
+import { WHOLE } from '../endpoints/assignment.ts';
 import type { InferRequest, Protocol, ServerView, WireAnswer } from '../protocols/protocol.ts';
 import type { Priority } from '../runner/runner.ts';
 import { writeJson } from '../tensors/json-text.ts';
@@ -21,7 +22,8 @@ import type { LeanHead } from './lean-head.ts';
 import type { LeanWire } from './lean-wire.ts';
 import type { GatewayMetrics, Meter } from './metrics.ts';
 import type { NodeWire } from './node-wire.ts';
-import { predict, timeoutOf } from './prediction.ts';
+import { observed, predict, type Route, timeoutOf } from './prediction.ts';
+import { PINNED, type PredictionObserver } from './prediction-observer.ts';
 import { assertTold, assessListener } from './readiness.ts';
 import { type Done as BodyDone, type BodyLimits, readBody } from './request-body.ts';
 import { codingFor, compress } from './response-compression.ts';
@@ -46,6 +48,8 @@ export type RequestHandlerDeps = {
   readonly largeBodies: LargeBodies;
   readonly largeAnswers: LargeAnswers;
   readonly unread: UnreadAnswers;
+  /** Told of every prediction for which a version was found. */
+  readonly observe: PredictionObserver | null;
   readonly askControl: AskControl;
   /** Whether the server is ending: answers then close their connections. */
   readonly stopping: () => boolean;
@@ -107,6 +111,7 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
     refuse: refuseWith,
     largeAnswers: deps.largeAnswers,
     unread: deps.unread,
+    observe: deps.observe,
   };
 
   const meterOf = (match: Match, version: ServedVersion): Meter => {
@@ -130,7 +135,12 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
     exchange.account = account;
     const priority = priorityOf(headers['x-slipway-priority']);
     const timeoutMs = timeoutOf(headers['x-request-timeout-ms'], settings.requestTimeoutMs);
-    admission.admit(account, version);
+    try {
+      admission.admit(account, version);
+    } catch (thrown) {
+      observeRefusal(exchange, match, routeTo(version, pin), toSlipwayError(thrown));
+      throw thrown;
+    }
     return { exchange, match, principal, pin, account, priority, timeoutMs };
   };
 
@@ -145,8 +155,10 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
   const answerPrediction = (asked: Asked, body: Buffer): void => {
     const { exchange, match } = asked;
     let meter: Meter | null = null;
+    let route: Route | null = null;
     try {
-      const version = chooseFor(asked);
+      route = chooseFor(asked);
+      const { version } = route;
       meter = meterOf(match, version);
       const call = { body, headers: exchange.wire.headers };
       if (
@@ -155,28 +167,23 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
         !isCostly(body)
       ) {
         const inferRequest = match.post!.parse(call, version.target);
-        compute(asked, version, meter, inferRequest, body);
+        compute(asked, route, meter, inferRequest, body);
       } else {
         const parsed: Parsed = (error, inferRequest, again) =>
           goOnAfterWait(asked, version, error, inferRequest, again);
         deps.largeBodies.parse(match.post!.path, call, version.target, () => isWanted(asked), parsed);
       }
     } catch (thrown) {
-      refuseCounted(exchange, meter, toSlipwayError(thrown));
+      refuseCounted(asked, route, meter, toSlipwayError(thrown));
     }
   };
 
   /** Files among the inputs become tensors first, beside the loop. */
-  const compute = (
-    asked: Asked,
-    version: ServedVersion,
-    meter: Meter,
-    inferRequest: InferRequest,
-    body: Buffer,
-  ): void => {
+  const compute = (asked: Asked, route: Route, meter: Meter, inferRequest: InferRequest, body: Buffer): void => {
     const { exchange, match, account, priority, timeoutMs } = asked;
+    const { version } = route;
     if (inferRequest.encoded === undefined) {
-      predict(prediction, exchange, match, version, meter, inferRequest, account, priority, timeoutMs);
+      predict(prediction, exchange, match, route, meter, inferRequest, account, priority, timeoutMs);
       return;
     }
     match.post!.decode!(inferRequest, version.target, () => isWanted(asked)).then(
@@ -196,28 +203,42 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
     const { exchange, match } = asked;
     if (exchange.wire.socket.destroyed) return;
     let meter: Meter | null = null;
+    let route: Route | null = null;
     try {
-      const version = chooseFor(asked);
+      route = chooseFor(asked);
+      const { version } = route;
       meter = meterOf(match, version);
       if (version !== parsedFor && body.length > 0) answerPrediction(asked, body);
       else if (error !== null) throw error;
-      else compute(asked, version, meter, inferRequest!, body);
+      else compute(asked, route, meter, inferRequest!, body);
     } catch (thrown) {
-      refuseCounted(exchange, meter, toSlipwayError(thrown));
+      refuseCounted(asked, route, meter, toSlipwayError(thrown));
     }
   };
 
-  const chooseFor = ({ exchange, match, principal, pin }: Asked): ServedVersion => {
+  const chooseFor = ({ exchange, match, principal, pin }: Asked): Route => {
     const version = finder.choose(finder.locate(match, principal, 'predict'), pin);
     exchange.version = `${version.spec.version}`;
-    return version;
+    return routeTo(version, pin);
   };
 
-  /** @param meter null when no version was picked */
-  const refuseCounted = (exchange: Exchange, meter: Meter | null, error: SlipwayError): void => {
+  /** @param route and meter: null when no version was picked */
+  const refuseCounted = (
+    { exchange, match }: Asked,
+    route: Route | null,
+    meter: Meter | null,
+    error: SlipwayError,
+  ): void => {
     const status = refuseWith(exchange, error);
     if (meter === null) metrics.refused(status);
     else meter.count(status, performance.now() - exchange.startedMs, 0);
+    if (route !== null) observeRefusal(exchange, match, route, error);
+  };
+
+  const observeRefusal = (exchange: Exchange, match: Match, route: Route, { code }: SlipwayError): void => {
+    if (deps.observe === null) return;
+    const latencyMs = performance.now() - exchange.startedMs;
+    deps.observe(observed(exchange, match, route, null, { kind: 'failed', code }, latencyMs, 0, 0));
   };
 
   const viewOf = (exchange: Exchange, { project, path }: Match, principal: Principal | null): ServerView =>
@@ -319,6 +340,10 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
       }
     },
   };
+}
+
+function routeTo(version: ServedVersion, pin: number | null): Route {
+  return { version, assignment: pin === null ? WHOLE : PINNED };
 }
 
 /** Whether the caller is still there and the deadline has not passed. */

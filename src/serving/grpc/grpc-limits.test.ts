@@ -47,6 +47,7 @@ async function start(
     metrics,
     log: silent,
     askControl: () => Promise.reject(new Error('no control here')),
+    observe: null,
     limits: { ...GRPC_LIMITS, checkMs: 20, ...limits },
   });
   const port = Number((await server.listen()).split(':')[1]);

@@ -6,6 +6,7 @@ import type { Admission } from '../gateway/admission.ts';
 import type { EndpointFinder } from '../gateway/find-endpoint.ts';
 import type { InferenceAccess } from '../gateway/inference-access.ts';
 import type { GatewayMetrics } from '../gateway/metrics.ts';
+import type { PredictionObserver } from '../gateway/prediction-observer.ts';
 import { assertTold, assessListener } from '../gateway/readiness.ts';
 import type { Readiness, ServingState } from '../gateway/serving-state.ts';
 import { openInference } from '../protocols/open-inference.ts';
@@ -26,6 +27,8 @@ export type GrpcServiceDeps = {
   readonly finder: EndpointFinder;
   readonly metrics: GatewayMetrics;
   readonly askControl: AskControl;
+  /** Told of every prediction for which a version was found. */
+  readonly observe: PredictionObserver | null;
   readonly stopping: () => boolean;
 };
 
@@ -55,6 +58,7 @@ export function createGrpcService(deps: GrpcServiceDeps): GrpcService {
         codec,
         assertTold: told,
         requestTimeoutMs: settings.requestTimeoutMs,
+        observe: deps.observe,
       }),
       ...createModelService({ ...deps, codec, rest: openInference, assertTold: told, assess }),
       ...health.methods,

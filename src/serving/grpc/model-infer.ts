@@ -1,11 +1,14 @@
 /** ModelInfer and ModelStreamInfer: the hot methods. */
 import { SlipwayError, toSlipwayError } from '../../base/errors.ts';
+import { WHOLE } from '../endpoints/assignment.ts';
 import type { Account } from '../gateway/account.ts';
 import { type Admission, priorityOf } from '../gateway/admission.ts';
 import { CLIENT_CLOSED } from '../gateway/client-closed.ts';
 import type { EndpointFinder } from '../gateway/find-endpoint.ts';
 import type { InferenceAccess } from '../gateway/inference-access.ts';
 import type { GatewayMetrics, Meter } from '../gateway/metrics.ts';
+import type { Route } from '../gateway/prediction.ts';
+import { type Outcome, PINNED, type PredictionObserver } from '../gateway/prediction-observer.ts';
 import type { ServedVersion } from '../gateway/served-version.ts';
 import { classesOf } from '../protocols/classification.ts';
 import type { AnswerForm } from '../protocols/open-inference-answer.ts';
@@ -33,6 +36,7 @@ export type ModelInferDeps = {
   readonly requestTimeoutMs: number;
   /** @throws SlipwayError when the gateway does not know its endpoints yet */
   readonly assertTold: () => void;
+  readonly observe: PredictionObserver | null;
 };
 
 /** Messages of one stream being computed at a time, and bytes of answers that its client has not taken. */
@@ -58,7 +62,7 @@ export function createModelInfer(deps: ModelInferDeps): readonly Method[] {
 
   /** Computes one message. `done` is called once, perhaps before this returns; not after a cancellation. */
   const start = (call: GrpcCall, message: Buffer, startedMs: number, done: Done): Prediction => {
-    const prediction = new Prediction(call, startedMs, done);
+    const prediction = new Prediction(call, startedMs, done, deps.observe);
     try {
       const wire = readInferRequest(message);
       const named = nameOf(wire.modelName, wire.modelVersion);
@@ -67,6 +71,8 @@ export function createModelInfer(deps: ModelInferDeps): readonly Method[] {
       const principal = access.principalOf(call.headers);
       finder.assertProject(named.project, principal);
       const version = finder.choose(finder.locate(named, principal, 'predict'), named.ref!.pin);
+      prediction.named = named;
+      prediction.route = { version, assignment: named.ref!.pin === null ? WHOLE : PINNED };
       prediction.version = `${version.spec.version}`;
       const meter = meterFor(named, version);
       prediction.meter = meter;
@@ -196,13 +202,18 @@ class Prediction {
   inputMs = 0;
   /** Whose place it takes while it is in a queue or a runner. */
   account: Account | null = null;
+  /** What it names, and the version picked; null before. */
+  named: NamedModel | null = null;
+  route: Route | null = null;
   private isOver = false;
   private readonly done: Done;
+  private readonly observe: PredictionObserver | null;
 
-  constructor(call: GrpcCall, startedMs: number, done: Done) {
+  constructor(call: GrpcCall, startedMs: number, done: Done, observe: PredictionObserver | null) {
     this.call = call;
     this.startedMs = startedMs;
     this.done = done;
+    this.observe = observe;
   }
 
   cancel(): void {
@@ -215,6 +226,7 @@ class Prediction {
     const ms = performance.now() - this.startedMs;
     meter.count(CLIENT_CLOSED, ms, 0);
     meter.statistics.cancel(ms);
+    this.tell({ kind: 'failed', code: 'client_closed' }, ms, NO_TIMINGS);
   }
 
   finish(failure: SlipwayError | null, outputs: readonly Tensor[] | null, timings: CallTimings): void {
@@ -238,6 +250,9 @@ class Prediction {
       return;
     }
     const ms = performance.now() - this.startedMs;
+    const outcome: Outcome =
+      error === null ? { kind: 'answered', outputs: outputs! } : { kind: 'failed', code: error.code };
+    this.tell(outcome, ms, timings);
     if (error !== null) {
       meter.count(httpStatusOf(error), ms, timings.batchRows);
       meter.statistics.fail(ms);
@@ -247,6 +262,32 @@ class Prediction {
     meter.count(200, ms, batchRows);
     const outputMs = this.startedMs + ms - computedMs;
     meter.statistics.succeed(request!.rows, batchRows, ms, this.inputMs, queueMs, runMs, outputMs);
+  }
+
+  private tell(outcome: Outcome, latencyMs: number, { queueMs, runMs }: CallTimings): void {
+    const { observe, route, named, request, call } = this;
+    if (observe === null || route === null) return;
+    const { spec } = route.version;
+    observe({
+      predictionId: call.ownId,
+      requestId: call.requestId,
+      atMs: Date.now() - (performance.now() - this.startedMs),
+      project: named!.project,
+      endpoint: named!.ref!.name,
+      model: spec.model,
+      version: spec.version,
+      versionDigest: spec.digest,
+      protocol: 'grpc',
+      signature: spec.signature,
+      assignment: route.assignment,
+      outcome,
+      inputs: request === null ? null : request.inputs,
+      rows: request === null ? 0 : request.rows,
+      latencyMs,
+      queueMs,
+      runMs,
+      shadowOf: null,
+    });
   }
 
   /** It is in no queue and no runner any more. */
