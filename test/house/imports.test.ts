@@ -6,9 +6,6 @@ import { describe, expect, test } from 'vitest';
  * The rule of the house: imports point back towards the start of a model's way, never forward.
  *
  *     base <- registry <- serving <- monitoring <- rollouts
-=======
- *     base <- registry <- serving <- monitoring
->>>>>>> 3c1e80a (Feedback about predictions is taken, recognised when repeated, revised, and parked until its prediction is known)
  *
  * Programs (control, gateway, runner) may import every room. The CLI and the SDK are clients: they speak to servers over HTTP.
  */
@@ -16,7 +13,7 @@ const ROOMS: Record<string, readonly string[]> = {
   base: ['base'],
   registry: ['base', 'registry'],
   serving: ['base', 'registry', 'serving'],
-<<<<<<< HEAD
+  monitoring: ['base', 'registry', 'serving', 'monitoring'],
   rollouts: ['base', 'registry', 'serving', 'monitoring', 'rollouts'],
   program: ['base', 'registry', 'serving', 'monitoring', 'rollouts', 'program'],
   cli: ['base', 'cli', 'sdk'],
