@@ -294,6 +294,8 @@ export type ApiKey = {
   lastUsedAt: string | null;
   rotatedFrom: string | null;
   limits: KeyLimits;
+  /** Under which id it signs requests, as clients of AWS do; null: it signs none. */
+  accessKeyId: string | null;
 };
 
 /** Per gateway. Null: no limit; for `burst` as many as one second's. */
@@ -307,7 +309,8 @@ export type KeyLimitsChange = {
 };
 
 /** The only answer that carries a key's secret: it cannot be shown again. */
-export type NewApiKey = ApiKey & { key: string };
+export type NewApiKey = ApiKey & { key: string; signingPair: SigningPair | null };
+export type SigningPair = { accessKeyId: string; secretAccessKey: string };
 
 export type CreateKey = {
   name: string;
@@ -315,6 +318,7 @@ export type CreateKey = {
   project?: string | null;
   expiresAt?: string | null;
   limits?: KeyLimitsChange;
+  signing?: boolean;
 };
 
 export type AuditRecord = {

@@ -60,6 +60,7 @@ export const keys: NounSpec = {
           'slipway keys create app --scope predict --rate 100/s --burst 200 --concurrency 16 --weight 2',
           'at most so much, and twice the share of others in a full queue',
         ],
+        ['slipway keys create ml --scope predict --signing', 'with an access key id and a secret for boto3'],
         [
           'slipway keys create ci --scope deploy --scope promote --out ci.key',
           'written to a file instead of the terminal',
@@ -71,6 +72,10 @@ export const keys: NounSpec = {
         { flags: '--every-project', help: 'valid in every project' },
         { flags: '--expires <when>', help: 'a time such as 90d, 12h or 2027-01-31; never unless given' },
         ...KEY_LIMIT_OPTIONS,
+        {
+          flags: '--signing',
+          help: 'with a pair for clients that sign as for AWS; its secret is kept readable by the server',
+        },
         OUT,
       ],
       changes: true,
@@ -92,6 +97,7 @@ export const keys: NounSpec = {
             project: call.options.flag('everyProject') ? null : client.project,
             ...(expires === undefined ? {} : { expiresAt: parseExpiry(expires, Date.now()) }),
             ...(limits === null ? {} : { limits }),
+            ...(call.options.flag('signing') ? { signing: true } : {}),
           },
           { dryRun: call.dryRun, signal: call.signal },
         );
@@ -157,6 +163,11 @@ export const keys: NounSpec = {
   ],
 };
 
+/** As the environment of AWS's clients has them. */
+function pairLines({ accessKeyId, secretAccessKey }: NonNullable<NewApiKey['signingPair']>): string[] {
+  return [`AWS_ACCESS_KEY_ID=${accessKeyId}`, `AWS_SECRET_ACCESS_KEY=${secretAccessKey}`];
+}
+
 const UNITS_MS: Record<string, number> = { m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 export function parseExpiry(text: string, nowMs: number): string {
@@ -175,15 +186,16 @@ export function parseExpiry(text: string, nowMs: number): string {
 function give(call: VerbCall, kind: string, key: NewApiKey): void {
   const file = call.options.text('out');
   if (file !== undefined && !call.dryRun) {
-    writeFileSync(file, `${key.key}\n`, { mode: 0o600, flag: 'wx' });
-    const { key: _, ...known } = key;
+    const pair = key.signingPair === null ? '' : `${pairLines(key.signingPair).join('\n')}\n`;
+    writeFileSync(file, `${key.key}\n${pair}`, { mode: 0o600, flag: 'wx' });
+    const { key: _, signingPair: __, ...known } = key;
     call.out.result(kind, { ...known, file }, () => `Key ${key.id} (${cleanLine(key.name)}) is in ${file}`);
     return;
   }
   call.out.result(kind, { ...key, dryRun: call.dryRun }, () =>
     call.dryRun
       ? `Would make a key ${cleanLine(key.name)} with ${key.scopes.join(' ')}. Nothing was changed.`
-      : key.key,
+      : [key.key, ...(key.signingPair === null ? [] : pairLines(key.signingPair))].join('\n'),
   );
   if (!call.dryRun)
     call.out.note(`Key ${key.id} for ${cleanLine(key.name)}: ${key.scopes.join(' ')}. It cannot be shown again.`);

@@ -43,11 +43,18 @@ export const ApiKeySchema = Type.Object({
   lastUsedAt: Nullable(Time),
   rotatedFrom: Nullable(Type.String()),
   limits: KeyLimitsSchema,
+  accessKeyId: Nullable(Type.String({ description: 'Under which it signs requests; null: it signs none.' })),
 });
 
 export const NewApiKeySchema = Type.Object({
   ...ApiKeySchema.properties,
   key: Type.String({ description: 'Shown this once.' }),
+  signingPair: Nullable(
+    Type.Object(
+      { accessKeyId: Type.String(), secretAccessKey: Type.String() },
+      { description: 'For clients that sign with AWS Signature Version 4. Shown this once.' },
+    ),
+  ),
 });
 
 const CreateKeyBody = Type.Object({
@@ -61,6 +68,12 @@ const CreateKeyBody = Type.Object({
   project: Type.Optional(Nullable(ProjectName)),
   expiresAt: Type.Optional(Nullable(Time)),
   limits: Type.Optional(KeyLimitsChangeSchema),
+  signing: Type.Optional(
+    Type.Boolean({
+      description:
+        'Whether the key gets a pair with which clients of AWS sign. Its secret is kept readable, unlike the key.',
+    }),
+  ),
 });
 
 export const MeSchema = Type.Object({

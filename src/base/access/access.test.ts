@@ -14,6 +14,7 @@ import type { Caller } from './call.ts';
 import type { KeyLimitsChange } from './key-limits.ts';
 import { createKeyService, keyCursor } from './key-service.ts';
 import { createProjectService } from './project-service.ts';
+import { keyIdOf } from './signing-pair.ts';
 
 const DAY_MS = 86_400_000;
 let dataDir: string;
@@ -174,6 +175,29 @@ eachDialect('access', ({ open }) => {
     const forged = formatKey({ id: parseKey(made.key)!.id, secret: makeKey().secret });
     expect(await keys.authenticate(forged)).toBeNull();
     expect(await keys.authenticate(formatKey({ ...parseKey(made.key)!, id: makeKey().id }))).toBeNull();
+  });
+
+  test('a key gets a pair to sign with when it asks for one: shown once, kept, and new when it is rotated', async () => {
+    const { database, keys, admin } = await setUp();
+    const plain = await keys.create(admin, { name: 'plain', scopes: ['predict'] });
+    expect(plain).toMatchObject({ accessKeyId: null, signingPair: null });
+    expect(await keys.rotate(admin, plain.id)).toMatchObject({ accessKeyId: null, signingPair: null });
+    const made = await keys.create(admin, { name: 'ml', scopes: ['predict'], signing: true });
+    const pair = made.signingPair!;
+    expect(pair.accessKeyId).toMatch(/^\w{16,128}$/);
+    expect(keyIdOf(pair.accessKeyId)).toBe(made.id);
+    expect(pair.secretAccessKey).toHaveLength(40);
+    expect(made.key).not.toContain(pair.secretAccessKey);
+    const listed = JSON.stringify(await keys.list(admin, { after: null, limit: 100 }));
+    expect(listed).toContain(pair.accessKeyId);
+    expect(listed).not.toContain(pair.secretAccessKey);
+    expect(JSON.stringify(await listRecords(database.db, { beforeSeq: null, limit: 100 }))).not.toContain(
+      pair.secretAccessKey,
+    );
+    const { signingPair: next } = await keys.rotate(admin, made.id);
+    expect(next!.accessKeyId).not.toBe(pair.accessKeyId);
+    expect(next!.secretAccessKey).not.toBe(pair.secretAccessKey);
+    for (const text of ['SLIPWAY', 'AKIAIOSFODNN7EXAMPLE', `${pair.accessKeyId}x`]) expect(keyIdOf(text)).toBeNull();
   });
 
   test('rotation gives a second live key with the same rights and lifetime; a third is refused until one is revoked', async () => {

@@ -44,6 +44,7 @@ export async function ensureAdminKey(deps: {
       last_used_at: null,
       rotated_from: null,
       limits: null,
+      signing_secret: null,
     };
     await store.insertKey(tx, row);
     const detail = { name: row.name, scopes: ['admin'] };

@@ -10,6 +10,7 @@ import { assessLimits, changeLimits, type KeyLimits, type KeyLimitsChange, NO_LI
 import * as store from './key-store.ts';
 import { assertCan, type Principal, parseScope, VERBS } from './permission.ts';
 import { findProject } from './project-store.ts';
+import { accessKeyIdOf, makeSigningSecret, type SigningPair } from './signing-pair.ts';
 
 export type ApiKey = {
   readonly id: string;
@@ -24,10 +25,12 @@ export type ApiKey = {
   readonly lastUsedAt: string | null;
   readonly rotatedFrom: string | null;
   readonly limits: KeyLimits;
+  /** Under which id it signs requests, as clients of AWS do; null: it signs none. */
+  readonly accessKeyId: string | null;
 };
 
 /** The only form that carries the key itself: it cannot be shown again. */
-export type NewApiKey = ApiKey & { readonly key: string };
+export type NewApiKey = ApiKey & { readonly key: string; readonly signingPair: SigningPair | null };
 
 export type CreateKey = {
   readonly name: string;
@@ -35,6 +38,8 @@ export type CreateKey = {
   readonly project?: string | null;
   readonly expiresAt?: string | null;
   readonly limits?: KeyLimitsChange;
+  /** Whether it gets a pair to sign requests with. */
+  readonly signing?: boolean;
 };
 
 export type KeyService = ReturnType<typeof createKeyService>;
@@ -89,6 +94,7 @@ export function createKeyService({ database, clock, log, onChange }: KeyServiceD
           expiresAt: row.expires_at,
           rotatedFrom: row.rotated_from,
           ...(row.limits === null ? {} : { limits: JSON.parse(row.limits) }),
+          ...(row.signing_secret === null ? {} : { signing: true }),
         },
         requestId: caller.requestId,
       },
@@ -142,12 +148,13 @@ export function createKeyService({ database, clock, log, onChange }: KeyServiceD
           expiresAt: input.expiresAt ? new Date(input.expiresAt).toISOString() : null,
           rotatedFrom: null,
           limits: input.limits === undefined ? null : JSON.stringify(limits),
+          signs: input.signing === true,
         });
         if (!caller.dryRun) {
           await store.insertKey(tx, columnsOf(row));
           await audit(tx, caller, 'key.create', row);
         }
-        return { ...show(row), key: text };
+        return { ...show(row), key: text, signingPair: pairOf(row) };
       });
       await changed(caller);
       return made;
@@ -180,12 +187,13 @@ export function createKeyService({ database, clock, log, onChange }: KeyServiceD
           expiresAt: sameLifetime(old, clock.now()),
           rotatedFrom: old.id,
           limits: old.limits,
+          signs: old.signing_secret !== null,
         });
         if (!caller.dryRun) {
           await store.insertKey(tx, columnsOf(row));
           await audit(tx, caller, 'key.rotate', row);
         }
-        return { ...show(row), key: text };
+        return { ...show(row), key: text, signingPair: pairOf(row) };
       });
       await changed(caller);
       return made;
@@ -242,9 +250,10 @@ export function createKeyService({ database, clock, log, onChange }: KeyServiceD
     projectId: string | null;
     expiresAt: string | null;
     rotatedFrom: string | null;
+    signs: boolean;
   };
 
-  function draft(caller: Caller, { name, scopes, project, projectId, expiresAt, rotatedFrom, limits }: Draft) {
+  function draft(caller: Caller, { name, scopes, project, projectId, expiresAt, rotatedFrom, limits, signs }: Draft) {
     const { id, secret, text } = makeKey();
     const row: store.KeyRow = {
       id,
@@ -260,6 +269,7 @@ export function createKeyService({ database, clock, log, onChange }: KeyServiceD
       last_used_at: null,
       rotated_from: rotatedFrom,
       limits,
+      signing_secret: signs ? makeSigningSecret() : null,
     };
     return { row, text };
   }
@@ -302,7 +312,12 @@ function show(row: store.KeyRow): ApiKey {
     lastUsedAt: row.last_used_at,
     rotatedFrom: row.rotated_from,
     limits: limitsOf(row),
+    accessKeyId: row.signing_secret === null ? null : accessKeyIdOf(row.id),
   };
+}
+
+function pairOf({ id, signing_secret: secretAccessKey }: store.KeyRow): SigningPair | null {
+  return secretAccessKey === null ? null : { accessKeyId: accessKeyIdOf(id), secretAccessKey };
 }
 
 function limitsOf({ limits }: Pick<store.KeyRow, 'limits'>): KeyLimits {

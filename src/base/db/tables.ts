@@ -23,6 +23,8 @@ export type Tables = {
     rotated_from: string | null;
     /** JSON of `KeyLimits`; null: no limits. */
     limits: string | null;
+    /** What requests are signed with; null: the key signs none. */
+    signing_secret: string | null;
   };
   audit: {
     seq: number;

@@ -121,13 +121,15 @@ async function readKeys(db: Db): Promise<DesiredKey[]> {
       'api_keys.scopes as scopes',
       'api_keys.expires_at as expiresAt',
       'api_keys.limits as limits',
+      'api_keys.signing_secret as signingSecret',
     ])
     .where('api_keys.revoked_at', 'is', null)
     .orderBy('api_keys.id')
     .execute();
-  return rows.map(({ limits, ...row }) => ({
+  return rows.map(({ limits, signingSecret, ...row }) => ({
     ...row,
     scopes: JSON.parse(row.scopes) as string[],
     ...(limits === null ? {} : { limits: JSON.parse(limits) as KeyLimits }),
+    ...(signingSecret === null ? {} : { signingSecret }),
   }));
 }

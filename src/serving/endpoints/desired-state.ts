@@ -64,6 +64,8 @@ export type DesiredKey = {
   readonly expiresAt: string | null;
   /** Absent: none. */
   readonly limits?: KeyLimits;
+  /** What its requests may be signed with; absent: none is. */
+  readonly signingSecret?: string;
 };
 
 /** What a gateway sees, sent to control on every change and every few seconds. Control keeps it in memory only. */
