@@ -9,7 +9,7 @@ import { systemClock as clock } from './base/clock.ts';
 import { baseUrl } from './base/http/listen.ts';
 import { uuidv7 } from './base/ids.ts';
 import { createLogger } from './base/log.ts';
-import { runProgram } from './base/program.ts';
+import { type ProgramReady, runProgram } from './base/program.ts';
 import { assertGateways, assertSafeBind, type Settings } from './base/settings.ts';
 import type { DesiredState, ObservedState } from './serving/endpoints/desired-state.ts';
 import type { ChangeAsked } from './serving/endpoints/endpoint-change.ts';
@@ -27,7 +27,8 @@ import { openQuotaLink } from './serving/gateway/quota-link.ts';
 import type { Supervise } from './serving/gateway/served-version.ts';
 import { createServingState } from './serving/gateway/serving-state.ts';
 import { createGrpcServer, type GrpcServer } from './serving/grpc/grpc-server.ts';
-import { PROTOCOLS } from './serving/protocols/protocols.ts';
+import { chooseProtocols } from './serving/protocols/chosen-protocols.ts';
+import { FALLBACK } from './serving/protocols/protocols.ts';
 import { OWNER_SOCKET, superviseRemote } from './serving/runner/remote-supervisor.ts';
 
 /**
@@ -49,13 +50,20 @@ const HOLD_BACK_MS = 5_000;
 /** How long runners may take to end after the drain. */
 const RUNNERS_END_MS = 1_500;
 
-type Addresses = { readonly url: string; readonly grpcAddress: string | null };
+type Addresses = {
+  readonly url: string;
+  readonly grpcAddress: string | null;
+  readonly protocolUrls: ProgramReady['protocolUrls'];
+};
 
 /** Where the listeners will be; null while a port is left to the system to choose. */
-function knownAddresses({ host, httpPort, grpcPort }: Settings): Addresses | null {
-  if (httpPort === 0 || grpcPort === 0) return null;
-  const url = baseUrl(host, httpPort);
-  return { url, grpcAddress: grpcPort === 'off' ? null : new URL(baseUrl(host, grpcPort)).host };
+function knownAddresses({ host, httpPort, grpcPort, protocolPorts }: Settings): Addresses | null {
+  if (httpPort === 0 || grpcPort === 0 || protocolPorts.some(({ port }) => port === 0)) return null;
+  return {
+    url: baseUrl(host, httpPort),
+    grpcAddress: grpcPort === 'off' ? null : new URL(baseUrl(host, grpcPort)).host,
+    protocolUrls: Object.fromEntries(protocolPorts.map(({ name, port }) => [name, baseUrl(host, port)])),
+  };
 }
 
 const superviseAtOwner: Supervise = ({ name, signature, limits }, identity, deps) =>
@@ -64,6 +72,7 @@ const superviseAtOwner: Supervise = ({ name, signature, limits }, identity, deps
 void runProgram('gateway', async (settings, lifecycle) => {
   assertSafeBind(settings);
   assertGateways(settings);
+  const protocols = chooseProtocols(settings);
   const isShared = settings.gateways > 1;
   const gatewayLog = createLogger('gateway', settings.logLevel);
   const log = isShared ? gatewayLog.child({ gateway: PLACE }) : gatewayLog;
@@ -104,7 +113,23 @@ void runProgram('gateway', async (settings, lifecycle) => {
     askControl: (asked: ChangeAsked) => link!.change(asked),
     observe: joinObservers(observers, log),
   };
-  const server = createGatewayServer({ ...serving, protocols: PROTOCOLS });
+  const server = createGatewayServer({
+    ...serving,
+    listeners: [
+      {
+        port: settings.httpPort,
+        portSetting: 'SLIPWAY_HTTP_PORT',
+        protocols: protocols.shared,
+        fallback: FALLBACK,
+      },
+      ...protocols.alone.map(({ protocol, port }) => ({
+        port,
+        portSetting: 'SLIPWAY_PROTOCOL_PORTS' as const,
+        protocols: [protocol],
+        fallback: protocol,
+      })),
+    ],
+  });
   if (settings.grpcPort !== 'off') grpc = createGrpcServer(serving);
 
   const take = (desired: DesiredState): void => {
@@ -113,14 +138,18 @@ void runProgram('gateway', async (settings, lifecycle) => {
     state.apply(desired);
   };
 
-  const listen = async (): Promise<Addresses> => ({
-    url: await server.listen(),
-    grpcAddress: (await grpc?.listen()) ?? null,
-  });
+  const listen = async (): Promise<Addresses> => {
+    const [url, ...urls] = await server.listen();
+    return {
+      url: url!,
+      grpcAddress: (await grpc?.listen()) ?? null,
+      protocolUrls: Object.fromEntries(protocols.alone.map(({ protocol }, i) => [protocol.name, urls[i]!])),
+    };
+  };
   // First the ports, where they are not shared: a gateway that cannot have them must not start runners beside those of the one that has them.
   // And where only listening tells which ones they are.
   const shared = isShared ? knownAddresses(settings) : null;
-  const { url, grpcAddress } = shared ?? (await listen());
+  const { url, grpcAddress, protocolUrls } = shared ?? (await listen());
   if (IS_OWNER) await rm(SCRATCH, { recursive: true, force: true }); // what a killed predecessor left
   if (IS_OWNER && isShared) {
     guests = await listenForGuests({ socketPath: OWNER_SOCKET, state, admission, log });
@@ -166,6 +195,6 @@ void runProgram('gateway', async (settings, lifecycle) => {
     while (!state.assess().ready && performance.now() < untilMs) await setTimeout(20);
     await listen();
   }
-  lifecycle.ready(url, { grpcAddress });
-  log.info({ url, grpcAddress: grpcAddress ?? undefined, instance }, 'serving');
+  lifecycle.ready(url, { grpcAddress, protocolUrls });
+  log.info({ url, grpcAddress: grpcAddress ?? undefined, ...protocolUrls, instance }, 'serving');
 });

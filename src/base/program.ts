@@ -10,6 +10,8 @@ export type ProgramReady = {
   readonly adminKey: string | null;
   /** `host:port` of a gateway's gRPC listener, where it has one. */
   readonly grpcAddress: string | null;
+  /** Where a gateway speaks one protocol alone, by its name. */
+  readonly protocolUrls: Readonly<Record<string, string>>;
 };
 /** Why the program cannot do its work yet, or not any more; null when it can. */
 export type ProgramAssessed = { readonly type: 'assessed'; readonly reason: string | null };
@@ -22,7 +24,7 @@ export type ProgramFatal = {
 
 export type Lifecycle = {
   /** Tells the supervisor that the program answers at `url`. */
-  ready(url: string, more?: Partial<Pick<ProgramReady, 'adminKey' | 'grpcAddress'>>): void;
+  ready(url: string, more?: Partial<Pick<ProgramReady, 'adminKey' | 'grpcAddress' | 'protocolUrls'>>): void;
   /** Tells the supervisor why what it serves does not answer; null when it does. Telling the same again costs nothing. */
   assessed(reason: string | null): void;
   /** Runs when the program is to end: on SIGTERM, or when its supervisor is gone. Called once; the process exits after it. */
@@ -65,7 +67,8 @@ export async function runProgram(
   try {
     const { settings } = readSettings(process.env);
     await start(settings, {
-      ready: (url, more = {}) => tell({ type: 'ready', url, adminKey: null, grpcAddress: null, ...more }),
+      ready: (url, more = {}) =>
+        tell({ type: 'ready', url, adminKey: null, grpcAddress: null, protocolUrls: {}, ...more }),
       assessed: (reason) => {
         if (reason !== lastReason) tell({ type: 'assessed', reason });
         lastReason = reason;

@@ -62,3 +62,17 @@ export function list(value: string): readonly string[] {
     .map((item) => item.trim())
     .filter((item) => item !== '');
 }
+
+export type NamedPort = { readonly name: string; readonly port: number };
+
+/** `name=port`, comma separated, each name once. */
+export function namedPorts(value: string): readonly NamedPort[] {
+  const fault = new Error('pairs such as tensorflow-serving=8501, each protocol once');
+  const ports = list(value).map((pair): NamedPort => {
+    const match = /^([a-z0-9-]+)=(\d{1,5})$/.exec(pair);
+    if (match === null || Number(match[2]) > 65535) throw fault;
+    return { name: match[1]!, port: Number(match[2]) };
+  });
+  if (new Set(ports.map(({ name }) => name)).size < ports.length) throw fault;
+  return ports;
+}

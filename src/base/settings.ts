@@ -4,7 +4,19 @@ import { SETTINGS_FILE } from './data-folder.ts';
 import { type FieldError, SlipwayError } from './errors.ts';
 import { pointerOf } from './json.ts';
 import { readSettingsFile } from './settings-file.ts';
-import { duration, integer, list, MIB, oneOf, portOrOff, processes, size, text } from './settings-values.ts';
+import {
+  duration,
+  integer,
+  list,
+  MIB,
+  type NamedPort,
+  namedPorts,
+  oneOf,
+  portOrOff,
+  processes,
+  size,
+  text,
+} from './settings-values.ts';
 
 /**
  * Every setting of a Slipway process: one row each. Read once at start, frozen, passed down. What people change while the
@@ -59,6 +71,27 @@ export const SETTINGS = {
     'off' as 'off' | 'required',
     oneOf('off', 'required'),
     'Whether predictions need an API key. `off` is allowed on loopback addresses only. Management always needs a key.',
+  ),
+  protocols: row(
+    'SLIPWAY_PROTOCOLS',
+    '--protocols',
+    [] as readonly string[],
+    list,
+    'Protocols that are spoken, comma separated; of two that claim one path the first has it. Without it all are, in the order of docs/reference/protocols.md.',
+  ),
+  protocolPorts: row(
+    'SLIPWAY_PROTOCOL_PORTS',
+    '--protocol-ports',
+    [] as readonly NamedPort[],
+    namedPorts,
+    'Further ports that speak one protocol alone, such as tensorflow-serving=8501,tensorflow-serving-grpc=8500; 0 picks a free one.',
+  ),
+  defaultEndpoint: row(
+    'SLIPWAY_DEFAULT_ENDPOINT',
+    '--default-endpoint',
+    '',
+    text,
+    'Endpoint that answers where a protocol names none, such as POST /invocations.',
   ),
   anonymousRate: row(
     'SLIPWAY_ANONYMOUS_RATE',

@@ -49,6 +49,8 @@ export type ServerFile = {
   readonly inferenceUrl: string;
   /** `host:port`; null when gRPC is off. */
   readonly grpcAddress: string | null;
+  /** Where one protocol is spoken alone, by its name; absent in files of earlier releases. */
+  readonly protocolUrls?: Readonly<Record<string, string>>;
   readonly pid: number;
   readonly startedAt: string;
 };

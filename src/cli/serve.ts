@@ -81,6 +81,8 @@ async function runServe(call: VerbCall): Promise<number> {
     if (settings.gateways > 1) {
       await assertPortFree(settings.host, settings.httpPort, 'SLIPWAY_HTTP_PORT');
       if (settings.grpcPort !== 'off') await assertPortFree(settings.host, settings.grpcPort, 'SLIPWAY_GRPC_PORT');
+      for (const { port } of settings.protocolPorts)
+        await assertPortFree(settings.host, port, 'SLIPWAY_PROTOCOL_PORTS');
     }
     const ready = await startAll({ groups, children, dataDir, given, sink, out, stop });
     if (ready === 'stopped') return await stop.finished;
@@ -88,6 +90,7 @@ async function runServe(call: VerbCall): Promise<number> {
       url: ready.control.url,
       inferenceUrl: ready.gateway.url,
       grpcAddress: ready.gateway.grpcAddress,
+      protocolUrls: ready.gateway.protocolUrls,
       pid: process.pid,
       startedAt: new Date().toISOString(),
     };

@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module';
-import { HTTP_LIMITS } from '../../src/serving/gateway/gateway-server.ts';
+import { HTTP_LIMITS } from '../../src/serving/gateway/http-limits.ts';
 import { HeadMemory, type ParsedHead, parseLeanHead } from '../../src/serving/gateway/lean-head.ts';
 import type { FuzzTarget } from './target.ts';
 

@@ -6,6 +6,8 @@ import { expect, test } from 'vitest';
 import { ERRORS } from '../../src/base/errors.ts';
 import { SETTINGS } from '../../src/base/settings.ts';
 import { isNoun, VERBS } from '../../src/cli/verbs.ts';
+import { conflictsOf } from '../../src/serving/gateway/route-table.ts';
+import { methodsOf } from '../../src/serving/protocols/protocol.ts';
 import { PROTOCOLS } from '../../src/serving/protocols/protocols.ts';
 
 const root = resolve(import.meta.dirname, '../..');
@@ -65,14 +67,26 @@ test('every inference route is documented, and no other', () => {
   const rows = read('docs/reference/protocols.md')
     .split('\n')
     .filter((line) => /^\| \[/.test(line));
-  const documented = rows.flatMap((row) => [...row.matchAll(/`((?:GET|POST) [^`]+)`/g)].map((match) => match[1]));
+  const documented = rows.flatMap((row) =>
+    [...row.matchAll(/`((?:GET|POST|PUT|PATCH|DELETE|OPTIONS) [^`]+)`/g)].map((match) => match[1]),
+  );
   const routes = PROTOCOLS.flatMap(({ routes }) =>
-    routes
-      .filter(({ kind }) => kind !== 'absent')
-      .map(({ kind, path }) => `${kind === 'read' ? 'GET' : 'POST'} ${path}`),
+    routes.flatMap((route) => methodsOf(route).map((method) => `${method} ${route.path}`)),
   );
   expect(routes.length).toBeGreaterThan(10);
   expect(documented.sort()).toEqual(routes.sort());
+});
+
+test('every path that two protocols claim is documented, with the one who has it', () => {
+  const page = read('docs/reference/protocols.md');
+  const table = page.slice(page.indexOf('| method and path |'), page.indexOf('## What holds for all of them'));
+  const documented = [...table.matchAll(/^\| `(\w+ \S+)` \| ([\w-]+) \| ([\w-]+) \|$/gm)].map((row) => row.slice(1));
+  const conflicts = conflictsOf(PROTOCOLS).map(({ method, path, winner, loser }) => [
+    `${method} ${path}`,
+    winner,
+    loser,
+  ]);
+  expect(documented.sort()).toEqual(conflicts.sort());
 });
 
 test('every CLI verb is documented', async () => {

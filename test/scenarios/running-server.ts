@@ -17,6 +17,8 @@ export type RunningServer = {
   readonly inferenceUrl: string;
   /** `host:port` */
   readonly grpcAddress: string;
+  /** Where one protocol is spoken alone, by its name. */
+  readonly protocolUrls: Readonly<Record<string, string>>;
   readonly adminKey: string;
   readonly client: Client;
   /** Process ids by role, as the operating system sees them now. */
@@ -83,6 +85,7 @@ export async function startServer(options: StartOptions = {}): Promise<RunningSe
     url: string;
     inferenceUrl: string;
     grpcAddress: string;
+    protocolUrls: Record<string, string>;
   };
   if (options.sample) await eventually('the announcement', () => /curl /.test(output));
   const adminKey = readFileSync(join(dataDir, 'admin.key'), 'utf8').trim();
@@ -91,6 +94,7 @@ export async function startServer(options: StartOptions = {}): Promise<RunningSe
     url: file.url,
     inferenceUrl: file.inferenceUrl,
     grpcAddress: file.grpcAddress,
+    protocolUrls: file.protocolUrls,
     adminKey,
     client: createClient({ url: file.url, apiKey: adminKey, inferenceUrl: file.inferenceUrl }),
     pids: (role) => processesOf(child.pid ?? -1, role),

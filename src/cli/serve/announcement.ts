@@ -30,6 +30,7 @@ export function announce(said: Announcement): void {
     url: server.url,
     inferenceUrl: server.inferenceUrl,
     grpcAddress: server.grpcAddress,
+    protocolUrls: server.protocolUrls ?? {},
     dataFolder: said.dataFolder,
     keyFile: said.keyFile,
     adminKey: said.adminKey,
@@ -41,6 +42,7 @@ export function announce(said: Announcement): void {
       `${out.paint('bold', `Slipway ${said.release} is ready`)} ${out.paint('dim', `(${formatMs(said.tookMs)})`)}`,
       '',
       `  Predictions  ${server.inferenceUrl}${server.grpcAddress === null ? '' : `    gRPC ${server.grpcAddress}`}`,
+      ...Object.entries(server.protocolUrls ?? {}).map(([name, url]) => `               ${name} alone at ${url}`),
       `  Management   ${server.url}    API reference ${server.url}/api/docs`,
       said.adminKey === null
         ? `  Admin key    ${said.keyFile === null ? 'not kept on this machine' : `in ${said.keyFile}; the commands below find it`}`

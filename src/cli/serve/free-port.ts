@@ -1,16 +1,12 @@
 import { createServer } from 'node:net';
-import { listenUntilFree, openOnce } from '../../base/http/listen.ts';
+import { listenUntilFree, openOnce, type PortSetting } from '../../base/http/listen.ts';
 
 /**
  * Makes sure that nobody else listens on a port that gateways are going to share: with them, another server of the same user would be let in
  * without a word, and the kernel would share out connections among both.
  * @throws SlipwayError `port_taken`, `invalid_setting`
  */
-export async function assertPortFree(
-  host: string,
-  port: number,
-  portSetting: 'SLIPWAY_HTTP_PORT' | 'SLIPWAY_GRPC_PORT',
-): Promise<void> {
+export async function assertPortFree(host: string, port: number, portSetting: PortSetting): Promise<void> {
   if (port === 0) return;
   const probe = createServer();
   await listenUntilFree(probe, { host, port, portSetting }, (address) => openOnce(probe, address));

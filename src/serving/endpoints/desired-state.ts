@@ -27,6 +27,8 @@ export type DesiredEndpoint = {
   readonly version: number;
   /** Further versions kept loaded, reached by `name@version` only. */
   readonly pins: readonly number[];
+  /** Aliases of the model that name one of these versions; absent where there are none. */
+  readonly labels?: Readonly<Record<string, number>>;
   /** False: known, but none of its versions is kept running. Absent in documents of earlier releases: true. */
   readonly loaded?: boolean;
 };

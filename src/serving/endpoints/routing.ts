@@ -1,7 +1,12 @@
 /** Which version answers a call. Pure: the gateway asks it for every prediction. */
 
 /** What a caller names: an endpoint, and perhaps one version of it. */
-export type EndpointRef = { readonly name: string; readonly pin: number | null };
+export type EndpointRef = {
+  readonly name: string;
+  readonly pin: number | null;
+  /** An alias of its model instead of a number; whether there is such a version is not known here. */
+  readonly label?: string;
+};
 
 /** An endpoint as routing sees it; V is whatever stands for a version. */
 export type Routable<V> = {

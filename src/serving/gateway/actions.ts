@@ -1,7 +1,7 @@
 import { SlipwayError, toSlipwayError } from '../../base/errors.ts';
 import type { ChangeAsked } from '../endpoints/endpoint-change.ts';
-import type { ActionCall, ServerView } from '../protocols/protocol.ts';
-import { writeJson } from '../tensors/json-text.ts';
+import type { ActionCall, ActionRoute, ServerView, WireAnswer } from '../protocols/protocol.ts';
+import { contentOf, headOf } from './content.ts';
 import type { Exchange } from './exchange.ts';
 import { type KeyHeaders, keyTextOf } from './inference-access.ts';
 import type { Done } from './request-body.ts';
@@ -12,7 +12,7 @@ export type AskControl = (asked: ChangeAsked) => Promise<void>;
 
 export type ActionDeps = {
   readonly askControl: AskControl;
-  readonly answer: (exchange: Exchange, content: string) => void;
+  readonly answer: (exchange: Exchange, content: string | WireAnswer) => void;
   readonly refuse: (exchange: Exchange, error: SlipwayError) => void;
 };
 
@@ -20,7 +20,7 @@ export type ActionDeps = {
 export function handleAction(
   deps: ActionDeps,
   exchange: Exchange,
-  match: Match,
+  match: Match<ActionRoute>,
   server: ServerView,
   read: (done: Done) => void,
 ): void {
@@ -28,8 +28,8 @@ export function handleAction(
   const { headers } = wire;
   const act = async (body: Buffer): Promise<unknown> => {
     const call: ActionCall = {
+      ...headOf(exchange, match),
       body,
-      headers,
       server,
       endpoint: match.ref,
       changeEndpoint: async (endpoint, change) => {
@@ -37,12 +37,12 @@ export function handleAction(
         await deps.askControl({ key, project: match.project, endpoint, change, requestId });
       },
     };
-    return match.action!.act(call);
+    return match.route.act(call);
   };
   read((error, body) => {
     if (error !== null) return deps.refuse(exchange, error);
     act(body!).then(
-      (value) => deps.answer(exchange, writeJson(value)),
+      (value) => deps.answer(exchange, contentOf(value)),
       (thrown: unknown) => deps.refuse(exchange, toSlipwayError(thrown)),
     );
   });

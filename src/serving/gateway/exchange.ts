@@ -6,6 +6,7 @@ import { type Protocol, statusOf, type WireAnswer } from '../protocols/protocol.
 import type { CallHandle } from '../runner/runner.ts';
 import type { Account } from './account.ts';
 import type { Meter } from './metrics.ts';
+import type { Found, Match } from './route-table.ts';
 import { totalTiming } from './server-timing.ts';
 
 /** What the gateway knows of a connection. */
@@ -59,8 +60,11 @@ export type Exchange = {
   readonly startedMs: number;
   /** Wall clock at arrival. */
   readonly atMs: number;
+  readonly method: string;
   readonly path: string;
   readonly protocol: Protocol;
+  /** What was found for it; null where nothing was. */
+  readonly match: Match | null;
   /** The caller's, or the prediction's id. */
   readonly requestId: string;
   /** UUIDv7, also of requests that are refused: what a caller reports can be found in the log. Sent when `predicts`. */
@@ -86,7 +90,8 @@ export function connectionOf(socket: Socket): Connection {
   return connection;
 }
 
-export function openExchange(wire: Wire, path: string, protocol: Protocol): Exchange {
+export function openExchange(wire: Wire, method: string, { path, protocol, methods }: Found): Exchange {
+  const match = methods.get(method) ?? null;
   const atMs = Date.now();
   const predictionId = uuidv7(atMs);
   const given = wire.headers['x-request-id'];
@@ -99,8 +104,10 @@ export function openExchange(wire: Wire, path: string, protocol: Protocol): Exch
     connection,
     startedMs,
     atMs,
+    method,
     path,
-    protocol,
+    protocol: match?.protocol ?? protocol,
+    match,
     requestId,
     predictionId,
     predicts: false,
@@ -114,7 +121,7 @@ export function openExchange(wire: Wire, path: string, protocol: Protocol): Exch
 }
 
 /**
- * Answers with 200.
+ * Answers with what was asked for.
  * @param last whether the connection is to be closed after it
  */
 export function answer(exchange: Exchange, content: string | WireAnswer, last: boolean): void {
@@ -133,14 +140,14 @@ export function answer(exchange: Exchange, content: string | WireAnswer, last: b
   if (version !== '') headers.push('X-Slipway-Version', version);
   addAccount(exchange, headers);
   if (!isText && content.headers !== undefined) headers.push(...content.headers);
-  send(exchange, 200, headers, body, last);
+  send(exchange, (isText ? undefined : content.status) ?? 200, headers, body, last);
 }
 
 /** Answers with an error in the protocol's form. Gives the status. */
 export function refuse(exchange: Exchange, error: SlipwayError, last: boolean, extra: readonly string[] = []): number {
-  const { wire, protocol, predictionId, requestId, version, path } = exchange;
-  const status = statusOf(protocol, error);
-  const { contentType, body } = protocol.writeError(error, { status, requestId, path });
+  const { wire, protocol, predictionId, requestId, version, method, path, match } = exchange;
+  const about = { status: statusOf(protocol, error), requestId, method, path, ...(match ?? {}) };
+  const { contentType, body, status = about.status, headers: own } = protocol.writeError(error, about);
   const headers = [
     'Content-Type',
     contentType,
@@ -157,6 +164,7 @@ export function refuse(exchange: Exchange, error: SlipwayError, last: boolean, e
   addAccount(exchange, headers);
   if (error.retryAfterS !== undefined) headers.push('Retry-After', `${error.retryAfterS}`);
   if (error.kind === 'unauthorized') headers.push('WWW-Authenticate', 'Bearer');
+  if (own !== undefined) headers.push(...own);
   send(exchange, status, headers, body, last);
   if (!wire.complete) wire.discardRest();
   return status;

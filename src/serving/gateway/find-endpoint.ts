@@ -25,6 +25,11 @@ export type EndpointFinder = {
   /** @throws SlipwayError `endpoint_not_found`, `forbidden` */
   locate(named: Named, principal: Principal | null, verb: 'predict' | 'read'): ServedEndpoint;
   /**
+   * The version that a reference pins, by its number or by a label; null where it pins none.
+   * @throws SlipwayError `version_not_found`
+   */
+  pinOf(endpoint: ServedEndpoint, ref: EndpointRef | null): number | null;
+  /**
    * The version that answers, now: ask again after any wait, because it may have been switched meanwhile.
    * @throws SlipwayError `version_not_found`, `not_ready`
    */
@@ -72,6 +77,22 @@ export function createEndpointFinder(deps: {
         throw notPermitted(principal!, verb, endpoint.spec.model);
       }
       return endpoint;
+    },
+    pinOf({ spec }, ref) {
+      if (ref?.label === undefined) return ref?.pin ?? null;
+      const labels = new Map(Object.entries(spec.labels ?? {}));
+      const version = labels.get(ref.label);
+      if (version !== undefined) return version;
+      throw new SlipwayError(
+        'version_not_found',
+        `The endpoint ${spec.name} has no version labelled ${shown(ref.label)}`,
+        {
+          hint:
+            labels.size === 0
+              ? `No version that it holds has an alias. \`slipway aliases set ${spec.model} <alias> <version>\` gives one.`
+              : `Labels: ${[...labels.keys()].join(', ')}.`,
+        },
+      );
     },
     choose(endpoint, pin) {
       if (endpoint.serving === null && !isLoaded(endpoint.spec)) throw unloaded(endpoint.spec.name);

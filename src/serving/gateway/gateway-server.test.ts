@@ -2,17 +2,18 @@
 import { rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { add, makeDataDir, makeState, type StateChoice } from '../../../test/fixtures/gateway.ts';
 import { silent } from '../../../test/fixtures/runner-specs.ts';
 import { systemClock as clock } from '../../base/clock.ts';
 import { readSettings } from '../../base/settings.ts';
 import { openInference } from '../protocols/open-inference.ts';
 import { plain } from '../protocols/plain.ts';
-import type { Protocol } from '../protocols/protocol.ts';
+import { type Protocol, written } from '../protocols/protocol.ts';
 import { createAdmission } from './admission.ts';
 import { createEndpointFinder } from './find-endpoint.ts';
-import { createGatewayServer, type GatewayServer, HTTP_LIMITS } from './gateway-server.ts';
+import { createGatewayServer, type GatewayServer } from './gateway-server.ts';
+import { HTTP_LIMITS } from './http-limits.ts';
 import { createInferenceAccess } from './inference-access.ts';
 import { createGatewayMetrics } from './metrics.ts';
 import { createServingState, type ServingState } from './serving-state.ts';
@@ -25,6 +26,54 @@ afterEach(async () => {
   await state?.close();
   rmSync(dataDir, { recursive: true, force: true });
 });
+
+/** A protocol whose routes name their endpoints elsewhere than in the path, and answer in ways of their own. */
+const odd: Protocol = {
+  ...plain,
+  name: 'odd',
+  routes: [
+    {
+      kind: 'infer',
+      path: '/invocations',
+      methods: ['POST', 'PUT'],
+      namedInBody: true,
+      nameEndpoint({ headers, query }, body) {
+        if (typeof headers['x-model'] === 'string') return { name: headers['x-model'] };
+        const label = new URLSearchParams(query).get('label');
+        if (label !== null) return { name: 'add', label };
+        return body !== null && Buffer.from(body).includes('add') ? { name: 'add', version: '1' } : null;
+      },
+      parse: ({ params, query, method }) => ({
+        id: `${method} ${query} ${Object.keys(params!).length}`,
+        inputs: [{ name: 'X', datatype: 'FP32', shape: [1, 3], data: Float32Array.of(1, 2, 3) }],
+        rows: 1,
+        outputs: null,
+      }),
+      write: ({ id }, [output], { endpoint }) => ({
+        contentType: 'text/x-odd',
+        body: `${endpoint} ${id} ${[...(output!.data as Float32Array)]}`,
+        status: 203,
+        headers: ['X-Odd', 'yes'],
+      }),
+      writeUs: () => 1,
+    },
+    { kind: 'action', path: '/things/{thing}', methods: ['DELETE'], act: ({ params }) => ({ gone: params!['thing'] }) },
+    {
+      kind: 'read',
+      path: '/ping',
+      methods: ['GET', 'OPTIONS'],
+      public: true,
+      read: (_server, _endpoint, { query }) =>
+        written({ contentType: 'text/plain', body: `pong ${query}`, status: 202 }),
+    },
+  ],
+  writeError: ({ message }, { status, method, route }) => ({
+    contentType: 'text/plain',
+    body: `${status} ${method} ${route?.path} ${message}`,
+    status: 418,
+    headers: ['X-Odd', 'no'],
+  }),
+};
 
 /** A protocol with an answer too large for the buffers between two processes. */
 const large: Protocol = {
@@ -59,13 +108,20 @@ async function start(
     access: createInferenceAccess({ keyNeeded: false, clock }),
     admission: createAdmission(settings),
     metrics: createGatewayMetrics(),
-    protocols: [openInference, large, plain],
+    listeners: [
+      {
+        port: 0,
+        portSetting: 'SLIPWAY_HTTP_PORT',
+        protocols: [openInference, large, odd, plain],
+        fallback: plain,
+      },
+    ],
     log: silent,
     askControl: () => Promise.reject(new Error('no control here')),
     observe: null,
     limits: { ...HTTP_LIMITS, checkMs: 20, ...limits },
   });
-  return Number(new URL(await server.listen()).port);
+  return Number(new URL((await server.listen())[0]!).port);
 }
 
 /** What comes back, and after how long the connection was closed; `drip` is sent every 20 ms. */
@@ -124,9 +180,9 @@ describe('limits of time', () => {
     const socket = connect(port, '127.0.0.1').pause();
     socket.on('error', () => {});
     socket.write('GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n');
-    while ((await server!.connections()) === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    while (server!.connections() === 0) await new Promise((resolve) => setTimeout(resolve, 5));
     const startedMs = performance.now();
-    while ((await server!.connections()) > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    while (server!.connections() > 0) await new Promise((resolve) => setTimeout(resolve, 5));
     expect(performance.now() - startedMs).toBeGreaterThan(250);
     socket.destroy();
   });
@@ -154,10 +210,10 @@ describe('limits of number', () => {
     const port = await start({}, { SLIPWAY_MAX_CONNECTIONS: '3' });
     const held = Array.from({ length: 3 }, () => connect(port, '127.0.0.1'));
     await Promise.all(held.map((socket) => new Promise((resolve) => socket.once('connect', resolve))));
-    while ((await server!.connections()) < 3) await new Promise((resolve) => setTimeout(resolve, 5));
+    while (server!.connections() < 3) await new Promise((resolve) => setTimeout(resolve, 5));
     expect((await talk(port, live)).text).toBe('');
     held[0]!.destroy();
-    while ((await server!.connections()) > 2) await new Promise((resolve) => setTimeout(resolve, 5));
+    while (server!.connections() > 2) await new Promise((resolve) => setTimeout(resolve, 5));
     expect((await talk(port, live.replace('\r\n\r\n', '\r\nConnection: close\r\n\r\n'))).text).toContain('"live":true');
     for (const socket of held) socket.destroy();
   });
@@ -166,5 +222,50 @@ describe('limits of number', () => {
     const port = await start({ keepAliveMs: 100, headersMs: 150, idleMs: 300 });
     const { text } = await talk(port, `${head('Content-Length: 100000')}${'x'.repeat(100_000)}${live}`);
     expect([...text.matchAll(/HTTP\/1\.1 (\d+)/g)].map((match) => match[1])).toEqual(['404', '200']);
+  });
+});
+
+describe('routes may', () => {
+  const served: StateChoice = { versions: [add()], endpoints: [{ name: 'add', version: 1, labels: { stable: 1 } }] };
+  const ask = async (port: number, path: string, init: RequestInit) => {
+    const response = await fetch(`http://127.0.0.1:${port}${path}`, init);
+    return [response.status, response.headers.get('x-odd'), await response.text()];
+  };
+  const untilReady = (port: number) =>
+    vi.waitFor(async () => expect((await fetch(`http://127.0.0.1:${port}/v2/health/ready`)).status).toBe(200), {
+      timeout: 20_000,
+    });
+
+  it('name their endpoint in a header, a label, the body or not at all', async () => {
+    const port = await start({}, { SLIPWAY_DEFAULT_ENDPOINT: 'add' }, served);
+    await untilReady(port);
+    const answer = (text: string) => [203, 'yes', text];
+    const post = (path: string, body: string, headers = {}) => ask(port, path, { method: 'POST', body, headers });
+    expect(await post('/invocations?a=1', 'x', { 'x-model': 'add' })).toEqual(answer('add POST a=1 0 2,3,4'));
+    expect(await post('/invocations', 'to add')).toEqual(answer('add POST  0 2,3,4'));
+    expect(await post('/invocations', 'x')).toEqual(answer('add POST  0 2,3,4'));
+    expect(await ask(port, '/invocations', { method: 'PUT', body: 'x' })).toEqual(answer('add PUT  0 2,3,4'));
+    expect(await post('/invocations?label=stable', 'x')).toEqual(answer('add POST label=stable 0 2,3,4'));
+    const unknown = await post('/invocations?label=canary', 'x');
+    expect(unknown).toEqual([418, 'no', '404 POST /invocations The endpoint add has no version labelled canary']);
+  });
+
+  it('refuse a request that names none where none is set', async () => {
+    const port = await start({}, {}, served);
+    await untilReady(port);
+    const refused = await ask(port, '/invocations', { method: 'POST', body: 'x' });
+    expect(refused).toEqual([
+      418,
+      'no',
+      expect.stringContaining('404 POST /invocations The request names no endpoint'),
+    ]);
+  });
+
+  it('answer other methods, with statuses and types of their own', async () => {
+    const port = await start({});
+    expect(await ask(port, '/things/a%20b', { method: 'DELETE' })).toEqual([200, null, '{"gone":"a b"}']);
+    expect(await ask(port, '/ping?x', { method: 'OPTIONS' })).toEqual([202, null, 'pong x']);
+    const wrong = await fetch(`http://127.0.0.1:${port}/ping`, { method: 'POST' });
+    expect([wrong.status, wrong.headers.get('allow')]).toEqual([418, 'GET, HEAD, OPTIONS']);
   });
 });

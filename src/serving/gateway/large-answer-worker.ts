@@ -3,7 +3,7 @@ import { parentPort } from 'node:worker_threads';
 import { SlipwayError } from '../../base/errors.ts';
 import { toWireError } from '../../base/wire-error.ts';
 import type { WireAnswer } from '../protocols/protocol.ts';
-import { PROTOCOLS } from '../protocols/protocols.ts';
+import { inferRouteOf } from '../protocols/protocols.ts';
 import { unpackTensor } from '../tensors/packed-text.ts';
 import { canMove } from './answer-memory.ts';
 import type { WriteJob, WriteOutcome } from './large-answers.ts';
@@ -17,12 +17,9 @@ parentPort!.on('message', (job: WriteJob) => {
   parentPort!.postMessage(outcome, [...memory]);
 });
 
-function write({ id, path, request, outputs, answered }: WriteJob): WriteOutcome {
+function write({ id, protocol, path, request, outputs, answered }: WriteJob): WriteOutcome {
   try {
-    const route = PROTOCOLS.flatMap((protocol) => protocol.routes).find(
-      (one) => one.kind === 'infer' && one.path === path,
-    );
-    if (route?.kind !== 'infer') throw new Error(`no prediction route ${path}`);
+    const route = inferRouteOf(protocol, path);
     const written = route.write(request, outputs.map(unpackTensor), answered);
     const content: WireAnswer =
       typeof written === 'string' ? { contentType: 'application/json', body: written } : written;

@@ -32,6 +32,7 @@ const routeOf = (path: string) => {
   if (route?.kind !== 'infer') throw new Error(path);
   return route;
 };
+const placeOf = (path: string) => ({ protocol: path === PREDICT ? 'plain' : 'open-inference', path });
 const INFER = '/v2/models/{endpoint}/infer';
 const PREDICT = '/endpoints/{endpoint}/predict';
 const requestOf = (rows: number, changes: Partial<InferRequest> = {}): InferRequest => ({
@@ -78,7 +79,7 @@ describe('the threads', () => {
       for (const rows of [1, 20_000]) {
         const request = requestOf(rows, changes);
         const here = routeOf(path).write(request, outputsOf(rows), answered);
-        const there = await write(answers, { path, request, outputs: outputsOf(rows), answered });
+        const there = await write(answers, { ...placeOf(path), request, outputs: outputsOf(rows), answered });
         expect(bytesOf(there).equals(bytesOf(here))).toBe(true);
         expect(there.contentType).toBe(typeof here === 'string' ? 'application/json' : here.contentType);
         expect(there.headers).toEqual(typeof here === 'string' ? undefined : here.headers);
@@ -90,7 +91,7 @@ describe('the threads', () => {
   test('leave memory alone that others may look at', async () => {
     const all = Float32Array.from({ length: 200_000 }, (_, i) => i);
     const view: Tensor = { name: 'p', datatype: 'FP32', shape: [30_000, 3], data: all.subarray(300, 90_300) };
-    const work = { path: INFER, request: requestOf(30_000), outputs: [view], answered };
+    const work = { ...placeOf(INFER), request: requestOf(30_000), outputs: [view], answered };
     expect(bytesOf(await write(answers, work)).toString()).toContain('"data":[300,301,');
     expect(all[300]).toBe(300);
     expect(answers.waitingBytes).toBe(0);
@@ -98,8 +99,8 @@ describe('the threads', () => {
 
   test('stop at the deadline, and go on with what waits', async () => {
     const rows = 100_000;
-    const work = { path: PREDICT, request: requestOf(rows), outputs: outputsOf(rows), answered };
-    const small = { path: INFER, request: requestOf(2), outputs: outputsOf(2), answered };
+    const work = { ...placeOf(PREDICT), request: requestOf(rows), outputs: outputsOf(rows), answered };
+    const small = { ...placeOf(INFER), request: requestOf(2), outputs: outputsOf(2), answered };
     const late = write(answers, work, 20);
     const next = Promise.all(Array.from({ length: 6 }, () => write(answers, small)));
     await expect(late).rejects.toMatchObject({ code: 'deadline_exceeded' });
@@ -109,13 +110,13 @@ describe('the threads', () => {
 
   test('stop when the caller is gone, and say nothing to it', async () => {
     const rows = 100_000;
-    const work = () => ({ path: PREDICT, request: requestOf(rows), outputs: outputsOf(rows), answered });
+    const work = () => ({ ...placeOf(PREDICT), request: requestOf(rows), outputs: outputsOf(rows), answered });
     let said = 0;
     const handles = Array.from({ length: 4 }, () => answers.write(work(), performance.now() + 60_000, () => said++));
     await new Promise((resolve) => setTimeout(resolve, 200));
     for (const handle of handles) handle.cancel();
     expect(answers.waitingBytes).toBe(0);
-    const small = { path: INFER, request: requestOf(2), outputs: outputsOf(2), answered };
+    const small = { ...placeOf(INFER), request: requestOf(2), outputs: outputsOf(2), answered };
     await write(answers, small);
     expect(said).toBe(0);
   }, 60_000);

@@ -37,7 +37,8 @@ export function takesLong(route: InferRoute, request: InferRequest, outputs: rea
 }
 
 export type AnswerWork = {
-  /** The route's own path, by which the thread finds it. */
+  /** Name of the protocol and the route's own path, by which the thread finds it. */
+  readonly protocol: string;
   readonly path: string;
   readonly request: InferRequest;
   readonly outputs: readonly Tensor[];
@@ -131,7 +132,7 @@ export function createLargeAnswers({ log }: { log: Logger }): LargeAnswers {
       if (free === undefined && threads.length >= MOST_THREADS) return;
       const job = queue.shift()!;
       const { id, work } = job;
-      const { path, request, answered } = work;
+      const { protocol, path, request, answered } = work;
       const thread = free ?? start();
       if (thread.idle !== null) clearTimeout(thread.idle);
       thread.idle = null;
@@ -139,7 +140,7 @@ export function createLargeAnswers({ log }: { log: Logger }): LargeAnswers {
       try {
         const memory = new Set<ArrayBuffer>();
         const outputs = work.outputs.map((output) => packTensor(withOwnMemory(output), memory));
-        const message: WriteJob = { id, path, request: { ...request, inputs: [] }, answered, outputs };
+        const message: WriteJob = { id, protocol, path, request: { ...request, inputs: [] }, answered, outputs };
         thread.worker.postMessage(message, [...memory]);
       } catch (error) {
         // More text than one string holds, or than there is memory for.

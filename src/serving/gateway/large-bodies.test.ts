@@ -27,6 +27,8 @@ describe('what is parsed in a thread', () => {
   });
 });
 
+const PREDICT = { protocol: 'plain', path: '/endpoints/{endpoint}/predict' };
+
 describe('threads for large bodies', () => {
   let bodies: LargeBodies | null = null;
   afterEach(() => bodies?.close());
@@ -39,7 +41,7 @@ describe('threads for large bodies', () => {
   const parse = (body: Buffer, isWanted: () => boolean = () => true): Promise<Outcome> =>
     new Promise((resolve) => {
       const startedMs = performance.now();
-      bodies!.parse('/endpoints/{endpoint}/predict', { body, headers: {} }, target, isWanted, (error, request) =>
+      bodies!.parse(PREDICT, { body, headers: {} }, target, isWanted, (error, request) =>
         resolve({ error, request, ms: performance.now() - startedMs }),
       );
     });
@@ -64,7 +66,7 @@ describe('threads for large bodies', () => {
     start(1000);
     expect(() =>
       bodies!.parse(
-        '/',
+        PREDICT,
         { body: records(1000), headers: {} },
         target,
         () => true,

@@ -38,11 +38,11 @@ export function isCostly(body: Buffer): boolean {
 }
 
 export type ParseJob = {
-  /** The route's own path, by which the thread finds it. */
+  /** Name of the protocol and the route's own path, by which the thread finds it. */
+  readonly protocol: string;
   readonly path: string;
-  /** Has its memory to itself: it moves to the thread and back. */
-  readonly body: Uint8Array;
-  readonly headers: WireCall['headers'];
+  /** Its body has its memory to itself: it moves to the thread and back. */
+  readonly call: WireCall;
   readonly target: InputTarget;
 };
 
@@ -57,7 +57,13 @@ export type Parsed = (error: SlipwayError | null, request: InferRequest | null, 
 
 export type LargeBodies = {
   /** @param isWanted whether the caller is still there and the deadline has not passed; a body that is not wanted any more is given up */
-  parse(path: string, call: WireCall, target: InputTarget, isWanted: () => boolean, done: Parsed): void;
+  parse(
+    route: Pick<ParseJob, 'protocol' | 'path'>,
+    call: WireCall,
+    target: InputTarget,
+    isWanted: () => boolean,
+    done: Parsed,
+  ): void;
   close(): void;
 };
 
@@ -130,9 +136,9 @@ export function createLargeBodies({ log, maxWaitingBytes }: { log: Logger; maxWa
       const thread = threads.find(({ job }) => job === null) ?? (threads.length < MOST_THREADS ? start() : null);
       if (thread === null) break;
       const job = waiting.shift()!;
-      waitingBytes -= job.message.body.byteLength;
+      waitingBytes -= job.message.call.body.byteLength;
       thread.job = job;
-      thread.worker.postMessage(job.message, [job.message.body.buffer as ArrayBuffer]);
+      thread.worker.postMessage(job.message, [job.message.call.body.buffer as ArrayBuffer]);
     }
     if (threads.some(({ job }) => job !== null)) checks ??= setInterval(check, CHECK_MS).unref();
     else {
@@ -148,7 +154,7 @@ export function createLargeBodies({ log, maxWaitingBytes }: { log: Logger; maxWa
     const dropped = waiting.filter(({ isWanted }) => !isWanted());
     if (dropped.length > 0) {
       waiting = waiting.filter((job) => !dropped.includes(job));
-      waitingBytes = waiting.reduce((sum, { message }) => sum + message.body.byteLength, 0);
+      waitingBytes = waiting.reduce((sum, { message }) => sum + message.call.body.byteLength, 0);
     }
     for (const thread of threads) {
       const { job } = thread;
@@ -162,13 +168,14 @@ export function createLargeBodies({ log, maxWaitingBytes }: { log: Logger; maxWa
   };
 
   return {
-    parse(path, { body, headers }, target, isWanted, done) {
+    parse({ protocol, path }, call, target, isWanted, done) {
+      const { body } = call;
       if (waitingBytes + body.byteLength > maxWaitingBytes) throw noMemory();
       if (idle !== null) clearTimeout(idle);
       idle = null;
       const owned =
         body.byteLength === body.buffer.byteLength ? new Uint8Array(body.buffer as ArrayBuffer) : new Uint8Array(body);
-      waiting.push({ message: { path, body: owned, headers, target }, isWanted, done });
+      waiting.push({ message: { protocol, path, call: { ...call, body: owned }, target }, isWanted, done });
       waitingBytes += owned.byteLength;
       next();
     },

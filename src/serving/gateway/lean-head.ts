@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import type { Match, NoMatch } from './route-table.ts';
+import type { Found } from './route-table.ts';
 
 /** The head of a request that the lean path takes. One object for all requests of a connection whose heads are the same. */
 export type LeanHead = {
@@ -9,7 +9,7 @@ export type LeanHead = {
   /** Names in lower case, each once. Without Content-Length: the rest of the head may be that of the request before. */
   readonly headers: IncomingHttpHeaders;
   /** What the request handler found out about this head, so that it need not again. */
-  found: Match | NoMatch | null;
+  found: Found | null;
   originChecked: boolean;
 };
 

@@ -57,9 +57,12 @@ beforeAll(async () => {
     askControl: () => Promise.reject(new Error('no control here')),
     observe: joinObservers([(prediction) => seen.push(prediction), (prediction) => second(prediction)], silent),
   };
-  server = createGatewayServer({ ...serving, protocols: [openInference, plain] });
+  server = createGatewayServer({
+    ...serving,
+    listeners: [{ port: 0, portSetting: 'SLIPWAY_HTTP_PORT', protocols: [openInference, plain], fallback: plain }],
+  });
   grpc = createGrpcServer(serving);
-  url = await server.listen();
+  [url = ''] = await server.listen();
   client = connect(await grpc.listen());
   await vi.waitFor(
     () => expect(state.observe().versions.map((one) => one.state)).toEqual(['ready', 'ready', 'ready']),

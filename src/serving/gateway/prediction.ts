@@ -1,6 +1,6 @@
 import { SlipwayError, toSlipwayError } from '../../base/errors.ts';
 import type { Assignment } from '../endpoints/assignment.ts';
-import type { Answered, InferRequest, WireAnswer } from '../protocols/protocol.ts';
+import type { Answered, InferRequest, InferRoute, WireAnswer } from '../protocols/protocol.ts';
 import type { CallTimings, Priority } from '../runner/runner.ts';
 import type { NumericData, Tensor } from '../tensors/tensor.ts';
 import type { Account } from './account.ts';
@@ -36,7 +36,7 @@ export type Route = { readonly version: ServedVersion; readonly assignment: Assi
 /** One prediction on its way to a version. */
 type Asked = {
   readonly exchange: Exchange;
-  readonly match: Match;
+  readonly match: Match<InferRoute>;
   readonly route: Route;
   readonly meter: Meter;
   readonly inferRequest: InferRequest;
@@ -56,7 +56,7 @@ type Asked = {
 export function predict(
   deps: PredictionDeps,
   exchange: Exchange,
-  match: Match,
+  match: Match<InferRoute>,
   route: Route,
   meter: Meter,
   inferRequest: InferRequest,
@@ -119,7 +119,7 @@ function writeNow(
   let content: Content | null = null;
   let error: SlipwayError | null = null;
   try {
-    content = asked.match.post!.write(asked.inferRequest, outputs, answeredOf(asked));
+    content = asked.match.route.write(asked.inferRequest, outputs, answeredOf(asked));
   } catch (thrown) {
     error = toSlipwayError(thrown);
   }
@@ -143,7 +143,7 @@ function settleMuch(
     conclude(deps, asked, toSlipwayError(thrown), null, null, timings, computedMs);
     return;
   }
-  if (!takesLong(match.post!, inferRequest, outputs)) {
+  if (!takesLong(match.route, inferRequest, outputs)) {
     writeNow(deps, asked, outputs, timings, computedMs);
     return;
   }
@@ -155,7 +155,13 @@ function settleMuch(
   };
   account.begin();
   meter.inFlight += 1;
-  const work = { path: match.post!.path, request: inferRequest, outputs, answered: answeredOf(asked) };
+  const work = {
+    protocol: match.protocol.name,
+    path: match.route.path,
+    request: inferRequest,
+    outputs,
+    answered: answeredOf(asked),
+  };
   const handle = deps.largeAnswers.write(work, deadlineMs, done);
   const call: OpenCall = { handle, meter, account, startedMs, onCancel: onCancelOf(deps, asked) };
   connection.calls.push(call);

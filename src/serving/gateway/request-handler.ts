@@ -1,14 +1,13 @@
 import type { IncomingMessage } from 'node:http';
 import type { Principal } from '../../base/access/permission.ts';
-import { SlipwayError, toSlipwayError } from '../../base/errors.ts';
+import { type SlipwayError, toSlipwayError } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Settings } from '../../base/settings.ts';
 import { WHOLE } from '../endpoints/assignment.ts';
-import type { InferRequest, Protocol, ServerView, WireAnswer } from '../protocols/protocol.ts';
+import type { InferRequest, InferRoute, Protocol, WireAnswer } from '../protocols/protocol.ts';
 import type { Priority } from '../runner/runner.ts';
-import { writeJson } from '../tensors/json-text.ts';
 import type { Account } from './account.ts';
-import { type AskControl, handleAction } from './actions.ts';
+import type { AskControl } from './actions.ts';
 import { type Admission, priorityOf } from './admission.ts';
 import { answer, type Exchange, openExchange, refuse } from './exchange.ts';
 import type { EndpointFinder } from './find-endpoint.ts';
@@ -24,15 +23,16 @@ import type { GatewayMetrics, Meter } from './metrics.ts';
 import type { NodeWire } from './node-wire.ts';
 import { observed, predict, type Route, timeoutOf } from './prediction.ts';
 import { PINNED, type PredictionObserver } from './prediction-observer.ts';
+import { createQuestions } from './questions.ts';
 import { assertTold, assessListener } from './readiness.ts';
 import { type Done as BodyDone, type BodyLimits, readBody } from './request-body.ts';
 import { codingFor, compress } from './response-compression.ts';
 import { withRetryAfter } from './retry-after.ts';
-import { createRouteTable, type Match, type NoMatch } from './route-table.ts';
+import { createRouteEndpoints } from './route-endpoints.ts';
+import { isNowhere, noRoute } from './route-errors.ts';
+import { createRouteTable, type Found, type Match } from './route-table.ts';
 import type { ServedVersion } from './served-version.ts';
-import { viewEndpoint, viewServer } from './server-view.ts';
-import type { Readiness, ServingState } from './serving-state.ts';
-import { shown } from './shown-text.ts';
+import type { ServingState } from './serving-state.ts';
 import type { UnreadAnswers } from './unread-answers.ts';
 
 export type RequestHandlerDeps = {
@@ -43,6 +43,8 @@ export type RequestHandlerDeps = {
   readonly finder: EndpointFinder;
   readonly metrics: GatewayMetrics;
   readonly protocols: readonly Protocol[];
+  /** In whose form errors are told where a path belongs to no protocol. */
+  readonly fallback: Protocol;
   readonly log: Logger;
   readonly limits: BodyLimits;
   readonly largeBodies: LargeBodies;
@@ -71,9 +73,10 @@ export type RequestHandler = {
 /** A prediction that passed every check that needs no body. */
 type Asked = {
   readonly exchange: Exchange;
-  readonly match: Match;
+  readonly match: Match<InferRoute>;
+  /** Whether it is known which endpoint; else its body says it. */
+  readonly isNamed: boolean;
   readonly principal: Principal | null;
-  readonly pin: number | null;
   readonly account: Account;
   readonly priority: Priority | undefined;
   readonly timeoutMs: number;
@@ -84,11 +87,10 @@ const MAX_PIPELINED = 64;
 
 export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
   const { settings, state, access, admission, finder, metrics, log, limits, stopping } = deps;
-  const routes = createRouteTable(deps.protocols);
+  const routes = createRouteTable(deps.protocols, deps.fallback);
+  const endpointOf = createRouteEndpoints(settings.defaultEndpoint);
   const assertOrigin = createInferenceOrigin(settings);
   const meters = new WeakMap<Match, { version: number; meter: Meter }>();
-
-  const assess = (): Readiness => assessListener(state, stopping());
 
   const refuseWith = (exchange: Exchange, error: SlipwayError, extra: readonly string[] = []): number => {
     const { requestId, predictionId, path } = exchange;
@@ -114,7 +116,7 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
     observe: deps.observe,
   };
 
-  const meterOf = (match: Match, version: ServedVersion): Meter => {
+  const meterOf = (match: Match<InferRoute>, version: ServedVersion): Meter => {
     const known = meters.get(match);
     const number = version.spec.version;
     if (known !== undefined && known.version === number) return known.meter;
@@ -123,28 +125,51 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
     return meter;
   };
 
+  const pick = (match: Match<InferRoute>, principal: Principal | null): Route => {
+    const endpoint = finder.locate(match, principal, 'predict');
+    const pin = finder.pinOf(endpoint, match.ref);
+    return { version: finder.choose(endpoint, pin), assignment: pin === null ? WHOLE : PINNED };
+  };
+
+  const admit = (exchange: Exchange, match: Match<InferRoute>, route: Route, account: Account): void => {
+    try {
+      admission.admit(account, route.version);
+    } catch (thrown) {
+      observeRefusal(exchange, match, route, toSlipwayError(thrown));
+      throw thrown;
+    }
+  };
+
   /** All that can be said of a prediction without its body. */
-  const checkPrediction = (exchange: Exchange, match: Match): Asked => {
+  const checkPrediction = (exchange: Exchange, match: Match<InferRoute>): Asked => {
     const { headers } = exchange.wire;
     const principal = access.principalOf(headers);
     finder.assertProject(match.project, principal);
-    const pin = match.ref?.pin ?? null;
-    const version = finder.choose(finder.locate(match, principal, 'predict'), pin);
+    const named = endpointOf(exchange, match, null);
+    const route = named === null ? null : pick(named, principal);
     exchange.predicts = true;
     const account = admission.accountOf(principal);
     exchange.account = account;
     const priority = priorityOf(headers['x-slipway-priority']);
     const timeoutMs = timeoutOf(headers['x-request-timeout-ms'], settings.requestTimeoutMs);
-    try {
-      admission.admit(account, version);
-    } catch (thrown) {
-      observeRefusal(exchange, match, routeTo(version, pin), toSlipwayError(thrown));
-      throw thrown;
-    }
-    return { exchange, match, principal, pin, account, priority, timeoutMs };
+    if (named !== null) admit(exchange, named, route!, account);
+    return { exchange, match: named ?? match, isNamed: named !== null, principal, account, priority, timeoutMs };
   };
 
-  const handlePrediction = (exchange: Exchange, request: IncomingMessage, match: Match, goOn?: () => void): void => {
+  /** Where the body names the endpoint, that is checked now. */
+  const checkNamed = (asked: Asked, body: Buffer): Asked => {
+    if (asked.isNamed) return asked;
+    const match = endpointOf(asked.exchange, asked.match, body)!;
+    admit(asked.exchange, match, pick(match, asked.principal), asked.account);
+    return { ...asked, match, isNamed: true };
+  };
+
+  const handlePrediction = (
+    exchange: Exchange,
+    request: IncomingMessage,
+    match: Match<InferRoute>,
+    goOn?: () => void,
+  ): void => {
     const asked = checkPrediction(exchange, match);
     readBody(request, limits, goOn, (error, body) => {
       if (error !== null) metrics.refused(refuseWith(exchange, error));
@@ -152,26 +177,32 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
     });
   };
 
-  const answerPrediction = (asked: Asked, body: Buffer): void => {
-    const { exchange, match } = asked;
+  const answerPrediction = (given: Asked, body: Buffer): void => {
+    const { exchange } = given;
+    let asked = given;
     let meter: Meter | null = null;
     let route: Route | null = null;
     try {
+      asked = checkNamed(given, body);
+      const { match } = asked;
       route = chooseFor(asked);
       const { version } = route;
       meter = meterOf(match, version);
-      const call = { body, headers: exchange.wire.headers };
+      const { headers } = exchange.wire;
+      const call = { body, headers, params: match.params, query: match.query, method: exchange.method };
       if (
         body.length < SMALL_BODY_BYTES ||
-        match.post!.parsesFast?.(call, version.target) === true ||
+        match.route.parsesFast?.(call, version.target) === true ||
         !isCostly(body)
       ) {
-        const inferRequest = match.post!.parse(call, version.target);
+        const inferRequest = match.route.parse(call, version.target);
         compute(asked, route, meter, inferRequest, body);
       } else {
         const parsed: Parsed = (error, inferRequest, again) =>
           goOnAfterWait(asked, version, error, inferRequest, again);
-        deps.largeBodies.parse(match.post!.path, call, version.target, () => isWanted(asked), parsed);
+        const { protocol, route } = match;
+        const place = { protocol: protocol.name, path: route.path };
+        deps.largeBodies.parse(place, call, version.target, () => isWanted(asked), parsed);
       }
     } catch (thrown) {
       refuseCounted(asked, route, meter, toSlipwayError(thrown));
@@ -186,7 +217,7 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
       predict(prediction, exchange, match, route, meter, inferRequest, account, priority, timeoutMs);
       return;
     }
-    match.post!.decode!(inferRequest, version.target, () => isWanted(asked)).then(
+    match.route.decode!(inferRequest, version.target, () => isWanted(asked)).then(
       (decoded) => goOnAfterWait(asked, version, null, decoded, body),
       (error: unknown) => goOnAfterWait(asked, version, toSlipwayError(error), null, body),
     );
@@ -216,10 +247,10 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
     }
   };
 
-  const chooseFor = ({ exchange, match, principal, pin }: Asked): Route => {
-    const version = finder.choose(finder.locate(match, principal, 'predict'), pin);
-    exchange.version = `${version.spec.version}`;
-    return routeTo(version, pin);
+  const chooseFor = ({ exchange, match, principal }: Asked): Route => {
+    const route = pick(match, principal);
+    exchange.version = `${route.version.spec.version}`;
+    return route;
   };
 
   /** @param route and meter: null when no version was picked */
@@ -241,56 +272,44 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
     deps.observe(observed(exchange, match, route, null, { kind: 'failed', code }, latencyMs, 0, 0));
   };
 
-  const viewOf = (exchange: Exchange, { project, path }: Match, principal: Principal | null): ServerView =>
-    viewServer(
-      { state, keyNeeded: access.keyNeeded, assess, metrics },
-      {
-        project,
-        principal,
-        host: exchange.wire.headers.host ?? '',
-        prefix: path.startsWith('/p/') ? `/p/${project}` : '',
-      },
-    );
-
-  const actions = {
-    askControl: deps.askControl,
+  const questions = createQuestions({
+    ...deps,
+    assess: () => assessListener(state, stopping()),
     answer: prediction.answer,
-    refuse: (exchange: Exchange, error: SlipwayError) => metrics.refused(refuseWith(exchange, error)),
-  };
+    refuse: (exchange, error) => metrics.refused(refuseWith(exchange, error)),
+  });
 
-  const startAction = (exchange: Exchange, match: Match, read: (done: BodyDone) => void): void => {
-    const principal = access.principalOf(exchange.wire.headers);
-    finder.assertProject(match.project, principal);
-    handleAction(actions, exchange, match, viewOf(exchange, match, principal), read);
-  };
-
-  const handleRead = (exchange: Exchange, match: Match): void => {
-    const { headers } = exchange.wire;
-    const route = match.get!;
-    const principal = route.public ? null : access.principalOf(headers);
-    if (!route.public) finder.assertProject(match.project, principal);
-    const named = match.ref !== null || match.badRef !== null;
-    const pin = match.ref?.pin ?? null;
-    const endpoint = named ? viewEndpoint(finder.locate(match, principal, 'read'), pin, metrics) : null;
-    const server = viewOf(exchange, match, principal);
-    if (endpoint !== null) exchange.version = `${endpoint.version}`;
-    prediction.answer(exchange, writeJson(route.read(server, endpoint)));
+  const refuseUnserved = (exchange: Exchange, { allow }: Found, error: SlipwayError): void => {
+    const extra = error.code === 'method_not_allowed' ? ['Allow', allow] : [];
+    metrics.refused(refuseWith(exchange, error, extra));
   };
 
   /** What does not depend on who asks. Gives the route. */
-  const assertRoute = (found: Match | NoMatch): Match => {
-    if (found.kind === 'none') throw unknownRoute(found.path);
-    if (found.get?.public !== true) assertTold(state, settings.retryAfterS);
-    if (found.absent !== null) throw notOffered(found.absent.reason);
-    return found;
+  const assertRoute = (found: Found, match: Match | null, method: string): Match => {
+    if (match === null && isNowhere(found)) throw noRoute(found, method);
+    if (match?.route.kind !== 'read' || match.route.public !== true) assertTold(state, settings.retryAfterS);
+    if (match === null) throw noRoute(found, method);
+    return match;
+  };
+
+  const answerFor = (
+    exchange: Exchange,
+    found: Found,
+    predictFor: (match: Match<InferRoute>) => void,
+    read: (done: BodyDone) => void,
+  ): void => {
+    const match = assertRoute(found, exchange.match, exchange.method);
+    if (isOf(match, 'infer')) predictFor(match);
+    else if (isOf(match, 'read')) questions.read(exchange, match);
+    else if (isOf(match, 'action')) questions.act(exchange, match, read);
   };
 
   return {
     handle(wire, goOn) {
       const { request } = wire;
-      const { method, headers } = request;
+      const { method = '', headers } = request;
       const found = routes.match(request.url ?? '/');
-      const exchange = openExchange(wire, found.path, found.protocol);
+      const exchange = openExchange(wire, method, found);
       try {
         if (exchange.connection.open > MAX_PIPELINED) {
           // Nobody reads the answers: each would wait in memory behind the others.
@@ -299,42 +318,45 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
           return;
         }
         assertOrigin(method, headers);
-        const match = assertRoute(found);
-        if (method === 'POST' && match.post !== null) handlePrediction(exchange, request, match, goOn);
-        else if ((method === 'GET' || method === 'HEAD') && match.get !== null) handleRead(exchange, match);
-        else if (method === 'POST' && match.action !== null) {
-          startAction(exchange, match, (done) => readBody(request, limits, goOn, done));
-        } else metrics.refused(refuseWith(exchange, wrongMethod(method, match.allow), ['Allow', match.allow]));
+        answerFor(
+          exchange,
+          found,
+          (match) => handlePrediction(exchange, request, match, goOn),
+          (done) => readBody(request, limits, goOn, done),
+        );
       } catch (thrown) {
-        metrics.refused(refuseWith(exchange, toSlipwayError(thrown)));
+        refuseUnserved(exchange, found, toSlipwayError(thrown));
       }
     },
     handleLean(wire, body) {
       const { head } = wire;
+      const { method } = head;
       head.found ??= routes.match(head.url);
-      const exchange = openExchange(wire, head.found.path, head.found.protocol);
+      const { found } = head;
+      const exchange = openExchange(wire, method, found);
       try {
-        if (!head.originChecked) assertOrigin(head.method, head.headers);
+        if (!head.originChecked) assertOrigin(method, head.headers);
         head.originChecked = true;
-        const match = assertRoute(head.found);
-        if (head.method === 'POST' && match.post !== null) answerPrediction(checkPrediction(exchange, match), body);
-        else if (head.method === 'GET' && match.get !== null) handleRead(exchange, match);
-        else if (head.method === 'POST' && match.action !== null) {
-          startAction(exchange, match, (done) => done(null, body));
-        } else metrics.refused(refuseWith(exchange, wrongMethod(head.method, match.allow), ['Allow', match.allow]));
+        answerFor(
+          exchange,
+          found,
+          (match) => answerPrediction(checkPrediction(exchange, match), body),
+          (done) => done(null, body),
+        );
       } catch (thrown) {
-        metrics.refused(refuseWith(exchange, toSlipwayError(thrown)));
+        refuseUnserved(exchange, found, toSlipwayError(thrown));
       }
     },
     wantsBody(head) {
       head.found ??= routes.match(head.url);
       try {
         assertOrigin(head.method, head.headers);
-        const match = assertRoute(head.found);
+        const match = assertRoute(head.found, head.found.methods.get(head.method) ?? null, head.method);
         const principal = access.principalOf(head.headers);
         finder.assertProject(match.project, principal);
-        if (match.post !== null) finder.choose(finder.locate(match, principal, 'predict'), match.ref?.pin ?? null);
-        return match.post !== null || match.action !== null;
+        // Where headers or the body name the endpoint, that is looked at with the whole request.
+        if (isOf(match, 'infer') && match.route.nameEndpoint === undefined) pick(match, principal);
+        return match.route.kind === 'infer' || match.route.kind === 'action';
       } catch {
         return false; // node:http's side says why
       }
@@ -342,28 +364,14 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
   };
 }
 
-function routeTo(version: ServedVersion, pin: number | null): Route {
-  return { version, assignment: pin === null ? WHOLE : PINNED };
+function isOf<K extends Match['route']['kind']>(
+  match: Match,
+  kind: K,
+): match is Match<Extract<Match['route'], { kind: K }>> {
+  return match.route.kind === kind;
 }
 
 /** Whether the caller is still there and the deadline has not passed. */
 function isWanted({ exchange, timeoutMs }: Asked): boolean {
   return !exchange.wire.socket.destroyed && performance.now() - exchange.startedMs < timeoutMs;
-}
-
-function unknownRoute(path: string): SlipwayError {
-  return new SlipwayError('route_not_found', `There is nothing at ${shown(path)}`, {
-    hint:
-      path === '/metrics'
-        ? 'Metrics are at GET /metrics of the management API, which listens on its own port (8082 unless set), with a key that may read.'
-        : 'GET /endpoints lists what is served here; the management API listens on its own port.',
-  });
-}
-
-function notOffered(reason: string): SlipwayError {
-  return new SlipwayError('not_offered', reason);
-}
-
-function wrongMethod(method: string | undefined, allow: string): SlipwayError {
-  return new SlipwayError('method_not_allowed', `${method} is not allowed here`, { hint: `Use ${allow}.` });
 }

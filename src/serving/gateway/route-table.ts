@@ -1,28 +1,43 @@
 import { type EndpointRef, parseEndpointRef } from '../endpoints/routing.ts';
-import type { AbsentRoute, ActionRoute, InferRoute, Protocol, ReadRoute } from '../protocols/protocol.ts';
+import {
+  type EndpointName,
+  type InferRoute,
+  type Method,
+  methodsOf,
+  type Protocol,
+  type Route,
+} from '../protocols/protocol.ts';
+import { matchPattern, overlap, type PathParameters, type PathPattern, readPattern } from './path-pattern.ts';
 
-/** What a path means. */
-export type Match = {
-  readonly kind: 'match';
+/** What a method of a path means. */
+export type Match<R extends Route = Route> = {
   readonly protocol: Protocol;
+  readonly route: R;
   /** As the path names it, so it may not exist; `default` where it names none. */
   readonly project: string;
-  readonly get: ReadRoute | null;
-  readonly post: InferRoute | null;
-  readonly action: ActionRoute | null;
-  readonly absent: AbsentRoute | null;
-  /** The endpoint that the path names; null where it names none. */
+  /** The endpoint that the request names; null where it names none, or where its route is still to be asked. */
   readonly ref: EndpointRef | null;
   /** The text of an endpoint that cannot exist, such as `churn@x`. */
   readonly badRef: string | null;
-  /** For the Allow header. */
-  readonly allow: string;
   readonly path: string;
+  readonly params: PathParameters;
+  /** Without the question mark. */
+  readonly query: string;
 };
 
-export type NoMatch = { readonly kind: 'none'; readonly protocol: Protocol; readonly path: string };
+/** What a path means, by method. */
+export type Found = {
+  readonly methods: ReadonlyMap<string, Match>;
+  /** For all other methods: the part of a protocol that is absent. */
+  readonly absent: Match | null;
+  /** Whose form an error has when no route is found. */
+  readonly protocol: Protocol;
+  readonly path: string;
+  /** For the Allow header; empty where there is nothing at this path. */
+  readonly allow: string;
+};
 
-export type RouteTable = { match(url: string): Match | NoMatch };
+export type RouteTable = { match(url: string): Found };
 
 const DEFAULT_PROJECT = 'default';
 /** Short paths that were matched before are found by one look. Bounded, because callers choose paths. */
@@ -30,53 +45,48 @@ const REMEMBERED = 2000;
 const LONGEST_REMEMBERED = 256;
 const LONGEST_PATH = 2048;
 
-type Pattern = {
-  readonly protocol: Protocol;
-  readonly segments: readonly string[];
-  get: ReadRoute | null;
-  post: InferRoute | null;
-  action: ActionRoute | null;
-  absent: AbsentRoute | null;
-};
+type Row = { readonly protocol: Protocol; readonly route: Route; readonly pattern: PathPattern };
 
 /**
- * Paths of all protocols, each also below `/p/{project}`. The protocol of an unknown path is the one whose routes begin like it, so that
- * the error has the form that the caller expects; else the last.
+ * Paths of all protocols, each also below `/p/{project}`. Where two routes claim one method of one path, that of the protocol listed first has it, and of one
+ * protocol's own the first. A part that is absent claims every method that nobody before it has. The protocol of a path without any route is the first one that
+ * has a path beginning like it, so that the error has the form that the caller expects.
+ * @param fallback whose form an error has where no protocol has a path like it
  */
-export function createRouteTable(protocols: readonly Protocol[]): RouteTable {
-  const patterns = protocols.flatMap(patternsOf);
-  const remembered = new Map<string, Match>();
+export function createRouteTable(protocols: readonly Protocol[], fallback: Protocol): RouteTable {
+  const rows = rowsOf(protocols);
+  const remembered = new Map<string, Found>();
 
-  const find = (url: string): Match | NoMatch => {
-    const query = url.indexOf('?');
-    const path = (query === -1 ? url : url.slice(0, query)).slice(0, LONGEST_PATH + 1);
+  const find = (url: string): Found => {
+    const at = url.indexOf('?');
+    const query = at === -1 ? '' : url.slice(at + 1);
+    const path = (at === -1 ? url : url.slice(0, at)).slice(0, LONGEST_PATH + 1);
     const segments = path.split('/').slice(1).map(decode);
     const inProject = segments[0] === 'p' && segments.length > 2;
     const project = inProject ? segments[1]! : DEFAULT_PROJECT;
     const rest = inProject ? segments.slice(2) : segments;
-    const protocol = protocols.find((one) => patternsOf(one)[0]!.segments[0] === rest[0]) ?? protocols.at(-1)!;
-    if (path.length > LONGEST_PATH || path[0] !== '/') return { kind: 'none', protocol, path };
-    for (const pattern of patterns) {
-      const params = matchSegments(pattern.segments, rest);
-      if (params === null) continue;
-      const ref = params.endpoint === undefined ? null : parseEndpointRef(params.endpoint, params.version);
-      return {
-        kind: 'match',
-        protocol: pattern.protocol,
-        project,
-        get: pattern.get,
-        post: pattern.post,
-        action: pattern.action,
-        absent: pattern.absent,
-        ref,
-        badRef: params.endpoint !== undefined && ref === null ? versionText(params) : null,
-        allow: [...(pattern.get ? ['GET', 'HEAD'] : []), ...(pattern.post || pattern.action ? ['POST'] : [])].join(
-          ', ',
-        ),
-        path,
-      };
+    const methods = new Map<string, Match>();
+    let absent: Match | null = null;
+    if (path.length <= LONGEST_PATH && path[0] === '/') {
+      for (const { protocol, route, pattern } of rows) {
+        const params = matchPattern(pattern, rest);
+        if (params === null) continue;
+        const named = params['endpoint'] === undefined ? null : (params as PathParameters & { endpoint: string });
+        const ref = named === null ? null : readRef({ ...named, name: named.endpoint });
+        const badRef = named !== null && ref === null ? textOf(named.endpoint, named['version']) : null;
+        const match: Match = { protocol, route, project, ref, badRef, path, params, query };
+        if (route.kind === 'absent') {
+          absent = match;
+          break;
+        }
+        for (const method of methodsOf(route)) if (!methods.has(method)) methods.set(method, match);
+      }
     }
-    return { kind: 'none', protocol, path };
+    const get = methods.get('GET');
+    if (get?.route.kind === 'read') methods.set('HEAD', get);
+    const [first] = methods.values();
+    const protocol = first?.protocol ?? absent?.protocol ?? likeliest(protocols, rest) ?? fallback;
+    return { methods, absent, protocol, path, allow: [...methods.keys()].sort().join(', ') };
   };
 
   return {
@@ -84,7 +94,7 @@ export function createRouteTable(protocols: readonly Protocol[]): RouteTable {
       const known = remembered.get(url);
       if (known !== undefined) return known;
       const found = find(url);
-      if (found.kind === 'match' && url.length <= LONGEST_REMEMBERED) {
+      if ((found.methods.size > 0 || found.absent !== null) && url.length <= LONGEST_REMEMBERED) {
         if (remembered.size >= REMEMBERED) remembered.clear();
         remembered.set(url, found);
       }
@@ -93,41 +103,55 @@ export function createRouteTable(protocols: readonly Protocol[]): RouteTable {
   };
 }
 
-type Params = { endpoint?: string; version?: string };
+export type Conflict = {
+  readonly method: Method;
+  /** Of the one who does not get it. */
+  readonly path: string;
+  readonly loser: string;
+  readonly winner: string;
+};
 
-function patternsOf(protocol: Protocol): Pattern[] {
-  const byPath = new Map<string, Pattern>();
-  for (const route of protocol.routes) {
-    const segments = route.path.split('/').slice(1);
-    const none = { get: null, post: null, action: null, absent: null };
-    const pattern: Pattern = byPath.get(route.path) ?? { protocol, segments, ...none };
-    if (route.kind === 'read') pattern.get = route;
-    else if (route.kind === 'infer') pattern.post = route;
-    else if (route.kind === 'action') pattern.action = route;
-    else pattern.absent = route;
-    byPath.set(route.path, pattern);
-  }
-  return [...byPath.values()];
+/** Methods of paths that more than one protocol claims, and who has them: by the order of the list. */
+export function conflictsOf(protocols: readonly Protocol[]): Conflict[] {
+  const rows = rowsOf(protocols);
+  return rows.flatMap(({ protocol, route, pattern }, at) =>
+    methodsOf(route).flatMap((method): Conflict[] => {
+      const before = rows.slice(0, at).find((one) => {
+        if (one.protocol === protocol || !overlap(one.pattern, pattern)) return false;
+        return one.route.kind === 'absent' || methodsOf(one.route).includes(method);
+      });
+      return before === undefined
+        ? []
+        : [{ method, path: route.path, loser: protocol.name, winner: before.protocol.name }];
+    }),
+  );
 }
 
-function matchSegments(pattern: readonly string[], segments: readonly (string | null)[]): Params | null {
-  const open = pattern.at(-1) === '{rest}';
-  if (open ? segments.length < pattern.length : pattern.length !== segments.length) return null;
-  const params: Params = {};
-  for (let i = 0; i < pattern.length; i++) {
-    const wanted = pattern[i]!;
-    if (wanted === '{rest}') return params;
-    const given = segments[i];
-    if (given === null || given === undefined || (given === '' && wanted !== '')) return null;
-    if (wanted === '{endpoint}') params.endpoint = given;
-    else if (wanted === '{version}') params.version = given;
-    else if (wanted[0] !== '{' && wanted !== given) return null;
-  }
-  return params;
+/** A match whose route has named the endpoint. */
+export function withName<R extends InferRoute>(match: Match<R>, named: EndpointName): Match<R> {
+  const ref = readRef(named);
+  return { ...match, ref, badRef: ref === null ? textOf(named.name, named.version) : null };
 }
 
-function versionText({ endpoint, version }: Params): string {
-  return version === undefined ? endpoint! : `${endpoint} version ${version}`;
+function readRef(named: EndpointName): EndpointRef | null {
+  const ref = parseEndpointRef(named.name, named.version);
+  if (ref === null || named.label === undefined) return ref;
+  return ref.pin === null ? { ...ref, label: named.label } : null;
+}
+
+function rowsOf(protocols: readonly Protocol[]): Row[] {
+  return protocols.flatMap((protocol) =>
+    protocol.routes.map((route) => ({ protocol, route, pattern: readPattern(route.path, route.anyCase === true) })),
+  );
+}
+
+function likeliest(protocols: readonly Protocol[], [first]: readonly (string | null)[]): Protocol | undefined {
+  if (!first) return undefined;
+  return protocols.find(({ routes }) => routes.some(({ path }) => path.split('/')[1] === first));
+}
+
+function textOf(name: string, version: string | undefined): string {
+  return version === undefined ? name : `${name} version ${version}`;
 }
 
 /** Null for what is no percent-encoding: it matches nothing. */

@@ -9,7 +9,7 @@ import type { InferenceAccess } from '../gateway/inference-access.ts';
 import type { GatewayMetrics } from '../gateway/metrics.ts';
 import { viewEndpoint, viewServer } from '../gateway/server-view.ts';
 import type { Readiness, ServingState } from '../gateway/serving-state.ts';
-import type { ActionRoute, Protocol, ReadRoute, ServerView } from '../protocols/protocol.ts';
+import type { ActionRoute, Protocol, ReadRoute, ServerView, WireHead } from '../protocols/protocol.ts';
 import type { GrpcCall, Method } from './grpc-call.ts';
 import { frameMessage } from './message-frame.ts';
 import { createModelNames, type NamedModel } from './named-model.ts';
@@ -29,6 +29,8 @@ export type ModelServiceDeps = {
   readonly assess: () => Readiness;
 };
 
+/** What REST routes are told of a head that gRPC does not have. */
+const HEAD: WireHead = { headers: {} };
 const SERVICE = '/inference.GRPCInferenceService/';
 /** Requests other than for predictions are a few names. */
 const MAX_REQUEST_BYTES = 64 * 1024;
@@ -76,7 +78,7 @@ export function createModelService(deps: ModelServiceDeps): readonly Method[] {
     finder.assertProject(named.project, principal);
     const endpoint = viewEndpoint(finder.locate(named, principal, 'read'), named.ref!.pin, metrics);
     call.version = `${endpoint.version}`;
-    return route(path).read(viewOf(call, named.project), endpoint);
+    return route(path).read(viewOf(call, named.project), endpoint, HEAD);
   };
 
   const act = (call: GrpcCall, path: string, project: string, named: NamedModel | null, body: unknown): unknown => {
@@ -149,13 +151,13 @@ export function createModelService(deps: ModelServiceDeps): readonly Method[] {
         throw thrown;
       }
     }),
-    unary('ServerMetadata', keyed, (call) => route('/v2').read(viewOf(call, ownProject(call)), null) as Message),
+    unary('ServerMetadata', keyed, (call) => route('/v2').read(viewOf(call, ownProject(call)), null, HEAD) as Message),
     unary('ModelMetadata', keyed, (call, request) => read(call, MODEL, named(request)) as Message),
     unary('ModelConfig', keyed, (call, request) => ({ config: read(call, `${MODEL}/config`, named(request)) })),
     unary('ModelStatistics', keyed, (call, request) => {
       if (textOf(request, 'name') !== '') return read(call, `${MODEL}/stats`, named(request)) as Message;
       const project = ownProject(call);
-      const said = route('/v2/models/stats').read(viewOf(call, project), null) as { model_stats: Message[] };
+      const said = route('/v2/models/stats').read(viewOf(call, project), null, HEAD) as { model_stats: Message[] };
       return { model_stats: said.model_stats.map((one) => inProject(project, one)) };
     }),
     unary('RepositoryIndex', keyed, async (call, request) => {

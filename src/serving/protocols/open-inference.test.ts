@@ -260,7 +260,7 @@ describe('reads', () => {
   const read = (path: string, of = server, one: EndpointView | null = endpoint): unknown =>
     openInference.routes
       .find((route): route is ReadRoute => route.kind === 'read' && route.path === path)!
-      .read(of, one);
+      .read(of, one, { headers: {} });
 
   it('answer as the protocol says', () => {
     expect(read('/v2')).toEqual({

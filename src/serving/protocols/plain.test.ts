@@ -50,7 +50,7 @@ const server = serverView({
   endpoints: () => [endpoint],
 });
 const read = (path: string): unknown =>
-  plain.routes.find((route): route is ReadRoute => route.path === path)!.read(server, endpoint);
+  plain.routes.find((route): route is ReadRoute => route.path === path)!.read(server, endpoint, { headers: {} });
 
 describe('the plain form', () => {
   it('gives every row its prediction id, also when an output is called id', () => {
@@ -140,6 +140,7 @@ describe('the plain form', () => {
     const { contentType, body } = plain.writeError(error, {
       status: 503,
       requestId: 'r',
+      method: 'POST',
       path: '/endpoints/churn/predict',
     });
     expect(contentType).toBe('application/problem+json');

@@ -7,7 +7,15 @@ import { ERRORS, type ErrorCode, type ErrorKind, SlipwayError } from '../../base
 import type { Signature } from '../../registry/signature.ts';
 import type { InputTarget } from '../tensors/input-check.ts';
 import type { Tensor } from '../tensors/tensor.ts';
-import { type Answered, type InferRoute, type Protocol, statusOf, type WireAnswer, type WireCall } from './protocol.ts';
+import {
+  type Answered,
+  type InferRoute,
+  methodsOf,
+  type Protocol,
+  statusOf,
+  type WireAnswer,
+  type WireCall,
+} from './protocol.ts';
 
 export type ConformanceCase = {
   readonly protocol: Protocol;
@@ -95,13 +103,17 @@ export function protocolConformance({ protocol, write, read, readError, skip = [
 
   describe(`protocol ${protocol.name}: routes`, () => {
     test('each path is there once a method, and starts with a slash', () => {
-      const keys = protocol.routes.map((one) => `${one.kind} ${one.path}`);
+      const keys = protocol.routes.flatMap((one) => methodsOf(one).map((method) => `${method} ${one.path}`));
       expect(new Set(keys).size).toBe(keys.length);
-      for (const { path } of protocol.routes) expect(path).toMatch(/^(\/|(\/[a-z0-9{}._-]+)+)$/);
+      const paths = protocol.routes.filter(({ kind }) => kind === 'infer').map(({ path }) => path);
+      expect(new Set(paths).size, 'threads find a prediction by its path').toBe(paths.length);
+      for (const { path } of protocol.routes) expect(path).toMatch(/^(\/|(\/[a-zA-Z0-9{}.:_-]+)+)$/);
     });
 
-    test('a prediction names its endpoint in the path', () => {
-      for (const one of protocol.routes) if (one.kind === 'infer') expect(one.path).toContain('{endpoint}');
+    test('a prediction names its endpoint in the path, or has a way to', () => {
+      for (const one of protocol.routes) {
+        if (one.kind === 'infer' && one.nameEndpoint === undefined) expect(one.path).toContain('{endpoint}');
+      }
     });
   });
 
@@ -187,7 +199,7 @@ export function protocolConformance({ protocol, write, read, readError, skip = [
   });
 
   describe(`protocol ${protocol.name}: errors`, () => {
-    const about = { status: 400, requestId: 'r-1', path: '/x' };
+    const about = { status: 400, requestId: 'r-1', method: 'POST', path: '/x' };
 
     test('every code has a status that fits its kind', () => {
       const clients: readonly ErrorKind[] = [

@@ -17,19 +17,37 @@ import type { ModelStatistics } from './model-statistics.ts';
 
 export interface Protocol {
   readonly name: string;
-  /** Paths may hold `{endpoint}` (a name, or `name@version`) and `{version}`. Projects and HEAD are added by the gateway. */
+  /**
+   * Paths may hold parameters, each with a fixed text before or after it: `/v1/models/{endpoint}:predict`. `{endpoint}` (a name, or `name@version`), `{version}` and
+   * `{label}` (an alias of the endpoint's model) are read by the gateway, others are handed to the route as they are. Projects, and HEAD for GET, are added.
+   */
   readonly routes: readonly Route[];
   /** How this protocol answers each kind of error, apart from what HTTP itself prescribes (`statusOf`). */
   readonly statuses: Readonly<Record<ErrorKind, number>>;
-  writeError(error: SlipwayError, about: ErrorContext): { readonly contentType: string; readonly body: string };
+  writeError(error: SlipwayError, about: ErrorContext): ErrorAnswer;
 }
 
 export type Route = InferRoute | ReadRoute | ActionRoute | AbsentRoute;
 
-/** A prediction: POST, answered with JSON unless `write` says otherwise (a binary form, or a stream of events). */
-export type InferRoute = {
-  readonly kind: 'infer';
+export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS';
+
+type RoutePath = {
   readonly path: string;
+  /** Whether capitals and small letters of the path's fixed texts are the same. */
+  readonly anyCase?: boolean;
+};
+
+/** A prediction, answered with JSON unless `write` says otherwise (a binary form, or a stream of events). */
+export type InferRoute = RoutePath & {
+  readonly kind: 'infer';
+  /** POST where none are named. */
+  readonly methods?: readonly Method[];
+  /**
+   * Names the endpoint where the path does not, or not alone: from the head, and where that does not say it and `namedInBody` is set, from the body.
+   * Null: nobody is named, so it is the endpoint of SLIPWAY_DEFAULT_ENDPOINT. Throws SlipwayError.
+   */
+  nameEndpoint?(head: WireHead, body: Uint8Array | null): EndpointName | null;
+  readonly namedInBody?: boolean;
   /**
    * Whether a large body is parsed in next to no time, because its tensors are raw bytes. Such a body is not handed to the thread that
    * parses large ones.
@@ -52,19 +70,29 @@ export type InferRoute = {
   writeUs(request: InferRequest, outputs: readonly Tensor[]): number;
 };
 
-/** A question about what is served: GET, answered with a JSON value. */
-export type ReadRoute = {
-  readonly kind: 'read';
-  readonly path: string;
-  /** Answered without a key, also where predictions need one: for probes. */
-  readonly public?: boolean;
-  read(server: ServerView, endpoint: EndpointView | null): unknown;
+/** What a request names: an endpoint, as `name` or `name@version`, and perhaps one version of it. */
+export type EndpointName = {
+  readonly name: string;
+  readonly version?: string;
+  /** An alias of the endpoint's model. */
+  readonly label?: string;
 };
 
-/** A question or a deed that has a body but is no prediction: POST, answered with a JSON value. */
-export type ActionRoute = {
+/** A question about what is served, answered with a JSON value, or with what `written` was given. */
+export type ReadRoute = RoutePath & {
+  readonly kind: 'read';
+  /** GET where none are named. */
+  readonly methods?: readonly ('GET' | 'OPTIONS')[];
+  /** Answered without a key, also where predictions need one: for probes. */
+  readonly public?: boolean;
+  read(server: ServerView, endpoint: EndpointView | null, head: WireHead): unknown;
+};
+
+/** A question or a deed that has a body but is no prediction, answered with a JSON value, or with what `written` was given. */
+export type ActionRoute = RoutePath & {
   readonly kind: 'action';
-  readonly path: string;
+  /** POST where none are named. */
+  readonly methods?: readonly Method[];
   act(call: ActionCall): unknown | Promise<unknown>;
 };
 
@@ -80,12 +108,22 @@ export type ActionCall = WireCall & {
 };
 
 /** A part of the protocol that is not offered, whatever the method: 501 with the reason. A last segment `{rest}` stands for any more. */
-export type AbsentRoute = { readonly kind: 'absent'; readonly path: string; readonly reason: string };
+export type AbsentRoute = RoutePath & { readonly kind: 'absent'; readonly reason: string };
 
-export type WireCall = {
+/** What is known of a request before its body. */
+export type WireHead = {
+  readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
+  /** What the parameters of the path stand for, decoded; absent where it has none. */
+  readonly params?: Readonly<Record<string, string>>;
+  /** As sent, without the question mark; absent where there is none. `URLSearchParams` reads it. */
+  readonly query?: string;
+  /** Absent where a route has one. */
+  readonly method?: string;
+};
+
+export type WireCall = WireHead & {
   /** After decompression, within the size limit. */
   readonly body: Uint8Array;
-  readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
 };
 
 export type WireAnswer = {
@@ -94,7 +132,21 @@ export type WireAnswer = {
   readonly body: string | Uint8Array | readonly Uint8Array[];
   /** Further headers, name and value in turn. */
   readonly headers?: readonly string[];
+  /** 200 where none is named. */
+  readonly status?: number;
 };
+
+const WRITTEN: unique symbol = Symbol('written');
+export type WrittenAnswer = WireAnswer & { readonly [WRITTEN]: true };
+
+/** Marks an answer of a `read` or `act` that is to be sent as it is, rather than as JSON. */
+export function written(answer: WireAnswer): WrittenAnswer {
+  return { ...answer, [WRITTEN]: true };
+}
+
+export function isWritten(value: unknown): value is WrittenAnswer {
+  return typeof value === 'object' && value !== null && WRITTEN in value;
+}
 
 export type InferRequest = {
   /** The caller's own id, given back where the protocol has a place for it. */
@@ -124,7 +176,26 @@ export type Answered = {
   readonly signature: Signature;
 };
 
-export type ErrorContext = { readonly status: number; readonly requestId: string; readonly path: string };
+export type ErrorContext = {
+  /** By the protocol's table. */
+  readonly status: number;
+  readonly requestId: string;
+  readonly method: string;
+  /** As sent, without the query. */
+  readonly path: string;
+  /** The route that was found, and what its path names; absent where there is none. */
+  readonly route?: Route;
+  readonly params?: Readonly<Record<string, string>>;
+};
+
+export type ErrorAnswer = {
+  readonly contentType: string;
+  readonly body: string;
+  /** Where it is another than that of the table. A client's mistake never becomes a 5xx, nor a fault of ours a 4xx. */
+  readonly status?: number;
+  /** Further headers, name and value in turn. */
+  readonly headers?: readonly string[];
+};
 
 /** What a project's callers may know of the server. */
 export type ServerView = {
@@ -194,6 +265,12 @@ const PRESCRIBED: { readonly [code in ErrorCode]?: number } = {
   rate_limited: 429,
   deadline_exceeded: 504,
 };
+
+/** The methods that a route answers. HEAD comes with GET; a part that is absent has none. */
+export function methodsOf(route: Route): readonly Method[] {
+  if (route.kind === 'absent') return [];
+  return route.methods ?? (route.kind === 'read' ? ['GET'] : ['POST']);
+}
 
 export function statusOf(protocol: Protocol, error: SlipwayError): number {
   return PRESCRIBED[error.code] ?? protocol.statuses[error.kind];

@@ -1,6 +1,20 @@
 import { openInference } from './open-inference.ts';
 import { plain } from './plain.ts';
-import type { Protocol } from './protocol.ts';
+import type { InferRoute, Protocol } from './protocol.ts';
 
-/** What the gateway speaks. A new protocol is one line here. The last one answers for paths that belong to none. */
+/**
+ * What the gateway speaks, unless SLIPWAY_PROTOCOLS says otherwise. A new protocol is one line here. Of two that claim a path the first has it; docs/reference/protocols.md
+ * lists them.
+ */
 export const PROTOCOLS: readonly Protocol[] = [openInference, plain];
+
+/** In whose form errors are told where a path belongs to no protocol. */
+export const FALLBACK: Protocol = plain;
+
+/** The prediction route of a protocol, for threads. @param path as in the route */
+export function inferRouteOf(protocol: string, path: string): InferRoute {
+  const routes = PROTOCOLS.find(({ name }) => name === protocol)?.routes ?? [];
+  const route = routes.find((one): one is InferRoute => one.kind === 'infer' && one.path === path);
+  if (route === undefined) throw new Error(`no prediction route ${path} of ${protocol}`);
+  return route;
+}
