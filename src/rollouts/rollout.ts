@@ -1,48 +1,55 @@
 /** A rollout and what moves it: the types of the pure step in `step.ts`. Nothing here has a clock, a database or an await. */
-import type { StageEvidence } from '../serving/endpoints/arm-evidence.ts';
+import type { Moments, StageEvidence } from '../serving/endpoints/arm-evidence.ts';
 import type { EndpointTraffic } from '../serving/endpoints/traffic.ts';
 import type { GateReading, Verdict } from './gates/gate.ts';
 import type { Plan } from './plan.ts';
 
 export type RolloutVersion = { readonly version: number; readonly digest: string };
 
-/** Where a rollout is. Times are Unix milliseconds. */
+/**
+ * A time: by the wall clock, for people, and by the time during which the rollout was watched, for every decision. The second grows by at most
+ * a minute with each step, so that neither a clock that jumps nor a controller that was down makes anything pass or expire.
+ */
+export type Moment = { readonly atMs: number; readonly watchedMs: number };
+
+/** Where a rollout is. */
 export type Phase =
   | { readonly kind: 'draft' }
   /** The new version is being loaded. */
-  | { readonly kind: 'provisioning'; readonly sinceMs: number }
+  | { readonly kind: 'provisioning'; readonly since: Moment }
   /** It is ready; what it is compared with is being measured. */
-  | { readonly kind: 'warming'; readonly sinceMs: number }
+  | { readonly kind: 'warming'; readonly since: Moment }
   /** Traffic was asked for, and not every gateway follows yet. */
-  | { readonly kind: 'ramping'; readonly stage: number; readonly sinceMs: number }
+  | { readonly kind: 'ramping'; readonly stage: number; readonly since: Moment; readonly extensions: number }
   /** Evidence gathers. */
-  | { readonly kind: 'baking'; readonly stage: number; readonly sinceMs: number; readonly extensions: number }
-  | { readonly kind: 'awaiting-approval'; readonly stage: number; readonly sinceMs: number }
+  | { readonly kind: 'baking'; readonly stage: number; readonly since: Moment; readonly extensions: number }
+  | { readonly kind: 'awaiting-approval'; readonly stage: number; readonly since: Moment }
   /** The endpoint's target was moved, and not every gateway follows yet. */
-  | { readonly kind: 'promoting'; readonly stage: number; readonly sinceMs: number }
-  | { readonly kind: 'soaking'; readonly stage: number; readonly sinceMs: number }
-  | { readonly kind: 'completed'; readonly atMs: number; readonly warmUntilMs: number }
-  /** Traffic stays as it is; hard ceilings stay armed. */
+  | { readonly kind: 'promoting'; readonly stage: number; readonly since: Moment }
+  | { readonly kind: 'soaking'; readonly stage: number; readonly since: Moment }
+  /** The end of a plan; without a promote stage the endpoint's version stays. `isWarm`: the other version is still loaded. */
+  | { readonly kind: 'completed'; readonly since: Moment; readonly isPromoted: boolean; readonly isWarm: boolean }
+  /** Traffic stays as it is, and guardrails stay armed. */
   | {
       readonly kind: 'paused';
       readonly cause: PauseCause;
       readonly reason: string;
-      readonly sinceMs: number;
+      readonly since: Moment;
       /** Where it goes on. */
       readonly was: ActivePhase;
     }
-  /** The old version is made ready first where it is not, then gets all traffic. */
+  /** Where the old version is not ready it is made so first; then it gets all traffic. */
   | {
       readonly kind: 'rolling-back';
       readonly reason: string;
-      readonly sinceMs: number;
+      readonly since: Moment;
+      readonly was: ActivePhase;
       readonly hasMoved: boolean;
-      /** How it ends: another rollout took over, or it was given up. */
       readonly then: 'rolled-back' | 'superseded' | 'failed-infra';
     }
-  | { readonly kind: 'rolled-back'; readonly reason: string; readonly atMs: number; readonly warmUntilMs: number }
-  | { readonly kind: 'superseded'; readonly reason: string; readonly atMs: number }
-  | { readonly kind: 'failed-infra'; readonly reason: string; readonly atMs: number };
+  | { readonly kind: 'rolled-back'; readonly reason: string; readonly since: Moment; readonly isWarm: boolean }
+  | { readonly kind: 'superseded'; readonly reason: string; readonly since: Moment }
+  | { readonly kind: 'failed-infra'; readonly reason: string; readonly since: Moment };
 
 export type PhaseKind = Phase['kind'];
 export type ActivePhase = Extract<
@@ -59,7 +66,7 @@ export type PauseCause =
   | 'deadline'
   | 'not-ready';
 
-/** Phases that nothing leaves. */
+/** Phases that nothing leaves; the loop goes on stepping those that are warm until they are not. */
 export const ENDED: readonly PhaseKind[] = ['completed', 'rolled-back', 'superseded', 'failed-infra'];
 
 /** Two integers and a share: all that the e-process keeps of a finished stage. */
@@ -68,8 +75,8 @@ export type Stratum = { readonly share: number; readonly canaryEvents: number; r
 /** What finished stages left behind, by metric (`errors`, `latency.p95`, `output.score.3`, …). */
 export type Strata = Readonly<Record<string, readonly Stratum[]>>;
 
-/** Totals over finished stages that absolute limits need. */
-export type CanaryTotals = { readonly exposures: number; readonly failed: number };
+/** Moments of one metric in a finished stage. */
+export type MeanStratum = { readonly control: Moments; readonly canary: Moments };
 
 export type Rollout = {
   readonly id: string;
@@ -92,21 +99,29 @@ export type Rollout = {
   readonly startedAtMs: number;
   /** Grows with every transition; what was decided on an older revision is never applied. */
   readonly revision: number;
+  /** Revision of the endpoint's traffic when the rollout started: its own are this plus `revision`. */
+  readonly trafficBase: number;
   readonly phase: Phase;
   /** Latency levels p50, p95, p99 of control, frozen before the current stage; null until measured. */
   readonly latencyLevelsMs: readonly [number, number, number] | null;
   /** Edges of numeric outputs, frozen from control. */
   readonly outputEdges: Readonly<Record<string, readonly number[]>>;
   readonly strata: Strata;
-  readonly canaryTotals: CanaryTotals;
+  readonly means: Readonly<Record<string, readonly MeanStratum[]>>;
   /** Given for the current stage. */
   readonly approvals: readonly { readonly by: string; readonly atMs: number }[];
+  /** Gates that a person has looked at and overruled by resuming: they neither trip nor pause any more. */
+  readonly overruled: readonly string[];
   /** The last readings, for those who watch. */
   readonly readings: readonly GateReading[];
-  /** Latest wall-clock time that a step was taken at: a clock that steps back stands still instead. */
-  readonly lastStepMs: number;
-  /** When evidence last grew or was last confirmed. */
-  readonly telemetryAtMs: number;
+  /** What it waits for, in one sentence. */
+  readonly waitingFor: string | null;
+  /** When the last step was taken. */
+  readonly now: Moment;
+  /** When gateways last reported evidence, in watched time. */
+  readonly telemetryWatchedMs: number;
+  /** The whole rollout's deadline, in watched time. */
+  readonly deadlineWatchedMs: number;
 };
 
 /** A version as all connected gateways see it; the worst counts. */
@@ -164,10 +179,10 @@ export type Observations = {
     readonly pins: readonly number[];
     readonly split: EndpointTraffic;
   };
-  /** Merged evidence of the current epoch and stage; null before there is any. */
+  /** Merged evidence of the current epoch and stage; null before there is any. Evidence of another stage is not looked at. */
   readonly evidence: StageEvidence | null;
-  /** When a gateway last reported evidence (also: that there was no traffic). */
-  readonly evidenceAtMs: number | null;
+  /** Since a gateway last reported evidence, or that there was no traffic, by the monotonic clock; null: not since control started. */
+  readonly evidenceAgeMs: number | null;
   readonly outcomes: readonly OutcomeEvidence[];
   readonly golden: { readonly cases: number; readonly passed: number } | null;
   readonly external: Readonly<Record<string, ExternalReading>>;

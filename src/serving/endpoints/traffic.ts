@@ -63,7 +63,7 @@ export type TrafficSplit = {
   readonly planVersion: string;
   /** Grows when units may move between arms other than by a ramp; evidence of epochs is never joined. */
   readonly epoch: number;
-  /** Index of the plan's stage; evidence is kept by epoch and stage. */
+  /** Index of the plan's stage, -1 before the first; evidence is kept by epoch and stage. */
   readonly stage: number;
   /** 1: SHA-256, top 52 bits. 2: murmur3_x86_32. */
   readonly hashVersion: 1 | 2;
@@ -99,7 +99,7 @@ export type MeasureSpec = {
   readonly maxSlices: number;
 };
 
-/** How one output is counted. */
+/** How one output is counted: by the first row of each call, because rows of one call are no independent observations. */
 export type OutputMeasure =
   /** The class: position of the largest value of a row, or the value itself where the output is a label. `classes` in the order of counts; one more count for any other. */
   | { readonly kind: 'class'; readonly output: string; readonly classes: readonly string[] }
