@@ -1,6 +1,6 @@
 /** Builds `dist/` (what a published package runs) and `sdk/dist/` (the client with its types). */
 import { spawnSync } from 'node:child_process';
-import { rmSync } from 'node:fs';
+import { cpSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
 const root = join(import.meta.dirname, '..');
@@ -16,3 +16,10 @@ for (const [folder, config] of [
   });
   if (built.status !== 0) process.exit(built.status ?? 1);
 }
+
+// The runner program in Python is run as it is.
+const program = 'src/serving/python/slipway_runner';
+cpSync(join(root, program), join(root, 'dist', program), {
+  recursive: true,
+  filter: (path) => !path.endsWith('__pycache__'),
+});

@@ -25,6 +25,7 @@ import { registerEndpointRoutes } from './serving/endpoints/endpoint-routes.ts';
 import { createEndpointService } from './serving/endpoints/endpoint-service.ts';
 import { createGatewayChanges } from './serving/endpoints/gateway-changes.ts';
 import { ENGINES } from './serving/engines/engine-facts.ts';
+import { createEnvironments } from './serving/python/environments.ts';
 import { createValidator } from './serving/runner/validate-version.ts';
 import { registerStatusRoutes } from './serving/status/status-routes.ts';
 
@@ -57,7 +58,22 @@ export async function composeControl(deps: {
     engines: ENGINES,
     limits: limitsOfSettings(settings),
     maxUploadBytes: settings.maxUploadBytes,
-    validate: createValidator({ log, scratchDir: join(dataDir, RUN_FOLDER), clock }),
+    validate: createValidator({
+      log,
+      scratchDir: join(dataDir, RUN_FOLDER),
+      clock,
+      ...(settings.python === 'off'
+        ? {}
+        : {
+            environments: createEnvironments({
+              dataDir,
+              log,
+              interpreters: settings.interpreters,
+              wheels: settings.wheels,
+              timeoutMs: settings.environmentTimeoutMs,
+            }),
+          }),
+    }),
     endpoints: endpointFacts,
     onChange,
   });

@@ -1,13 +1,13 @@
 /** The runner program: one child process per loaded version. Started by `serving/runner/runner-process.ts`, never by hand. */
 import type { Engine } from './serving/engines/engine.ts';
-import type { EngineName } from './serving/engines/engine-facts.ts';
+import type { NativeEngineName } from './serving/engines/engine-facts.ts';
 import { onnxRuntimeEngine } from './serving/engines/onnxruntime.ts';
 import { tabularEngine } from './serving/engines/tabular.ts';
 import { tabularCheck } from './serving/engines/tabular-check.ts';
 import { runnerMain } from './serving/runner/runner-main.ts';
 
-/** Every engine of engine-facts.ts. */
-const engines: Readonly<Record<EngineName, Engine>> = { onnxruntime: onnxRuntimeEngine, tabular: tabularEngine };
+/** Every engine of engine-facts.ts but python, which is a program of its own. */
+const engines: Readonly<Record<NativeEngineName, Engine>> = { onnxruntime: onnxRuntimeEngine, tabular: tabularEngine };
 
 process.on('uncaughtException', (error) => {
   process.stderr.write(`${error.name}: ${error.message}\n`);

@@ -23,6 +23,7 @@ export type DeployInput = {
   /** An alias to set to the new version; the endpoint then follows it. */
   readonly alias?: string;
   readonly allowBreaking?: boolean;
+  readonly allowCode?: boolean;
   readonly lineage?: Lineage;
   readonly tags?: Tags;
   readonly card?: string;
@@ -35,6 +36,8 @@ export type DeployEvent =
   | { readonly kind: 'upload'; readonly progress: UploadProgress }
   | { readonly kind: 'model_created'; readonly model: string }
   | { readonly kind: 'validating'; readonly version: Version }
+  /** What a long validation is doing, such as making a Python environment. */
+  | { readonly kind: 'progress'; readonly version: Version; readonly reason: string }
   | { readonly kind: 'validated'; readonly version: Version }
   | { readonly kind: 'switching'; readonly endpoint: Endpoint }
   | { readonly kind: 'waiting'; readonly endpoint: string; readonly reason: string };
@@ -121,6 +124,7 @@ export async function deploy(client: Client, input: DeployInput, options: Deploy
     ...(input.limits === undefined ? {} : { limits: input.limits }),
     ...(before === null ? {} : { endpoint: before.name }),
     ...(input.allowBreaking ? { allowBreaking: true } : {}),
+    ...(input.allowCode ? { allowCode: true } : {}),
   };
   let registered: Version;
   try {
@@ -135,7 +139,7 @@ export async function deploy(client: Client, input: DeployInput, options: Deploy
   tell({ kind: 'validating', version: registered });
   if (options.wait === false) return { ...base, outcome: 'registered', version: registered };
 
-  const version = await validated(client, registered, waitMs, call);
+  const version = await validated(client, registered, waitMs, call, tell);
   tell({ kind: 'validated', version });
   const against = (before === null ? registered.version - 1 : before.targetVersion) ?? 0;
   const diff = against > 0 ? await orNull(client.versions.diff(input.model, version.version, against, call)) : null;
@@ -202,11 +206,26 @@ async function removeIfEmpty(client: Client, name: string): Promise<void> {
   }
 }
 
-async function validated(client: Client, version: Version, waitMs: number, call: CallOptions): Promise<Version> {
-  const until = performance.now() + waitMs;
+async function validated(
+  client: Client,
+  version: Version,
+  waitMs: number,
+  call: CallOptions,
+  tell: (event: DeployEvent) => void,
+): Promise<Version> {
+  let until = performance.now() + waitMs;
   let seen = version;
   while ((seen.status === 'pending' || seen.status === 'validating') && performance.now() < until) {
-    seen = await client.versions.show(seen.model, seen.version, { ...call, waitMs: 10_000 });
+    // Making a Python environment tells what it does: shorter waits show it.
+    const next = await client.versions.show(seen.model, seen.version, {
+      ...call,
+      waitMs: version.runtime === null ? 10_000 : 1000,
+    });
+    if (next.statusReason !== null && next.statusReason !== seen.statusReason && next.status === 'validating') {
+      tell({ kind: 'progress', version: next, reason: next.statusReason });
+      until = performance.now() + waitMs;
+    }
+    seen = next;
     if (seen.status === 'pending' || seen.status === 'validating') await pause(100, call.signal);
   }
   return seen;

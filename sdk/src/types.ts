@@ -3,6 +3,10 @@
  * All times are RFC 3339 in UTC, all sizes bytes.
  */
 
+import type { Runtime, Validation } from './validation-types.ts';
+
+export type { Runtime, Validation, ValidationStep } from './validation-types.ts';
+
 export type Datatype =
   | 'BOOL'
   | 'UINT8'
@@ -102,36 +106,6 @@ export type Lineage = {
 
 export type ArtifactFile = { path: string; digest: string; sizeBytes: number };
 
-export type ValidationStep = {
-  name: 'load' | 'infer' | 'golden' | 'batch';
-  outcome: 'passed' | 'failed' | 'skipped';
-  durationMs: number;
-  /** What was seen; a reason when it failed or was skipped. */
-  detail: string | null;
-};
-
-export type Validation = {
-  outcome: 'passed' | 'failed';
-  /** One sentence, null when it passed. */
-  reason: string | null;
-  hint: string | null;
-  steps: ValidationStep[];
-  /** The step under way when the process ended before its time, else null. */
-  lastStep: string | null;
-  exitCode: number | null;
-  exitSignal: string | null;
-  /** The tail of what the process wrote to standard error. */
-  stderr: string;
-  loadMs: number | null;
-  /** Median of the timed single runs. */
-  inferMs: number | null;
-  peakMemoryBytes: number | null;
-  warnings: string[];
-  /** The engine it was done with, and why that one. */
-  engine?: { name: string; reason: string };
-  finishedAt: string;
-};
-
 /** A body of the plain form `POST /endpoints/{name}/predict`. */
 export type PredictRequest = { records: Record<string, unknown>[] } | { inputs: Record<string, unknown> };
 
@@ -158,6 +132,10 @@ export type Version = {
   entry: string;
   files: ArtifactFile[];
   signature: Signature;
+  /** null where an engine loads its files as data. */
+  runtime: Runtime | null;
+  /** The Python environment it runs in. */
+  environment: string | null;
   sampleRequest: PredictRequest;
   /** Whether rows of different callers may share a run. */
   canBatch: boolean;
@@ -190,6 +168,8 @@ export type CreateVersion = {
   /** The endpoint this version is meant for: refused with `signature_breaking` when it would break that endpoint's callers. */
   endpoint?: string;
   allowBreaking?: boolean;
+  /** Whether the model's own code may run; needs the scope `code`. */
+  allowCode?: boolean;
 };
 
 export type Alias = { model: string; name: string; version: number; revision: number; updatedAt: string };

@@ -53,11 +53,14 @@ export const ERROR_HELP: Readonly<Record<ErrorCode, string>> = {
     'Inputs or outputs changed in a way that callers notice. Deploy it as an endpoint of its own, or confirm with `--allow-breaking`.',
   version_not_servable:
     'Its validation failed or is not over. `slipway versions show MODEL@VERSION` says what was found and what to do.',
-  model_refused: 'Formats that can carry code are never loaded. Export the model to ONNX; the hint says how.',
+  model_refused:
+    'Formats that can carry code are loaded only with `--allow-code` and a key with the scope `code`, in a process of their own. Or export the model to ONNX; the hint says how.',
   model_invalid:
     'The file is cut, damaged, or its slipway.yaml or golden set is at fault. The message names the place.',
   model_unsupported:
     'An operator, type or opset is not known to the engine. Export with another opset or without that operator.',
+  environment_failed:
+    'The words are those of pip: a requirement that exists nowhere, two that exclude each other, or no way to the index. The hint says which.',
   queue_full:
     'The version has more waiting than `SLIPWAY_QUEUE_LIMIT`. Retry after the time in `Retry-After`, or send more rows per call.',
   overloaded:

@@ -59,6 +59,7 @@ export const ERRORS = {
   model_refused: { kind: 'invalid', title: 'The model file is refused' },
   model_invalid: { kind: 'invalid', title: 'The model file cannot be read' },
   model_unsupported: { kind: 'invalid', title: 'The model needs something that no engine here has' },
+  environment_failed: { kind: 'invalid', title: 'The Python environment could not be made' },
   // load and faults
   queue_full: { kind: 'overloaded', title: 'Too many requests are waiting for this version' },
   overloaded: { kind: 'overloaded', title: 'More comes than can be answered in good time' },

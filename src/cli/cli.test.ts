@@ -267,7 +267,7 @@ test('completion offers verbs, then their options, then files', () => {
   expect(offered('mod')).toEqual(['models']);
   expect(offered('models', '')).toEqual(['list', 'show', 'push', 'delete']);
   expect(offered('deploy', '')).toEqual([':file']);
-  expect(offered('deploy', 'm.onnx', '--al')).toEqual(['--allow-breaking', '--alias']);
+  expect(offered('deploy', 'm.onnx', '--al')).toEqual(['--allow-breaking', '--alias', '--allow-code']);
   expect(offered('predict', 'x', '--output', '')).toEqual(['table', 'ndjson', 'json', 'csv']);
   expect(offered('completion', 'b')).toEqual(['bash']);
   for (const shell of ['bash', 'zsh', 'fish'])

@@ -61,6 +61,12 @@ export function createProgress({ out, options }: VerbCall, sizeBytes: number): D
             limitsText(event.version),
           );
         }
+        case 'progress':
+          if (!process.stderr.isTTY) out.note(event.reason);
+          quietSince = performance.now();
+          waitingFor = event.reason;
+          limit = '';
+          return out.progress(event.reason);
         case 'validated': {
           const name = `${event.version.model}@${event.version.version}`;
           stopped = `${name} is registered and validated. Whether an endpoint was moved: ${commandText(options, 'endpoints list')}`;

@@ -18,7 +18,11 @@ export const VERSION_OPTIONS: readonly OptionSpec[] = [
   { flags: '--tag <key=value>', help: 'tag of the version; may be repeated', repeatable: true },
   {
     flags: '--engine <name>',
-    help: 'auto, tabular or onnxruntime; auto (unless given) takes tabular where it covers the whole model, agrees and is faster',
+    help: 'auto, tabular, onnxruntime or python; auto (unless given) takes tabular where it covers the whole model, agrees and is faster',
+  },
+  {
+    flags: '--allow-code',
+    help: "let the model's own code run, in a Python process of its own; needs a key with the scope code",
   },
   { flags: '--card <file>', help: 'model card, a Markdown file' },
   { flags: '--data-ref <text>', help: 'lineage: where the training data is' },
@@ -40,6 +44,10 @@ export const deploy: VerbSpec = {
     [
       'slipway deploy ./model-folder --name churn --alias champion',
       'a folder with slipway.yaml; the endpoint follows the alias',
+    ],
+    [
+      'slipway deploy ./mlflow-model --name churn --allow-code',
+      'a model in Python: says what it found, makes its environment, runs it apart',
     ],
     [
       'slipway deploy ./model.onnx --name churn --allow-breaking',
@@ -168,6 +176,7 @@ async function readVersionInput(call: VerbCall): Promise<Omit<DeployInput, 'mode
     ...optional('alias', checkNameOption('--alias', options.text('alias'))),
     ...optional('engine', options.text('engine')),
     ...optional('reason', options.text('reason')),
+    ...(options.flag('allowCode') ? { allowCode: true } : {}),
     ...(Object.keys(lineage).length > 0 ? { lineage } : {}),
     ...(Object.keys(tags).length > 0 ? { tags } : {}),
     ...(card === undefined ? {} : { card: await (await import('node:fs/promises')).readFile(card, 'utf8') }),

@@ -83,7 +83,7 @@ export const keys: NounSpec = {
         const scopes = call.options.list('scope');
         if (scopes.length === 0) {
           throw new CliError('usage', 'A key needs at least one --scope', {
-            hint: 'For example --scope predict:churn. Scopes are read, predict, deploy, promote and admin.',
+            hint: 'For example --scope predict:churn. Scopes are read, predict, deploy, code, promote and admin.',
           });
         }
         const name = checkName('name', call.args[0]!);

@@ -11,6 +11,7 @@ const MARKS = { passed: 'ok', failed: 'FAILED', skipped: 'skipped' } as const;
 
 /** How validation went: its steps with times, then warnings; of a failure all but its reason, which stands above as the version's. */
 export function validationText(validation: Validation, version: Version, paint: Paint): string {
+  const width = Math.max(7, ...validation.steps.map((step) => step.name.length));
   const lines = validation.steps.map((step) => {
     const mark = paint(
       step.outcome === 'passed' ? 'green' : step.outcome === 'failed' ? 'red' : 'dim',
@@ -18,7 +19,7 @@ export function validationText(validation: Validation, version: Version, paint: 
     );
     const detail =
       step.detail === null || isSame(step.detail, version.statusReason) ? '' : `  ${cleanLine(step.detail)}`;
-    return `  ${step.name.padEnd(7)} ${mark}  ${formatMs(step.durationMs)}${detail}`;
+    return `  ${step.name.padEnd(width)} ${mark}  ${formatMs(step.durationMs)}${detail}`;
   });
   const memory = version.measuredMemoryBytes ?? validation.peakMemoryBytes;
   const facts = [
@@ -31,6 +32,10 @@ export function validationText(validation: Validation, version: Version, paint: 
   lines.push(`  ${facts.join(' · ')}`);
   if (validation.engine !== undefined)
     lines.push(`  runs on ${cleanLine(validation.engine.name)}: ${cleanLine(validation.engine.reason)}`);
+  for (const { name, holds, detail } of validation.measures ?? []) {
+    const mark = holds ? paint('green', 'holds') : paint('yellow', 'does not hold here');
+    lines.push(`  kept apart by ${cleanLine(name)}: ${mark}, ${cleanLine(detail)}`);
+  }
   for (const warning of validation.warnings) lines.push(`  ${paint('yellow', 'warning')} ${cleanLine(warning)}`);
   if (validation.outcome === 'failed') lines.push(...failureLines(validation, version, paint));
   return `${lines.join('\n')}\n`;

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { Runtime } from './runtime.ts';
 import type { Signature } from './signature.ts';
 
 /**
@@ -30,6 +31,8 @@ export type ModelConfig = {
   readonly engine: string;
   readonly entry: string;
   readonly signature: Signature;
+  /** Absent in versions that are data. */
+  readonly runtime?: Runtime;
   readonly created: string;
   readonly lineage: Lineage;
 };

@@ -114,6 +114,7 @@ export function createValidationQueue(deps: {
         measuredMemoryBytes: outcome.measuredMemoryBytes,
         sampleRequest: outcome.sampleRequest ?? version.sampleRequest,
         engine: validation.engine?.name ?? version.engine,
+        environment: outcome.environment ?? null,
       });
       await appendAudit(
         tx,
@@ -139,7 +140,7 @@ export function createValidationQueue(deps: {
     try {
       const files = await localFiles(artifacts, version.projectId, version.files);
       // Read again rather than stored: golden sets can be large, and their bytes are immutable.
-      const imported = await importArtifact(files);
+      const imported = await importArtifact(files, { allowCode: version.runtime !== null });
       const outcome = await validate({
         project: version.project,
         model: version.model,
@@ -148,6 +149,8 @@ export function createValidationQueue(deps: {
         entry: version.entry,
         files,
         signature: version.signature,
+        runtime: version.runtime,
+        onProgress: progressOf(version.id),
         sampleRequest: version.sampleRequest,
         limits: effectiveLimits(limits, version.ownLimits),
         golden: imported.golden,
@@ -168,6 +171,19 @@ export function createValidationQueue(deps: {
         measuredMemoryBytes: null,
       };
     }
+  }
+
+  /** Tells who waits what is going on, at most once a second. */
+  function progressOf(id: string): (words: string) => void {
+    let toldMs = Number.NEGATIVE_INFINITY;
+    return (words) => {
+      const nowMs = clock.monotonicMs();
+      if (closed || nowMs - toldMs < 1000) return;
+      toldMs = nowMs;
+      database
+        .transaction((tx) => store.markProgress(tx, id, words.slice(0, 500)))
+        .catch((error: unknown) => log.warn({ err: error }, 'the progress of a validation could not be stored'));
+    };
   }
 
   function isLastAttempt(id: string, code: ErrorCode): boolean {

@@ -2,6 +2,7 @@
 import type { ErrorCode } from '../base/errors.ts';
 import type { RunnerLimits } from './limits.ts';
 import type { ManifestFile } from './manifest.ts';
+import type { Measure, Runtime } from './runtime.ts';
 import type { Signature } from './signature.ts';
 
 /** A body of the plain form, `POST /endpoints/{name}/predict`. */
@@ -34,6 +35,10 @@ export type ValidationJob = {
   readonly entry: string;
   readonly files: readonly StoredFile[];
   readonly signature: Signature;
+  /** What it needs to run in Python; null or absent: nothing. */
+  readonly runtime?: Runtime | null;
+  /** Told what is being done, in words for people, while it takes long. */
+  readonly onProgress?: (words: string) => void;
   /** A request made from the golden set or the signature: what is tried when there is no golden set. */
   readonly sampleRequest: PlainBody;
   readonly limits: RunnerLimits;
@@ -41,7 +46,7 @@ export type ValidationJob = {
 };
 
 export type ValidationStep = {
-  readonly name: 'load' | 'infer' | 'golden' | 'batch';
+  readonly name: 'environment' | 'load' | 'infer' | 'golden' | 'batch';
   readonly outcome: 'passed' | 'failed' | 'skipped';
   readonly durationMs: number;
   readonly detail: string | null;
@@ -62,6 +67,8 @@ export type Validation = {
   readonly warnings: readonly string[];
   /** The engine it was done with, and why that one; absent where none came to be chosen. */
   readonly engine?: { readonly name: string; readonly reason: string };
+  /** Protections of a Python runner, as found; absent for others. */
+  readonly measures?: readonly Measure[];
   readonly finishedAt: string;
 };
 
@@ -72,6 +79,8 @@ export type ValidationOutcome = {
   /** Whether calls of different sizes may, padded as the signature declares it: shown in the same way. */
   readonly canPad: boolean;
   readonly measuredMemoryBytes: number | null;
+  /** The Python environment that was made or found; null or absent where none is needed. */
+  readonly environment?: string | null;
   /** A request that the model did answer, when another than the job's was needed. */
   readonly sampleRequest?: PlainBody;
 };

@@ -44,6 +44,7 @@ export function createVersionCreation(deps: {
    */
   async function create(call: Call, modelName: string, input: CreateVersion): Promise<Version> {
     assertCan(call.principal, 'deploy', call.project.name, modelName);
+    if (input.allowCode === true) assertCan(call.principal, 'code', call.project.name, modelName);
     assertWithin(limits, input.limits ?? {});
     assertWords({ ...(input.tags ? { tags: input.tags } : {}), card: input.card ?? null });
     const key = call.idempotencyKey;
@@ -64,7 +65,10 @@ export function createVersionCreation(deps: {
     const before = await findByKey(database.db, call, model, input);
     if (before) return asMade(database.db, before, limits);
     const given = await sizesOf(database.db, call, input);
-    const imported = await importArtifact(await localFiles(artifacts, call.project.id, given), limits);
+    const imported = await importArtifact(await localFiles(artifacts, call.project.id, given), {
+      ceiling: limits,
+      allowCode: input.allowCode === true,
+    });
     const files = given.toSorted(byPath);
     const engine = pickEngine(engines, wanted(input.engine) ?? imported.engine ?? undefined, imported.format);
 
@@ -90,7 +94,12 @@ export function createVersionCreation(deps: {
           actor: call.principal.actor,
           action: 'version.create',
           resource: `version/${modelName}@${version.version}`,
-          detail: { digest: version.digest, files: files.length, lineage: version.lineage },
+          detail: {
+            digest: version.digest,
+            files: files.length,
+            lineage: version.lineage,
+            ...(version.runtime === null ? {} : { allowCode: true }),
+          },
           requestId: call.requestId,
         },
         clock,
@@ -112,14 +121,14 @@ export function createVersionCreation(deps: {
     const now = clock.now();
     const createdAt = now.toISOString();
     const number = await nextVersion(tx, model.id);
-    const { format, entry, signature } = imported;
+    const { format, entry, signature, runtime } = imported;
     const lineage = input.lineage ?? {};
     const manifest = createManifest({
       project: call.project.name,
       model: model.name,
       version: number,
       description: imported.description,
-      config: { format, engine, entry, signature, created: createdAt, lineage },
+      config: { format, engine, entry, signature, ...(runtime ? { runtime } : {}), created: createdAt, lineage },
       files,
     });
     return {
@@ -138,7 +147,12 @@ export function createVersionCreation(deps: {
       entry,
       files,
       signature,
-      sampleRequest: sampleRequestFor(signature, imported.golden),
+      runtime,
+      environment: null,
+      sampleRequest:
+        imported.golden.length === 0 && imported.sample
+          ? imported.sample
+          : sampleRequestFor(signature, imported.golden),
       canBatch: false,
       canPad: false,
       ownLimits: { ...imported.limits, ...input.limits },
@@ -235,6 +249,7 @@ async function asMade(db: Db, version: store.StoredVersion, limits: RunnerLimits
     canPad: false,
     validation: null,
     measuredMemoryBytes: null,
+    environment: null,
     aliases: [],
     ...(same === null ? {} : { sameBytesAs: same }),
   };

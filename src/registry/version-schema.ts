@@ -4,6 +4,7 @@ import { AliasName, Name, Nullable, oneOf, ProjectName, Time } from '../base/htt
 import { IMAGE_COLORS, IMAGE_FILTERS, IMAGE_LAYOUTS, IMAGE_RESIZES } from './input-decoder.ts';
 import { LIMITS, type RunnerLimits } from './limits.ts';
 import { MAX_CARD_LENGTH, MAX_TAG_LENGTH, MAX_TAGS, TAG_KEY_PATTERN } from './model.ts';
+import { PYTHON_LOADERS } from './runtime.ts';
 import { DATATYPES, type SignatureDiff } from './signature.ts';
 import type { Version } from './version.ts';
 
@@ -99,7 +100,7 @@ const ValidationSchema = Type.Object({
   hint: Nullable(Type.String()),
   steps: Type.Array(
     Type.Object({
-      name: oneOf(['load', 'infer', 'golden', 'batch']),
+      name: oneOf(['environment', 'load', 'infer', 'golden', 'batch']),
       outcome: oneOf(['passed', 'failed', 'skipped']),
       durationMs: Type.Number(),
       detail: Nullable(Type.String()),
@@ -119,7 +120,24 @@ const ValidationSchema = Type.Object({
       reason: Type.String({ description: 'Why this engine: what was compared, and what came of it.' }),
     }),
   ),
+  measures: Type.Optional(
+    Type.Array(
+      Type.Object({
+        name: Type.String(),
+        holds: Type.Boolean({ description: 'Whether this protection holds on the system where it was validated.' }),
+        detail: Type.String(),
+      }),
+    ),
+  ),
   finishedAt: Time,
+});
+
+const RuntimeSchema = Type.Object({
+  loader: oneOf(PYTHON_LOADERS),
+  options: Type.Record(Type.String(), Type.Unknown()),
+  python: Nullable(Type.String({ description: 'Major and minor version it was made with; null: any.' })),
+  requirements: Type.Array(Type.String()),
+  network: Type.Boolean(),
 });
 
 const Values = Type.Record(Type.String(), Type.Unknown());
@@ -141,6 +159,8 @@ export const VersionSchema = Type.Object({
   entry: Type.String(),
   files: Type.Array(Type.Object({ path: Type.String(), digest: Digest, sizeBytes: Type.Integer() })),
   signature: SignatureSchema,
+  runtime: Nullable(RuntimeSchema),
+  environment: Nullable(Type.String({ description: 'The Python environment it runs in.' })),
   sampleRequest: PredictRequestSchema,
   canBatch: Type.Boolean({ description: 'Whether rows of different callers may share a run.' }),
   canPad: Type.Boolean({
@@ -181,6 +201,9 @@ export const CreateVersionBody = Type.Object({
   ),
   endpoint: Type.Optional(Name),
   allowBreaking: Type.Optional(Type.Boolean()),
+  allowCode: Type.Optional(
+    Type.Boolean({ description: "Whether the model's own code may run. Needs the scope `code`." }),
+  ),
 });
 
 export const ChangeVersionBody = Type.Object({ tags: Type.Optional(Tags), card: Type.Optional(Nullable(Card)) });

@@ -3,6 +3,7 @@ import { aliasesOfVersions } from './alias-store.ts';
 import { effectiveLimits, type RunnerLimits } from './limits.ts';
 import { byPath, type Lineage } from './manifest.ts';
 import type { Tags } from './model.ts';
+import type { Runtime } from './runtime.ts';
 import type { Signature } from './signature.ts';
 import type { PlainBody, Validation } from './validation.ts';
 import { sameFiles, type Version, type VersionStatus } from './version.ts';
@@ -82,6 +83,8 @@ async function toVersions(db: Db, rows: readonly VersionRow[]): Promise<StoredVe
       sizeBytes: Number(file.size_bytes),
     })),
     signature: JSON.parse(row.signature) as Signature,
+    runtime: row.runtime === null ? null : (JSON.parse(row.runtime) as Runtime),
+    environment: row.environment,
     sampleRequest: JSON.parse(row.sample_request) as PlainBody,
     canBatch: row.can_batch === 1,
     canPad: row.can_pad === 1,
@@ -201,6 +204,8 @@ export async function insertVersion(db: Db, version: StoredVersion): Promise<voi
       engine: version.engine,
       entry: version.entry,
       signature: JSON.stringify(version.signature),
+      runtime: version.runtime === null ? null : JSON.stringify(version.runtime),
+      environment: version.environment,
       sample_request: JSON.stringify(version.sampleRequest),
       can_batch: version.canBatch ? 1 : 0,
       can_pad: version.canPad ? 1 : 0,
@@ -268,6 +273,16 @@ export async function markValidating(db: Db, id: string): Promise<void> {
   await db.updateTable('versions').set({ status: 'validating', status_reason: null }).where('id', '=', id).execute();
 }
 
+/** What its validation is doing, for who waits. */
+export async function markProgress(db: Db, id: string, reason: string): Promise<void> {
+  await db
+    .updateTable('versions')
+    .set({ status_reason: reason })
+    .where('id', '=', id)
+    .where('status', '=', 'validating')
+    .execute();
+}
+
 /** Its validation could not be done; it is done again. */
 export async function markPending(db: Db, id: string, reason: string): Promise<void> {
   await db
@@ -290,6 +305,7 @@ export async function storeValidation(
     measuredMemoryBytes: number | null;
     sampleRequest: PlainBody;
     engine: string;
+    environment: string | null;
   },
 ): Promise<void> {
   await db
@@ -303,6 +319,7 @@ export async function storeValidation(
       measured_memory_bytes: result.measuredMemoryBytes,
       sample_request: JSON.stringify(result.sampleRequest),
       engine: result.engine,
+      environment: result.environment,
     })
     .where('id', '=', id)
     .execute();

@@ -3,6 +3,7 @@ import { SlipwayError } from '../base/errors.ts';
 import type { RunnerLimits } from './limits.ts';
 import type { Lineage, ManifestFile } from './manifest.ts';
 import type { Tags } from './model.ts';
+import type { Runtime } from './runtime.ts';
 import type { Signature } from './signature.ts';
 import type { PlainBody, Validation } from './validation.ts';
 
@@ -21,6 +22,10 @@ export type Version = {
   readonly entry: string;
   readonly files: readonly ManifestFile[];
   readonly signature: Signature;
+  /** What it needs to run in Python; null where an engine loads its files as data. */
+  readonly runtime: Runtime | null;
+  /** The Python environment that its validation made or found; null before, and where none is needed. */
+  readonly environment: string | null;
   readonly sampleRequest: PlainBody;
   readonly canBatch: boolean;
   readonly canPad: boolean;
@@ -48,6 +53,8 @@ export type CreateVersion = {
   readonly limits?: Partial<RunnerLimits>;
   readonly endpoint?: string;
   readonly allowBreaking?: boolean;
+  /** Whether the model's own code may run; needs the scope `code`. */
+  readonly allowCode?: boolean;
 };
 
 /** How a version is named: by number, by alias, or as the latest. */

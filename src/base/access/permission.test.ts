@@ -8,13 +8,14 @@ const key = (scopes: string[], project: string | null = null): Principal => ({
   scopes,
 });
 
-/** What each scope allows, verb by verb: read, predict, deploy, promote, admin. */
+/** What each scope allows, verb by verb: read, predict, deploy, code, promote, admin. */
 const TABLE: Record<string, string> = {
-  read: 'x....',
-  predict: '.x...',
-  deploy: 'x.x..',
-  promote: 'x..x.',
-  admin: 'xxxxx',
+  read: 'x.....',
+  predict: '.x....',
+  deploy: 'x.x...',
+  code: '...x..',
+  promote: 'x...x.',
+  admin: 'xxxxxx',
 };
 
 describe('a scope', () => {

@@ -1,7 +1,7 @@
 import { SlipwayError } from '../errors.ts';
 import { NAME_PATTERN } from '../ids.ts';
 
-export const VERBS = ['read', 'predict', 'deploy', 'promote', 'admin'] as const;
+export const VERBS = ['read', 'predict', 'deploy', 'code', 'promote', 'admin'] as const;
 export type Verb = (typeof VERBS)[number];
 
 /** Who asks, as their key says it. */
@@ -20,6 +20,8 @@ const INCLUDES: Readonly<Record<Verb, readonly Verb[]>> = {
   read: ['read'],
   predict: ['predict'],
   deploy: ['deploy', 'read'],
+  // Beside deploy: to register models whose own code runs.
+  code: ['code'],
   promote: ['promote', 'read'],
   admin: VERBS,
 };

@@ -7,6 +7,7 @@ import * as foundation from './migrations/0001-foundation.ts';
 import * as keyLimits from './migrations/0002-key-limits.ts';
 import * as endpointLoaded from './migrations/0003-endpoint-loaded.ts';
 import * as versionCanPad from './migrations/0004-version-can-pad.ts';
+import * as environments from './migrations/0006-environments.ts';
 import * as keySigning from './migrations/0008-key-signing.ts';
 import * as feedback from './migrations/0010-feedback.ts';
 import type { Tables } from './tables.ts';
@@ -24,6 +25,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { name: '0004-version-can-pad', up: versionCanPad.up },
   { name: '0010-feedback', up: feedback.up },
   { name: '0008-key-signing', up: keySigning.up },
+  { name: '0006-environments', up: environments.up },
 ];
 
 export type MigrateOptions = {

@@ -64,6 +64,9 @@ export type Tables = {
     engine: string;
     entry: string;
     signature: string;
+    /** JSON of `Runtime`; null: it is data. */
+    runtime: string | null;
+    environment: string | null;
     sample_request: string;
     can_batch: number;
     can_pad: number;

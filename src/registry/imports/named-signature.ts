@@ -3,10 +3,11 @@ import type { FieldError } from '../../base/errors.ts';
 import { type InputDecoder, resolveDecoder } from '../input-decoder.ts';
 import { type InputPadding, paddingFaults, resolvePadding } from '../input-padding.ts';
 import type { Signature } from '../signature.ts';
+import { faulty } from './file-fault.ts';
 import { assessNames, type GivenShapes } from './onnx-signature.ts';
-import { faulty, SLIPWAY_FILE, type SlipwayFile } from './slipway-file.ts';
+import { SLIPWAY_FILE, type SlipwayFile } from './slipway-file.ts';
 
-type SlipwayInput = Omit<NonNullable<NonNullable<SlipwayFile['signature']>['inputs']>[string], 'shape'>;
+type SlipwayInput = Omit<NonNullable<NonNullable<SlipwayFile['signature']>['inputs']>[string], 'shape' | 'datatype'>;
 
 /** The shapes that slipway.yaml gives. */
 export function shapesOf(about: SlipwayFile): GivenShapes {
@@ -30,7 +31,8 @@ export function withNames(signature: Signature, about: SlipwayFile): Signature {
     ['outputs', outputs, signature.outputs],
   ] as const) {
     const tensorNames = known.map((tensor) => tensor.name);
-    for (const [name, { shape, ...rest }] of Object.entries(named)) {
+    for (const [name, { shape, datatype, ...all }] of Object.entries(named)) {
+      const { method: _method, ...rest } = all as { method?: string };
       const pointer = `/signature/${side}/${name}`;
       const tensor = known.find((one) => one.name === name);
       if (!tensor) {
@@ -41,6 +43,9 @@ export function withNames(signature: Signature, about: SlipwayFile): Signature {
       }
       if (shape && !matches(shape, tensor.shape)) {
         faults.push({ pointer: `${pointer}/shape`, message: `the graph says [${tensor.shape.join(', ')}]` });
+      }
+      if (datatype !== undefined && datatype !== tensor.datatype) {
+        faults.push({ pointer: `${pointer}/datatype`, message: `the model says ${tensor.datatype}` });
       }
       const { decoder, pad, ...names } = rest as SlipwayInput;
       if (decoder !== undefined) {

@@ -2,9 +2,9 @@ import { isUtf8 } from 'node:buffer';
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { SlipwayError } from '../../base/errors.ts';
 import type { StoredFile } from '../validation.ts';
+import { faulty } from './file-fault.ts';
 import { HEAD_BYTES } from './file-format.ts';
 import type { ByteSource } from './protobuf-cursor.ts';
-import { faulty } from './slipway-file.ts';
 
 const MIB = 1024 * 1024;
 

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { KeyLimits } from '../../base/access/key-limits.ts';
 import type { Db } from '../../base/db/database.ts';
 import { effectiveLimits, type RunnerLimits } from '../../registry/limits.ts';
+import type { Runtime } from '../../registry/runtime.ts';
 import type { DesiredEndpoint, DesiredKey, DesiredState, DesiredVersion } from './desired-state.ts';
 import { listAllEndpoints } from './endpoint-store.ts';
 
@@ -79,6 +80,8 @@ async function readVersions(
       'versions.can_pad as canPad',
       'versions.sample_request as sampleRequest',
       'versions.limits as limits',
+      'versions.runtime as runtime',
+      'versions.environment as environment',
     ])
     .where('versions.model_id', '=', modelId)
     .where('versions.number', 'in', [...numbers])
@@ -96,7 +99,7 @@ async function readVersions(
     )
     .orderBy('path')
     .execute();
-  return rows.map(({ id, projectId, ...row }) => ({
+  return rows.map(({ id, projectId, runtime, environment, ...row }) => ({
     ...row,
     files: files
       .filter((file) => file.version_id === id)
@@ -107,6 +110,9 @@ async function readVersions(
     canPad: row.canPad === 1,
     sampleRequest: JSON.parse(row.sampleRequest) as DesiredVersion['sampleRequest'],
     limits: effectiveLimits(ceiling, JSON.parse(row.limits) as Partial<RunnerLimits>),
+    ...(runtime === null || environment === null
+      ? {}
+      : { python: { runtime: JSON.parse(runtime) as Runtime, environment } }),
   }));
 }
 

@@ -5,6 +5,7 @@
 import type { KeyLimits } from '../../base/access/key-limits.ts';
 import type { RunnerLimits } from '../../registry/limits.ts';
 import type { ManifestFile } from '../../registry/manifest.ts';
+import type { Runtime } from '../../registry/runtime.ts';
 import type { Signature } from '../../registry/signature.ts';
 import type { PlainBody } from '../../registry/validation.ts';
 
@@ -50,9 +51,17 @@ export type DesiredVersion = {
   readonly canBatch: boolean;
   /** Whether calls of different sizes may be padded to share one, as the signature declares it; proven in the same way. */
   readonly canPad: boolean;
+  /** For versions that run in Python; absent for others. */
+  readonly python?: DesiredPython;
   /** A request in the plain form that the model is known to answer; the gateway warms the runner with it. */
   readonly sampleRequest: PlainBody;
   readonly limits: RunnerLimits;
+};
+
+export type DesiredPython = {
+  readonly runtime: Runtime;
+  /** Name of the environment's folder in the data folder. */
+  readonly environment: string;
 };
 
 export type DesiredKey = {

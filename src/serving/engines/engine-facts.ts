@@ -7,6 +7,8 @@ import type { EngineFacts } from '../../registry/version.ts';
 export const ENGINES = [
   { name: 'onnxruntime', formats: ['onnx'] },
   { name: 'tabular', formats: ['onnx'] },
+  // A program of its own, in Python: src/serving/python/.
+  { name: 'python', formats: ['python', 'mlflow'] },
 ] as const satisfies readonly EngineFacts[];
 
 /** Runs a model on two engines and compares; for throw-away processes of validation, never for a version. */
@@ -16,3 +18,6 @@ export const TABULAR_CHECK = 'tabular-check';
 export const ENGINES_DIFFER = 'The engines differ';
 
 export type EngineName = (typeof ENGINES)[number]['name'];
+
+/** Engines of the runner program in TypeScript. */
+export type NativeEngineName = Exclude<EngineName, 'python'>;

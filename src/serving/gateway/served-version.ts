@@ -5,6 +5,7 @@ import type { Logger } from '../../base/log.ts';
 import { blobPath } from '../../registry/artifacts/blob-path.ts';
 import type { DesiredVersion, ObservedVersion, VersionState } from '../endpoints/desired-state.ts';
 import { decodeInputs } from '../inputs/decode-inputs.ts';
+import { pythonSpec } from '../python/environment.ts';
 import { canBeInline, startInlineRunner } from '../runner/inline-runner.ts';
 import {
   type RunnerSupervisor,
@@ -63,6 +64,7 @@ export function identityOf(spec: DesiredVersion): string {
     spec.canBatch,
     spec.canPad,
     spec.limits,
+    ...(spec.python === undefined ? [] : [spec.python.environment]),
   ]);
 }
 
@@ -106,6 +108,7 @@ export function startVersion(spec: DesiredVersion, deps: ServedVersionDeps): Ser
       canPad,
       limits: spec.limits,
       scratchDir: deps.scratchDir,
+      ...(spec.python === undefined ? {} : { python: pythonSpec(deps.dataDir, spec.python) }),
       warmUp,
     };
     const isInline = deps.inline && canBeInline(supervised);

@@ -24,6 +24,7 @@ type Deps = {
  * @throws SlipwayError with a code of `isFaultOfServer`
  */
 export async function chooseEngine(job: ValidationJob, deps: Deps): Promise<EngineChoice> {
+  if (job.engine === 'python') return { name: 'python', reason: 'it is the one for models in Python', warning: null };
   if (job.engine !== 'auto' && job.engine !== 'tabular')
     return { name: job.engine, reason: 'it was asked for', warning: null };
   // Nobody asked for an engine that refuses what ONNX Runtime would take.

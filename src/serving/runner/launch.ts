@@ -36,19 +36,32 @@ if setpriv --no-new-privs --pdeathsig KILL true 2>/dev/null; then exec setpriv -
 exec "$@"
 `;
 
+/** The program for models in Python: a folder with its own `__main__`. */
+const PYTHON_PROGRAM = fileURLToPath(new URL('../python/slipway_runner', import.meta.url));
+
+/** Away from what users of this machine installed or set; no files of compiled code beside ours. */
+const PYTHON_FLAGS = ['-I', '-B', '-X', 'utf8'];
+
 export type Launch = {
   /** The process's working directory. */
   readonly folder: string;
   readonly diaryFd: number;
   readonly memoryBytes: number;
+  /** Threads one run may use. */
+  readonly threads: number;
+  /** Of Python, for the program in Python; null: the one in TypeScript. */
+  readonly interpreter: string | null;
 };
 
 /**
  * Starts a runner process: standard input and output closed, standard error piped, a socket pair at descriptor 3, the diary at 4, and
  * nothing of ours in its environment.
  */
-export function launchRunner({ folder, diaryFd, memoryBytes }: Launch): ChildProcess {
-  const command = [process.execPath, ...RUNNER_FLAGS, PROGRAM];
+export function launchRunner({ folder, diaryFd, memoryBytes, threads, interpreter }: Launch): ChildProcess {
+  const command =
+    interpreter === null
+      ? [process.execPath, ...RUNNER_FLAGS, PROGRAM]
+      : [interpreter, ...PYTHON_FLAGS, PYTHON_PROGRAM];
   const limitKib = String(Math.ceil((memoryBytes + RESERVED_BYTES) / 1024));
   const [program, args] =
     process.platform === 'win32'
@@ -56,9 +69,42 @@ export function launchRunner({ folder, diaryFd, memoryBytes }: Launch): ChildPro
       : ['/bin/sh', ['-c', SCRIPT, 'slipway-runner', limitKib, ...command]];
   return spawn(program, args, {
     cwd: folder,
-    env: runnerEnvironment(),
+    env: interpreter === null ? runnerEnvironment() : pythonEnvironment(folder, threads),
     stdio: ['ignore', 'ignore', 'pipe', 'pipe', diaryFd],
+    // A model in Python may start processes: all of them are one group, which ends with it.
+    detached: interpreter !== null,
   });
+}
+
+/** Ends a runner at once, with the processes it started. */
+export function killRunner(child: ChildProcess): void {
+  child.kill('SIGKILL');
+  if (child.pid === undefined || child.spawnargs.every((word) => word !== PYTHON_PROGRAM)) return;
+  try {
+    process.kill(-child.pid, 'SIGKILL');
+  } catch {
+    // nothing of the group is left
+  }
+}
+
+/** Each of these names the threads of one library that computes. */
+const THREAD_VARIABLES = [
+  'OMP_NUM_THREADS',
+  'OPENBLAS_NUM_THREADS',
+  'MKL_NUM_THREADS',
+  'NUMEXPR_NUM_THREADS',
+  'VECLIB_MAXIMUM_THREADS',
+];
+
+/** Nothing of ours but how many threads to use, and its own folder as home. */
+function pythonEnvironment(folder: string, threads: number): Record<string, string> {
+  return {
+    HOME: folder,
+    TMPDIR: folder,
+    LANG: 'C.UTF-8',
+    PATH: '/usr/bin:/bin',
+    ...Object.fromEntries(THREAD_VARIABLES.map((name) => [name, String(threads)])),
+  };
 }
 
 /** Only where compiled sources are kept: without it each runner loads the TypeScript compiler, 15 MB of memory and some 50 ms. */

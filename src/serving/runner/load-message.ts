@@ -1,4 +1,5 @@
 import type { ManifestFile } from '../../registry/manifest.ts';
+import type { Measure, Runtime } from '../../registry/runtime.ts';
 import type { Signature } from '../../registry/signature.ts';
 import type { RunnerStep } from './runner.ts';
 
@@ -13,13 +14,15 @@ export type LoadMessage = {
   readonly canPad: boolean;
   readonly threads: number;
   readonly maxBatchRows: number;
+  /** For the runner program in Python. */
+  readonly python?: Pick<Runtime, 'loader' | 'options' | 'network'>;
 };
 
 /** JSON of the step frame. */
 export type StepMessage = { readonly step: Extract<RunnerStep, 'verifying' | 'loading'> };
 
 /** JSON of the ready frame. */
-export type ReadyMessage = { readonly about?: string };
+export type ReadyMessage = { readonly about?: string; readonly measures?: readonly Measure[] };
 
 /** What may be wrong with a version; no second attempt mends it. A runner, which is not trusted, can say nothing else. */
 export const LOAD_FAULTS = ['artifact_corrupt', 'model_invalid', 'model_unsupported', 'model_refused'] as const;

@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import { SlipwayError } from '../../base/errors.ts';
 import { howToRaise } from '../../registry/limits.ts';
+import type { Measure } from '../../registry/runtime.ts';
 import type { Signature } from '../../registry/signature.ts';
 import { cleanNativeMessage } from '../engines/native-message.ts';
 import { type Call, deadlineError } from './call.ts';
@@ -36,7 +37,7 @@ export type RunnerLinkDeps = {
   readonly readNote: () => RunNote | null;
   readonly onStep: (step: StepMessage['step']) => void;
   /** With what the runner says of the loaded model. */
-  readonly onReady: (about: string | null) => void;
+  readonly onReady: (about: string | null, measures: readonly Measure[] | null) => void;
   readonly onFailed: (message: FailedMessage) => void;
   readonly onAnswer: () => void;
   /** The runner sent what no runner sends. */
@@ -180,7 +181,10 @@ export function createRunnerLink(deps: RunnerLinkDeps): RunnerLink {
         deps.onStep((readJson(source, at, size) as StepMessage).step);
         return;
       case FRAME.ready:
-        deps.onReady(aboutOf(readJson(source, at, size) as ReadyMessage));
+        {
+          const message = readJson(source, at, size) as ReadyMessage;
+          deps.onReady(aboutOf(message), measuresOf(message));
+        }
         return;
       case FRAME.failed:
         deps.onFailed(readJson(source, at, size) as FailedMessage);
@@ -251,6 +255,17 @@ export function createRunnerLink(deps: RunnerLinkDeps): RunnerLink {
 /** It comes from a process that is not trusted. */
 function aboutOf({ about }: ReadyMessage): string | null {
   return typeof about === 'string' ? cleanNativeMessage(about) : null;
+}
+
+const MOST_MEASURES = 20;
+
+function measuresOf({ measures }: ReadyMessage): readonly Measure[] | null {
+  if (!Array.isArray(measures)) return null;
+  return measures.slice(0, MOST_MEASURES).map((one: Partial<Measure> | null) => ({
+    name: cleanNativeMessage(String(one?.name)),
+    holds: one?.holds === true,
+    detail: cleanNativeMessage(String(one?.detail)),
+  }));
 }
 
 export function crashed(how: string): SlipwayError {

@@ -9,11 +9,11 @@ import { howToRaise } from '../../registry/limits.ts';
 import { cleanNativeMessage } from '../engines/native-message.ts';
 import { type CallQueue, createCallQueue } from './call-queue.ts';
 import { exitReason, type KillCause } from './exit-reason.ts';
-import { launchRunner } from './launch.ts';
-import { type FailedMessage, LOAD_FAULTS } from './load-message.ts';
+import { killRunner, launchRunner } from './launch.ts';
+import { type FailedMessage, LOAD_FAULTS, type LoadMessage } from './load-message.ts';
 import { type ProcessMemory, processMemory } from './process-memory.ts';
 import { DIARY_BYTES, readDiary } from './run-diary.ts';
-import type { Infer, LoadReport, RunnerExit, RunnerSpec, RunnerStep } from './runner.ts';
+import type { Infer, LoadReport, PythonSpec, RunnerExit, RunnerSpec, RunnerStep } from './runner.ts';
 import { crashed, createRunnerLink, type RunnerLink } from './runner-link.ts';
 import { createStderrTail } from './stderr-tail.ts';
 import { copyFiles } from './verified-files.ts';
@@ -72,7 +72,7 @@ export function startRunner(spec: RunnerSpec, { log, retryAfterS = 1 }: RunnerPr
 
   const end = (why: KillCause): void => {
     cause ??= why;
-    child?.kill('SIGKILL');
+    if (child !== null) killRunner(child);
   };
 
   const start = async (): Promise<void> => {
@@ -89,7 +89,8 @@ export function startRunner(spec: RunnerSpec, { log, retryAfterS = 1 }: RunnerPr
       writeSync(diaryFd, new Uint8Array(DIARY_BYTES), 0, DIARY_BYTES, 0);
       await copyFiles(spec.files, folder);
       if (cause !== null) throw new SlipwayError('shutting_down', 'The runner was stopped before it started');
-      child = launchRunner({ folder, diaryFd, memoryBytes: spec.limits.memoryBytes });
+      const { memoryBytes, threads } = spec.limits;
+      child = launchRunner({ folder, diaryFd, memoryBytes, threads, interpreter: spec.python?.interpreter ?? null });
     } catch (error) {
       await cleanUp();
       throw error;
@@ -110,7 +111,7 @@ export function startRunner(spec: RunnerSpec, { log, retryAfterS = 1 }: RunnerPr
       onStep: (step) => {
         if (!loadDone && (step === 'verifying' || step === 'loading')) lastStep = step;
       },
-      onReady: (about) => {
+      onReady: (about, measures) => {
         if (loadDone) return;
         loadDone = true;
         lastStep = 'warming';
@@ -119,6 +120,7 @@ export function startRunner(spec: RunnerSpec, { log, retryAfterS = 1 }: RunnerPr
           loadMs: performance.now() - startedMs,
           memoryBytes: memory?.residentBytes ?? null,
           about,
+          measures,
         });
         ends.serve(queue);
       },
@@ -166,6 +168,7 @@ export function startRunner(spec: RunnerSpec, { log, retryAfterS = 1 }: RunnerPr
       if (over) return;
       over = true;
       clearTimeout(timer);
+      if (spec.python !== undefined) killRunner(running); // what it started goes with it
       const exit: RunnerExit = {
         code,
         signal,
@@ -205,6 +208,7 @@ export function startRunner(spec: RunnerSpec, { log, retryAfterS = 1 }: RunnerPr
       canPad: spec.canPad,
       threads: spec.limits.threads,
       maxBatchRows: spec.limits.maxBatchRows,
+      ...(spec.python === undefined ? {} : { python: programOptions(spec.python) }),
     });
   };
 
@@ -231,7 +235,7 @@ export function startRunner(spec: RunnerSpec, { log, retryAfterS = 1 }: RunnerPr
     if (cause !== null) return;
     cause = { kind: 'asked' };
     (running.stdio[3] as Duplex).end();
-    setTimeout(() => running.kill('SIGKILL'), CLOSE_MS).unref();
+    setTimeout(() => killRunner(running), CLOSE_MS).unref();
   };
 
   start().catch((error: unknown) => {
@@ -284,6 +288,10 @@ export function startRunner(spec: RunnerSpec, { log, retryAfterS = 1 }: RunnerPr
       end({ kind: 'asked' });
     },
   };
+}
+
+function programOptions({ runtime }: PythonSpec): NonNullable<LoadMessage['python']> {
+  return { loader: runtime.loader, options: runtime.options, network: runtime.network };
 }
 
 function loadFailure({ code, message, hint }: FailedMessage): SlipwayError {

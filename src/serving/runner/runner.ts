@@ -4,6 +4,7 @@
  */
 import type { SlipwayError } from '../../base/errors.ts';
 import type { RunnerLimits } from '../../registry/limits.ts';
+import type { Measure, Runtime } from '../../registry/runtime.ts';
 import type { Signature } from '../../registry/signature.ts';
 import type { StoredFile } from '../../registry/validation.ts';
 import type { Tensor } from '../tensors/tensor.ts';
@@ -22,8 +23,16 @@ export type RunnerSpec = {
   /** Whether those of different sizes may, padded as the signature declares it. */
   readonly canPad: boolean;
   readonly limits: RunnerLimits;
+  /** For the engine python: what it is started with. */
+  readonly python?: PythonSpec;
   /** Folder in which each process gets an empty folder of its own, removed when it ended. */
   readonly scratchDir: string;
+};
+
+export type PythonSpec = {
+  readonly runtime: Runtime;
+  /** Absolute path of the interpreter. */
+  readonly interpreter: string;
 };
 
 export type LoadReport = {
@@ -33,6 +42,8 @@ export type LoadReport = {
   readonly memoryBytes: number | null;
   /** What the engine says of the loaded model; null where it says nothing. */
   readonly about: string | null;
+  /** Protections that the process took on; null where the engine has none of its own. */
+  readonly measures: readonly Measure[] | null;
 };
 
 /** How far a process came. */

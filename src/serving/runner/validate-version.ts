@@ -3,6 +3,7 @@ import { type Clock, systemClock } from '../../base/clock.ts';
 import { SlipwayError, toSlipwayError } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import { howToRaise } from '../../registry/limits.ts';
+import type { Measure } from '../../registry/runtime.ts';
 import {
   type GoldenCase,
   isFaultOfServer,
@@ -13,6 +14,7 @@ import {
   type ValidationStep,
 } from '../../registry/validation.ts';
 import { tensorsOfRecords } from '../inputs/decode-inputs.ts';
+import type { Environments } from '../python/environments.ts';
 import type { Tensor } from '../tensors/tensor.ts';
 import { checkBatching } from './batch-check.ts';
 import { chooseEngine } from './choose-engine.ts';
@@ -26,6 +28,8 @@ export type ValidatorDeps = {
   /** Folder for the working folders of the throw-away processes. */
   readonly scratchDir: string;
   readonly clock?: Clock;
+  /** Makes or finds the environment of versions in Python; absent: such versions are refused. */
+  readonly environments?: Environments;
 };
 
 const TIMED_RUNS = 5;
@@ -47,22 +51,34 @@ class StepFailure extends Error {
  * Gives the function that tries a version in throw-away processes: which engine is the right one, then, on that one, load, a first answer, the golden set, rows alone and together. A model that ends its
  * process ends nothing else; what was seen of it is the outcome.
  */
-export function createValidator({ log, scratchDir, clock = systemClock }: ValidatorDeps): Validate {
-  return (job) => validate(job, { log, scratchDir: join(scratchDir, 'validate'), clock });
+export function createValidator({ scratchDir, clock = systemClock, ...deps }: ValidatorDeps): Validate {
+  return (job) => validate(job, { ...deps, scratchDir: join(scratchDir, 'validate'), clock });
 }
 
-async function validate(job: ValidationJob, deps: Required<ValidatorDeps>): Promise<ValidationOutcome> {
+type Deps = Omit<ValidatorDeps, 'clock'> & { readonly clock: Clock };
+
+async function validate(job: ValidationJob, deps: Deps): Promise<ValidationOutcome> {
   const name = `${job.project}/${job.model}@${job.version}`;
+  const prepared = await prepareEnvironment(job, deps);
   const choice = await chooseEngine(job, {
     log: deps.log,
     scratchDir: deps.scratchDir,
     read: (body) => tensorsOfRecords(job.signature, body),
   });
   const runner = startRunner(
-    { ...job, engine: choice.name, name, canBatch: false, canPad: false, scratchDir: deps.scratchDir },
+    {
+      ...job,
+      engine: choice.name,
+      name,
+      canBatch: false,
+      canPad: false,
+      scratchDir: deps.scratchDir,
+      ...(prepared === null ? {} : { python: prepared.python }),
+    },
     { log: deps.log },
   );
-  const steps: ValidationStep[] = [];
+  const steps: ValidationStep[] = prepared === null ? [] : [prepared.step];
+  let measures: readonly Measure[] | null = null;
   const warnings: string[] = choice.warning === null ? [] : [choice.warning];
   let failure: StepFailure | null = null;
   let fault: SlipwayError | null = null;
@@ -102,7 +118,8 @@ async function validate(job: ValidationJob, deps: Required<ValidatorDeps>): Prom
   await step('load', async () => {
     const report = await runner.loaded;
     loadMs = round(report.loadMs);
-    return { detail: null };
+    measures = report.measures;
+    return { detail: report.about };
   });
 
   await step('infer', async () => {
@@ -129,9 +146,12 @@ async function validate(job: ValidationJob, deps: Required<ValidatorDeps>): Prom
     canBatch = verdict.canBatch;
     if (!canBatch) warnings.push(`Requests will not share runs: ${verdict.reason}.`);
     if (!job.signature.inputs.some((input) => input.pad !== undefined)) return { detail: verdict.reason };
-    const padding = canBatch
-      ? await checkPadding(job.signature, known, maxBatchRows, outputsOf)
-      : { canPad: false, reason: 'requests do not share runs at all' };
+    const padding =
+      choice.name === 'python'
+        ? { canPad: false, reason: 'the engine python does not pad' }
+        : canBatch
+          ? await checkPadding(job.signature, known, maxBatchRows, outputsOf)
+          : { canPad: false, reason: 'requests do not share runs at all' };
     canPad = padding.canPad;
     if (!canPad) warnings.push(`Nothing is padded, although slipway.yaml declares it: ${padding.reason}.`);
     return { detail: `${verdict.reason}; ${canPad ? '' : 'not padded: '}${padding.reason}` };
@@ -148,6 +168,7 @@ async function validate(job: ValidationJob, deps: Required<ValidatorDeps>): Prom
     canBatch: reason === null && canBatch,
     canPad: reason === null && canPad,
     measuredMemoryBytes,
+    environment: prepared?.environment ?? null,
     ...(sampleRequest === undefined ? {} : { sampleRequest }),
     validation: {
       outcome: reason === null ? 'passed' : 'failed',
@@ -163,9 +184,29 @@ async function validate(job: ValidationJob, deps: Required<ValidatorDeps>): Prom
       peakMemoryBytes,
       warnings,
       engine: { name: choice.name, reason: choice.reason },
+      ...(measures === null ? {} : { measures }),
       finishedAt: deps.clock.now().toISOString(),
     },
   };
+}
+
+/** The environment of a version in Python, and the step that tells of it. @throws SlipwayError when there is none to be had */
+async function prepareEnvironment(job: ValidationJob, { environments, clock: _clock }: Deps) {
+  if (job.runtime === null || job.runtime === undefined) return null;
+  if (environments === undefined) {
+    throw new SlipwayError('model_unsupported', 'Versions that run in Python are switched off on this server', {
+      hint: 'Have the operator set SLIPWAY_PYTHON=on and start the server again.',
+    });
+  }
+  const startedMs = performance.now();
+  const made = await environments.ensure(job.runtime, job.onProgress ?? (() => {}));
+  const step: ValidationStep = {
+    name: 'environment',
+    outcome: 'passed',
+    durationMs: round(performance.now() - startedMs),
+    detail: made.detail,
+  };
+  return { python: { runtime: job.runtime, interpreter: made.interpreter }, environment: made.name, step };
 }
 
 /** Runs the job's sample request or, should the model not answer it, the golden cases until one is answered. */
