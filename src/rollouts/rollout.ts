@@ -69,8 +69,13 @@ export type PauseCause =
 /** Phases that nothing leaves; the loop goes on stepping those that are warm until they are not. */
 export const ENDED: readonly PhaseKind[] = ['completed', 'rolled-back', 'superseded', 'failed-infra'];
 
-/** Two integers and a share: all that the e-process keeps of a finished stage. */
-export type Stratum = { readonly share: number; readonly canaryEvents: number; readonly events: number };
+/** All that the e-process keeps of a finished stage: two counts of events and the canary's share of what was compared. */
+export type Stratum = {
+  readonly share: number;
+  readonly canaryEvents: number;
+  readonly events: number;
+  readonly canaryExposures: number;
+};
 
 /** What finished stages left behind, by metric (`errors`, `latency.p95`, `output.score.3`, …). */
 export type Strata = Readonly<Record<string, readonly Stratum[]>>;

@@ -77,7 +77,7 @@ export type CeilingGate = GateBase & {
   readonly minCalls: number;
 };
 
-/** Sequential sample-ratio test; validity, so its trip is INVALID and never FAIL. Every split stage has it. */
+/** Sequential sample-ratio test; validity, so it says INVALID or CONTINUE and nothing else. Every stage with a split has it. */
 export type SampleRatioGate = GateBase & {
   readonly kind: 'sample-ratio';
   readonly of: 'assignments' | 'outcomes';

@@ -1,0 +1,162 @@
+/** What a stage's evidence says in the form that gates are judged by, and that is kept when the stage ends. */
+import type { ArmEvidence, Moments, SliceCounts, StageEvidence } from '../serving/endpoints/arm-evidence.ts';
+import type { MeanStratum, OutcomeEvidence, Strata, Stratum } from './rollout.ts';
+
+/** Names of the arms of a rollout. `rest`: served by the current version beside an equally large control; compared for errors only. */
+export const CANARY = 'canary';
+export const CONTROL = 'control';
+export const REST = 'rest';
+
+export const LATENCY_LEVELS = ['p50', 'p95', 'p99'] as const;
+
+/** Keys of strata. */
+export const ERRORS = 'errors';
+export const latencyKey = (level: string): string => `latency.${level}`;
+export const outcomeKey = (metric: string): string => `outcome.${metric}`;
+export const outputKey = (output: string, bin: number): string => `output.${output}.${bin}`;
+export const sliceKey = (key: string, slice: string): string => `${key}@${slice}`;
+
+type Counts = { readonly events: number; readonly exposures: number };
+
+function stratum(canary: Counts, others: readonly Counts[]): Stratum {
+  const exposures = others.reduce((sum, one) => sum + one.exposures, canary.exposures);
+  return {
+    share: exposures === 0 ? 0 : canary.exposures / exposures,
+    canaryEvents: canary.events,
+    events: others.reduce((sum, one) => sum + one.events, canary.events),
+    canaryExposures: canary.exposures,
+  };
+}
+
+/** Failures by call, or by unit where units are sticky: a user who fails ten times is one observation. */
+function failuresOf(arm: ArmEvidence): Counts {
+  if (arm.units !== null) return { events: arm.units.failed, exposures: arm.units.seen };
+  return { events: arm.failed, exposures: arm.answered + arm.failed };
+}
+
+function overOf(arm: ArmEvidence, level: number): Counts {
+  if (arm.units !== null) return { events: arm.units.over[level] ?? 0, exposures: arm.units.seen };
+  return { events: arm.over[level] ?? 0, exposures: arm.timed };
+}
+
+/** Strata of the current stage; none while one of the sides has nothing to compare with. */
+export function strataOf(
+  evidence: StageEvidence | null,
+  outcomes: readonly OutcomeEvidence[],
+): Record<string, Stratum> {
+  const result: Record<string, Stratum> = {};
+  const canary = evidence?.arms[CANARY];
+  const control = evidence?.arms[CONTROL];
+  if (canary && control) {
+    const rest = evidence?.arms[REST];
+    const others = rest ? [control, rest] : [control];
+    result[ERRORS] = stratum(failuresOf(canary), others.map(failuresOf));
+    LATENCY_LEVELS.forEach((level, at) => {
+      if (canary.over.length > at) result[latencyKey(level)] = stratum(overOf(canary, at), [overOf(control, at)]);
+    });
+    for (const [output, counts] of Object.entries(canary.outputs)) {
+      const total = (arm: ArmEvidence) => sumOf(arm.outputs[output] ?? []);
+      counts.forEach((_, bin) => {
+        const of = (arm: ArmEvidence): Counts => ({ events: arm.outputs[output]?.[bin] ?? 0, exposures: total(arm) });
+        result[outputKey(output, bin)] = stratum(of(canary), others.map(of));
+      });
+    }
+    for (const [slice, counts] of Object.entries(canary.slices)) {
+      const failed = (one: SliceCounts | undefined): Counts => ({
+        events: one?.failed ?? 0,
+        exposures: (one?.answered ?? 0) + (one?.failed ?? 0),
+      });
+      result[sliceKey(ERRORS, slice)] = stratum(
+        failed(counts),
+        others.map((arm) => failed(arm.slices[slice])),
+      );
+      LATENCY_LEVELS.forEach((level, at) => {
+        const over = (one: SliceCounts | undefined): Counts => ({
+          events: one?.over[at] ?? 0,
+          exposures: one?.timed ?? 0,
+        });
+        if (counts.over.length > at)
+          result[sliceKey(latencyKey(level), slice)] = stratum(over(counts), [over(control.slices[slice])]);
+      });
+    }
+  }
+  for (const { metric, arms } of outcomes) {
+    const [treated, rest] = [arms[CANARY], Object.entries(arms).filter(([name]) => name !== CANARY)];
+    if (!treated) continue;
+    result[outcomeKey(metric)] = stratum(
+      { events: treated.bad, exposures: treated.labelled },
+      rest.map(([, arm]) => ({ events: arm.bad, exposures: arm.labelled })),
+    );
+  }
+  return result;
+}
+
+/** Moments of numeric outputs and outcomes in the current stage. */
+export function meansOf(
+  evidence: StageEvidence | null,
+  outcomes: readonly OutcomeEvidence[],
+): Record<string, MeanStratum> {
+  const result: Record<string, MeanStratum> = {};
+  const canary = evidence?.arms[CANARY];
+  const control = evidence?.arms[CONTROL];
+  if (canary && control) {
+    for (const [metric, moments] of Object.entries(canary.moments)) {
+      const others = [control, evidence?.arms[REST]].flatMap((arm) => arm?.moments[metric] ?? []);
+      result[metric] = { canary: moments, control: others.reduce(joinMoments, NONE) };
+    }
+  }
+  for (const { metric, arms } of outcomes) {
+    const treated = arms[CANARY];
+    if (!treated) continue;
+    const of = (arm: { labelled: number; mean: number; m2: number }): Moments => ({
+      n: arm.labelled,
+      mean: arm.mean,
+      m2: arm.m2,
+    });
+    const others = Object.entries(arms).flatMap(([name, arm]) => (name === CANARY ? [] : [of(arm)]));
+    result[outcomeKey(metric)] = { canary: of(treated), control: others.reduce(joinMoments, NONE) };
+  }
+  return result;
+}
+
+const NONE: Moments = { n: 0, mean: 0, m2: 0 };
+
+/** Moments of two groups together (Chan, Golub & LeVeque 1979). */
+export function joinMoments(a: Moments, b: Moments): Moments {
+  if (a.n === 0) return b;
+  if (b.n === 0) return a;
+  const n = a.n + b.n;
+  const step = b.mean - a.mean;
+  return { n, mean: a.mean + (step * b.n) / n, m2: a.m2 + b.m2 + (step * step * a.n * b.n) / n };
+}
+
+/** Finished stages with the current one added. */
+export function withCurrent<T>(
+  finished: Readonly<Record<string, readonly T[]>>,
+  current: Readonly<Record<string, T>>,
+): Record<string, readonly T[]> {
+  const result: Record<string, readonly T[]> = { ...finished };
+  for (const [key, one] of Object.entries(current)) result[key] = [...(finished[key] ?? []), one];
+  return result;
+}
+
+/** Strata kept at most of one rollout, so that its state stays below 100 kB whatever its slices and outputs are. */
+const MAX_KEYS = 400;
+
+/** What is kept of a stage that ends: strata with events, the most frequent first where there are too many. */
+export function keepStrata(finished: Strata, current: Readonly<Record<string, Stratum>>): Strata {
+  const told = Object.entries(current).filter(([, one]) => one.canaryExposures > 0);
+  const room = (key: string): boolean => !key.includes('@') && !key.startsWith('output.');
+  const ranked = told.sort(([a, x], [b, y]) => Number(room(b)) - Number(room(a)) || y.events - x.events);
+  const kept: Record<string, readonly Stratum[]> = { ...finished };
+  for (const [key, one] of ranked) {
+    const before = kept[key];
+    if (before === undefined && Object.keys(kept).length >= MAX_KEYS) continue;
+    kept[key] = [...(before ?? []), one];
+  }
+  return kept;
+}
+
+function sumOf(counts: readonly number[]): number {
+  return counts.reduce((sum, count) => sum + count, 0);
+}
