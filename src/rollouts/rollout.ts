@@ -1,6 +1,6 @@
 /** A rollout and what moves it: the types of the pure step in `step.ts`. Nothing here has a clock, a database or an await. */
 import type { Moments, StageEvidence } from '../serving/endpoints/arm-evidence.ts';
-import type { EndpointTraffic } from '../serving/endpoints/traffic.ts';
+import type { ComparisonSpec, EndpointTraffic, OutputMeasure } from '../serving/endpoints/traffic.ts';
 import type { GateReading, Verdict } from './gates/gate.ts';
 import type { Plan } from './plan.ts';
 
@@ -94,8 +94,10 @@ export type Rollout = {
   readonly plan: Plan;
   /** Digest of the plan. */
   readonly planVersion: string;
-  /** Secret of this rollout, from which the salts are made. */
+  /** Secret of this rollout, from which its salts are made. */
   readonly salt: string;
+  /** Secret of the installation: salts of layers and holdouts, which rollouts share, are made from it. */
+  readonly sharedSalt: string;
   /** 1, and one more with each retry: a new epoch has a new salt and no evidence. */
   readonly epoch: number;
   readonly startedBy: string;
@@ -104,13 +106,15 @@ export type Rollout = {
   readonly startedAtMs: number;
   /** Grows with every transition; what was decided on an older revision is never applied. */
   readonly revision: number;
-  /** Revision of the endpoint's traffic when the rollout started: its own are this plus `revision`. */
-  readonly trafficBase: number;
+  /** Of the endpoint's traffic as this rollout wants it; starts at what the endpoint had, and grows when something else is wanted. */
+  readonly trafficRevision: number;
   readonly phase: Phase;
   /** Latency levels p50, p95, p99 of control, frozen before the current stage; null until measured. */
   readonly latencyLevelsMs: readonly [number, number, number] | null;
-  /** Edges of numeric outputs, frozen from control. */
-  readonly outputEdges: Readonly<Record<string, readonly number[]>>;
+  /** What is counted of the answers; edges of numbers are frozen from control. */
+  readonly outputs: readonly OutputMeasure[];
+  /** How a shadow's answers are compared. */
+  readonly compare: ComparisonSpec;
   readonly strata: Strata;
   readonly means: Readonly<Record<string, readonly MeanStratum[]>>;
   /** Given for the current stage. */
@@ -152,9 +156,10 @@ export type Command =
 
 export const COMMAND_RANK: readonly Command['kind'][] = ['supersede', 'abort', 'pause', 'promote', 'approve', 'resume'];
 
-/** Joined feedback of one metric by arm, of predictions old enough for their labels to have come. */
+/** Joined feedback of one metric and stage of the current epoch by arm, of predictions old enough for their labels to have come. */
 export type OutcomeEvidence = {
   readonly metric: string;
+  readonly stage: number;
   readonly arms: Readonly<
     Record<
       string,
@@ -176,14 +181,10 @@ export type Observations = {
   readonly to: VersionHealth;
   /** Why the new version is not ready, where a gateway says so. */
   readonly toReason: string | null;
-  /** Connected gateways, and how many of them follow the traffic of this revision. */
+  /** Connected gateways, and how many of them follow the traffic revision that the rollout wants, or a later one. */
   readonly gateways: { readonly connected: number; readonly following: number };
   /** The endpoint's traffic as it stands in the desired state. */
-  readonly traffic: {
-    readonly target: number | null;
-    readonly pins: readonly number[];
-    readonly split: EndpointTraffic;
-  };
+  readonly traffic: DesiredTraffic;
   /** Merged evidence of the current epoch and stage; null before there is any. Evidence of another stage is not looked at. */
   readonly evidence: StageEvidence | null;
   /** Since a gateway last reported evidence, or that there was no traffic, by the monotonic clock; null: not since control started. */
@@ -204,7 +205,7 @@ export type DesiredTraffic = {
 
 /** What is to be done, in this order. Recorded with the rollout in one transaction, then applied; each may be applied any number of times. */
 export type Effect =
-  | { readonly kind: 'set-traffic'; readonly revision: number; readonly desired: DesiredTraffic }
+  | { readonly kind: 'set-traffic'; readonly desired: DesiredTraffic }
   /** Ask an external gate; its answer comes with later observations. */
   | { readonly kind: 'ask-external'; readonly gate: string }
   /** Tell people. */

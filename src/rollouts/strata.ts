@@ -40,10 +40,7 @@ function overOf(arm: ArmEvidence, level: number): Counts {
 }
 
 /** Strata of the current stage; none while one of the sides has nothing to compare with. */
-export function strataOf(
-  evidence: StageEvidence | null,
-  outcomes: readonly OutcomeEvidence[],
-): Record<string, Stratum> {
+export function strataOf(evidence: StageEvidence | null): Record<string, Stratum> {
   const result: Record<string, Stratum> = {};
   const canary = evidence?.arms[CANARY];
   const control = evidence?.arms[CONTROL];
@@ -80,43 +77,43 @@ export function strataOf(
       });
     }
   }
-  for (const { metric, arms } of outcomes) {
-    const [treated, rest] = [arms[CANARY], Object.entries(arms).filter(([name]) => name !== CANARY)];
-    if (!treated) continue;
-    result[outcomeKey(metric)] = stratum(
-      { events: treated.bad, exposures: treated.labelled },
-      rest.map(([, arm]) => ({ events: arm.bad, exposures: arm.labelled })),
-    );
+  return result;
+}
+
+/** Moments of numeric outputs in the current stage. */
+export function meansOf(evidence: StageEvidence | null): Record<string, MeanStratum> {
+  const result: Record<string, MeanStratum> = {};
+  const canary = evidence?.arms[CANARY];
+  const control = evidence?.arms[CONTROL];
+  if (!canary || !control) return result;
+  for (const [metric, moments] of Object.entries(canary.moments)) {
+    const others = [control, evidence?.arms[REST]].flatMap((arm) => arm?.moments[metric] ?? []);
+    result[metric] = { canary: moments, control: others.reduce(joinMoments, NONE) };
   }
   return result;
 }
 
-/** Moments of numeric outputs and outcomes in the current stage. */
-export function meansOf(
-  evidence: StageEvidence | null,
-  outcomes: readonly OutcomeEvidence[],
-): Record<string, MeanStratum> {
-  const result: Record<string, MeanStratum> = {};
-  const canary = evidence?.arms[CANARY];
-  const control = evidence?.arms[CONTROL];
-  if (canary && control) {
-    for (const [metric, moments] of Object.entries(canary.moments)) {
-      const others = [control, evidence?.arms[REST]].flatMap((arm) => arm?.moments[metric] ?? []);
-      result[metric] = { canary: moments, control: others.reduce(joinMoments, NONE) };
-    }
-  }
+/** Strata and moments of feedback, of all stages: labels come late, so they are counted anew each time and never frozen. */
+export function outcomeStrata(outcomes: readonly OutcomeEvidence[]): {
+  readonly strata: Record<string, Stratum[]>;
+  readonly means: Record<string, MeanStratum[]>;
+} {
+  const strata: Record<string, Stratum[]> = {};
+  const means: Record<string, MeanStratum[]> = {};
   for (const { metric, arms } of outcomes) {
     const treated = arms[CANARY];
-    if (!treated) continue;
-    const of = (arm: { labelled: number; mean: number; m2: number }): Moments => ({
-      n: arm.labelled,
-      mean: arm.mean,
-      m2: arm.m2,
-    });
-    const others = Object.entries(arms).flatMap(([name, arm]) => (name === CANARY ? [] : [of(arm)]));
-    result[outcomeKey(metric)] = { canary: of(treated), control: others.reduce(joinMoments, NONE) };
+    const others = Object.entries(arms).flatMap(([name, one]) => (name === CANARY ? [] : [one]));
+    if (!treated || others.length === 0) continue;
+    const counts = (one: typeof treated): Counts => ({ events: one.bad, exposures: one.labelled });
+    const moments = (one: typeof treated): Moments => ({ n: one.labelled, mean: one.mean, m2: one.m2 });
+    const key = outcomeKey(metric);
+    strata[key] = [...(strata[key] ?? []), stratum(counts(treated), others.map(counts))];
+    means[key] = [
+      ...(means[key] ?? []),
+      { canary: moments(treated), control: others.map(moments).reduce(joinMoments, NONE) },
+    ];
   }
-  return result;
+  return { strata, means };
 }
 
 const NONE: Moments = { n: 0, mean: 0, m2: 0 };

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { ArmEvidence, ShadowEvidence, StageEvidence } from '../../serving/endpoints/arm-evidence.ts';
 import { LATENCY_EDGES_MS } from '../../serving/endpoints/arm-evidence.ts';
 import type { OutcomeEvidence } from '../rollout.ts';
-import { meansOf, strataOf, withCurrent } from '../strata.ts';
+import { meansOf, outcomeStrata, strataOf, withCurrent } from '../strata.ts';
 import type { Gate, GateReading, Verdict } from './gate.ts';
 import type { GateContext } from './gate-context.ts';
 import { judgeGate } from './judge.ts';
@@ -40,8 +40,8 @@ const context = (given: Partial<GateContext> & { outcomes?: readonly OutcomeEvid
   const outcomes = given.outcomes ?? [];
   const current = given.evidence ?? null;
   return {
-    strata: withCurrent({}, strataOf(current, outcomes)),
-    means: withCurrent({}, meansOf(current, outcomes)),
+    strata: { ...withCurrent({}, strataOf(current)), ...outcomeStrata(outcomes).strata },
+    means: { ...withCurrent({}, meansOf(current)), ...outcomeStrata(outcomes).means },
     evidence: current,
     armShares: null,
     maxSlices: 20,
@@ -343,6 +343,7 @@ describe('shares of arms', () => {
     const outcomes = (canary: number, control: number): OutcomeEvidence[] => [
       {
         metric: 'truth',
+        stage: 0,
         arms: {
           canary: { eligible: 1000, labelled: canary, bad: 0, mean: 0, m2: 0 },
           control: { eligible: 1000, labelled: control, bad: 0, mean: 0, m2: 0 },
