@@ -31,10 +31,15 @@ type Content = Pick<DesiredState, 'endpoints' | 'versions' | 'keys'>;
 
 async function readContent(db: Db, ceiling: RunnerLimits): Promise<Content> {
   const specs = await listAllEndpoints(db);
+  const aliases = await db.selectFrom('aliases').select(['model_id', 'name', 'version']).orderBy('name').execute();
   const endpoints: DesiredEndpoint[] = [];
   const wanted = new Map<string, Set<number>>();
   for (const spec of specs) {
     if (spec.targetVersion === null) continue; // its alias is gone: nothing can answer
+    const held = [spec.targetVersion, ...spec.pins];
+    const labels = aliases
+      .filter((alias) => alias.model_id === spec.modelId && held.includes(alias.version))
+      .map((alias) => [alias.name, alias.version]);
     endpoints.push({
       project: spec.project,
       name: spec.name,
@@ -43,6 +48,7 @@ async function readContent(db: Db, ceiling: RunnerLimits): Promise<Content> {
       version: spec.targetVersion,
       pins: [...spec.pins].sort((a, b) => a - b),
       loaded: spec.loaded,
+      ...(labels.length === 0 ? {} : { labels: Object.fromEntries(labels) as Record<string, number> }),
     });
     if (!spec.loaded) continue;
     const numbers = wanted.get(spec.modelId) ?? new Set<number>();

@@ -158,6 +158,22 @@ eachDialect('the endpoint service', ({ open }) => {
 });
 
 eachDialect('the desired state', ({ open }) => {
+  test('names the aliases of the versions that an endpoint holds', async () => {
+    const database = await open();
+    const { service, services, call } = await setUp(database);
+    await services.aliases.set(call, 'adder', 'stable', { version: 1 });
+    await services.aliases.set(call, 'adder', 'canary', { version: 2 });
+    await service.create(call, { name: 'e', model: 'adder', target: { version: 1 } });
+    const labels = async () =>
+      (await database.transaction((tx) => numberDesiredState(tx, limits))).endpoints.find(({ name }) => name === 'e')
+        ?.labels;
+    expect(await labels()).toEqual({ stable: 1 });
+    await service.update(call, 'e', { pins: [2] });
+    expect(await labels()).toEqual({ canary: 2, stable: 1 });
+    await services.aliases.set(call, 'adder', 'stable', { version: 2 });
+    expect(await labels()).toEqual({ canary: 2, stable: 2 });
+  });
+
   test('gets a new number when, and only when, its content changed', async () => {
     const database = await open();
     const { service, call } = await setUp(database);

@@ -1,6 +1,6 @@
 /** What is asked of the gateway besides predictions: questions about what is served, and deeds. */
 import type { Principal } from '../../base/access/permission.ts';
-import type { ActionRoute, ReadRoute, ServerView } from '../protocols/protocol.ts';
+import type { ActionRoute, Protocol, ReadRoute, ServerView } from '../protocols/protocol.ts';
 import { type ActionDeps, handleAction } from './actions.ts';
 import { contentOf, headOf } from './content.ts';
 import type { Exchange } from './exchange.ts';
@@ -18,6 +18,8 @@ export type QuestionDeps = ActionDeps & {
   readonly finder: EndpointFinder;
   readonly metrics: GatewayMetrics;
   readonly assess: () => Readiness;
+  /** On this port. */
+  readonly protocols: readonly Protocol[];
 };
 
 /** What these throw is to be answered. */
@@ -28,10 +30,11 @@ export type Questions = {
 
 export function createQuestions(deps: QuestionDeps): Questions {
   const { state, access, finder, metrics, assess } = deps;
+  const spoken = deps.protocols.map(({ name }) => name);
 
   const viewOf = (exchange: Exchange, { project, path }: Match, principal: Principal | null): ServerView =>
     viewServer(
-      { state, keyNeeded: access.keyNeeded, assess, metrics },
+      { state, keyNeeded: access.keyNeeded, spoken, assess, metrics },
       {
         project,
         principal,

@@ -13,6 +13,7 @@ import { isLoaded, observeEndpoint, type Readiness, type ServedEndpoint, type Se
 export type ServerViewDeps = {
   readonly state: ServingState;
   readonly keyNeeded: boolean;
+  readonly spoken: readonly string[];
   readonly assess: () => Readiness;
   readonly metrics: GatewayMetrics;
 };
@@ -38,6 +39,7 @@ export function viewServer(
     reason,
     baseUrl: `http://${caller.host}${caller.prefix}`,
     keyNeeded: deps.keyNeeded,
+    spoken: deps.spoken,
     endpoints: () =>
       seen()
         .filter((endpoint) => (endpoint.serving ?? endpoint.desired) !== null)

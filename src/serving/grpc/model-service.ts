@@ -63,7 +63,7 @@ export function createModelService(deps: ModelServiceDeps): readonly Method[] {
 
   const viewOf = (call: GrpcCall, project: string): ServerView =>
     viewServer(
-      { state, keyNeeded: access.keyNeeded, assess: deps.assess, metrics },
+      { state, keyNeeded: access.keyNeeded, spoken: [rest.name], assess: deps.assess, metrics },
       { project, principal: principalOf(call), host: call.headers[':authority'], prefix: '' },
     );
 

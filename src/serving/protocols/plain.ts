@@ -2,9 +2,9 @@
 import { ERRORS, type FieldError, SlipwayError } from '../../base/errors.ts';
 import { quoteForShell } from '../../base/shell.ts';
 import { sampleRequestFor } from '../../registry/sample-request.ts';
-import { decodeInputs } from '../inputs/decode-inputs.ts';
 import type { InputTarget } from '../tensors/input-check.ts';
 import { mostKeysOf, readPlainBody } from '../tensors/plain-codec.ts';
+import { decodeRequest } from './decode-request.ts';
 import { readJsonBody } from './json-body.ts';
 import { answerFormOf, writePredictions } from './plain-answers.ts';
 import { isPassedOn, readOtherBody } from './plain-bodies.ts';
@@ -33,7 +33,7 @@ export const plain: Protocol = {
       path: '/endpoints/{endpoint}/predict',
       parsesFast: isPassedOn,
       parse: parsePredict,
-      decode: decodePredict,
+      decode: decodeRequest,
       write: writePredictions,
       writeUs: predictionsUs,
     },
@@ -50,16 +50,6 @@ function parsePredict(call: WireCall, target: InputTarget): InferRequest {
   const form = answerFormOf(call.headers['accept']);
   if (encoded === undefined && form === undefined) return { id: null, inputs, rows, outputs: null };
   return { id: null, inputs, rows, outputs: null, form, ...(encoded === undefined ? {} : { encoded }) };
-}
-
-async function decodePredict(
-  { encoded, ...request }: InferRequest,
-  target: InputTarget,
-  isWanted: () => boolean,
-): Promise<InferRequest> {
-  const files = encoded === undefined ? {} : { encoded };
-  const given = { inputs: [...request.inputs], rows: request.rows, ...files };
-  return { ...request, ...(await decodeInputs(given, target, isWanted)) };
 }
 
 const MAX_EXAMPLE_CHARS = 1000;
@@ -87,6 +77,7 @@ function listing({ baseUrl }: ServerView): unknown {
     predict: `POST ${baseUrl}/endpoints/{name}/predict`,
     openInferenceProtocol: `${baseUrl}/v2`,
     ready: `${baseUrl}/v2/health/ready`,
+    status: 'alive', // what KServe's clients look for at this address
   };
 }
 

@@ -24,6 +24,8 @@ export type ConformanceCase = {
   /** The outputs that an answer holds, by name, with their elements as strings in row-major order. */
   readonly read: (answer: string | Uint8Array, request: { rows: number }) => Record<string, string[]>;
   readonly readError: (body: string) => { readonly message: string };
+  /** `form` of a request whose answer `read` reads, where the protocol's own `write` needs one. */
+  readonly requestForm?: unknown;
   /** Tests that this protocol cannot pass, by title, each with its reason. */
   readonly skip?: readonly { readonly test: string; readonly reason: string }[];
 };
@@ -77,7 +79,14 @@ function bodyOf(written: string | WireAnswer): string | Uint8Array {
   return Array.isArray(body) ? Buffer.concat(body) : (body as string | Uint8Array);
 }
 
-export function protocolConformance({ protocol, write, read, readError, skip = [] }: ConformanceCase): void {
+export function protocolConformance({
+  protocol,
+  write,
+  read,
+  readError,
+  requestForm,
+  skip = [],
+}: ConformanceCase): void {
   const test = (title: string, work: () => void): void => {
     const reason = skip.find((one) => one.test === title)?.reason;
     if (reason === undefined) it(title, work);
@@ -180,7 +189,7 @@ export function protocolConformance({ protocol, write, read, readError, skip = [
       const integers = HARD_STRINGS.map((_, at) => -(2n ** 63n) + BigInt(at));
       const floats = HARD_STRINGS.flatMap((_, at) => [at / 3, Math.fround(at * 1e-40)]);
       const bits = HARD_STRINGS.map((_, at) => at % 2);
-      const request = { id: null, inputs: [], rows: HARD_STRINGS.length, outputs: null };
+      const request = { id: null, inputs: [], rows: HARD_STRINGS.length, outputs: null, form: requestForm };
       const outputs = [f(floats), i(...integers), b(...bits), s(...HARD_STRINGS)];
       const written = route.write(request, outputs, answered);
       const seen = read(bodyOf(written), { rows: request.rows });
@@ -192,7 +201,11 @@ export function protocolConformance({ protocol, write, read, readError, skip = [
 
     test('non-finite outputs are told, not lost', () => {
       const outputs = [f([Number.NaN, Number.NEGATIVE_INFINITY]), i(1n), b(1), s('x')];
-      const written = route.write({ id: null, inputs: [], rows: 1, outputs: null }, outputs, answered);
+      const written = route.write(
+        { id: null, inputs: [], rows: 1, outputs: null, form: requestForm },
+        outputs,
+        answered,
+      );
       const seen = read(bodyOf(written), { rows: 1 });
       expect(seen['f']).toEqual(['NaN', '-Infinity']);
     });

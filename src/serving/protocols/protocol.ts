@@ -206,6 +206,8 @@ export type ServerView = {
   /** `http://host:port`, with the project's prefix. */
   readonly baseUrl: string;
   readonly keyNeeded: boolean;
+  /** Names of the protocols on this port. */
+  readonly spoken: readonly string[];
   readonly endpoints: () => readonly EndpointView[];
   /** Every version of every endpoint, also of those that have none to answer. */
   readonly held: () => readonly HeldVersion[];
