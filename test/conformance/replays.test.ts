@@ -62,7 +62,7 @@ type Replays = {
 const BARE_WORDS = /(?<=[[:,])(NaN|-?Infinity)(?=[\],}])/g;
 const JSON_SIZE = 'inference-header-content-length';
 
-describe.each(['triton', 'kserve', 'mlserver', 'tensorflow-serving', 'kserve-v1'])('%s', (file) => {
+describe.each(['triton', 'kserve', 'mlserver', 'tensorflow-serving', 'kserve-v1', 'torchserve'])('%s', (file) => {
   const { system, models, endpoints, port, cases } = parse(
     readFileSync(join(import.meta.dirname, `${file}.yaml`), 'utf8'),
   ) as Replays;

@@ -3,7 +3,15 @@
  * key, and control looks at it as the management API would.
  */
 
-export type EndpointChange = { readonly loaded: boolean };
+export type EndpointChange =
+  | { readonly loaded: boolean }
+  /** Moves it to another version of its model. */
+  | { readonly version: number }
+  /** Makes it, over a version or what an alias names. */
+  | { readonly create: { readonly model: string; readonly version: number | string } }
+  /** A version is no longer kept loaded beside the one that answers. */
+  | { readonly unpin: number }
+  | { readonly remove: true };
 
 export type ChangeAsked = {
   /** The caller's own API key. It is in no log. */

@@ -115,7 +115,7 @@ function holdings({ spec, versions }: ServedEndpoint, observed: readonly Observe
     const ending = observed.some(
       (one) => one.project === project && one.model === model && one.version === version && one.state === 'draining',
     );
-    return [{ endpoint: spec.name, version, state: ending ? 'unloading' : 'unavailable', reason: 'unloaded' }];
+    return [{ endpoint: spec.name, version, state: ending ? 'unloading' : 'unavailable', reason: 'unloaded', model }];
   }
   if (versions.size === 0) {
     const reason = 'The version it names is not there.';
@@ -124,9 +124,11 @@ function holdings({ spec, versions }: ServedEndpoint, observed: readonly Observe
   return [...versions.values()]
     .sort((a, b) => a.spec.version - b.spec.version)
     .map((version) => {
-      const { state, reason } = version.observe();
+      const { state, reason, since, memoryBytes, waiting } = version.observe();
       const held = HELD_STATES[state];
-      return { endpoint: spec.name, version: version.spec.version, state: held, reason };
+      const { engine, limits } = version.spec;
+      const runner = { engine, limits, since, memoryBytes, waiting };
+      return { endpoint: spec.name, version: version.spec.version, state: held, reason, model: spec.model, runner };
     });
 }
 

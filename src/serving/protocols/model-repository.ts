@@ -68,7 +68,7 @@ async function setLoaded(call: ActionCall, loaded: boolean): Promise<unknown> {
 }
 
 /** Callers of `load` go on to infer, so they are answered when that works, or never will. */
-async function untilLoaded({ server }: ActionCall, name: string): Promise<void> {
+export async function untilLoaded({ server }: Pick<ActionCall, 'server'>, name: string): Promise<void> {
   const untilMs = performance.now() + LOAD_WAIT_MS;
   for (;;) {
     const versions = server.held().filter((one) => one.endpoint === name);

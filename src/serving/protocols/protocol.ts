@@ -221,6 +221,18 @@ export type HeldVersion = {
   readonly state: 'ready' | 'loading' | 'unloading' | 'unavailable';
   /** Why it is not ready; null when it is. */
   readonly reason: string | null;
+  readonly model?: string;
+  /** What is observed of its runner; absent where it has none. */
+  readonly runner?: HeldRunner;
+};
+
+export type HeldRunner = {
+  readonly engine: string;
+  readonly limits: RunnerLimits;
+  /** RFC 3339: since when it is in its state. */
+  readonly since: string;
+  readonly memoryBytes: number | null;
+  readonly waiting: number;
 };
 
 export type EndpointView = {

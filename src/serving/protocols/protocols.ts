@@ -3,12 +3,21 @@ import { openInference } from './open-inference.ts';
 import { plain } from './plain.ts';
 import type { InferRoute, Protocol } from './protocol.ts';
 import { tensorflowServing } from './tensorflow-serving.ts';
+import { torchserve } from './torchserve.ts';
+import { torchserveManagement } from './torchserve-management.ts';
 
 /**
  * What the gateway speaks, unless SLIPWAY_PROTOCOLS says otherwise. A new protocol is one line here. Of two that claim a path the first has it; docs/reference/protocols.md
  * lists them.
  */
-export const PROTOCOLS: readonly Protocol[] = [openInference, plain, tensorflowServing, kserveV1];
+export const PROTOCOLS: readonly Protocol[] = [
+  openInference,
+  plain,
+  tensorflowServing,
+  kserveV1,
+  torchserve,
+  torchserveManagement,
+];
 
 /** In whose form errors are told where a path belongs to no protocol. */
 export const FALLBACK: Protocol = plain;
