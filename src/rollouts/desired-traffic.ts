@@ -54,7 +54,9 @@ export function wantedTraffic(rollout: Rollout): Wanted | null {
     case 'failed-infra':
       return plain(from, []);
     case 'rolling-back':
-      return phase.hasMoved ? plain(from, phase.then === 'rolled-back' ? [to] : []) : activeTraffic(rollout, phase.was);
+      return phase.hasMoved
+        ? plain(from, phase.endsAs === 'rolled-back' ? [to] : [])
+        : activeTraffic(rollout, phase.was);
     case 'paused':
       // An arm that cannot answer has no weight; everything else stays as it is.
       return phase.cause === 'not-ready' && !isPromoted(phase.was)

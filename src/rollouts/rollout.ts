@@ -45,7 +45,7 @@ export type Phase =
       readonly since: Moment;
       readonly was: ActivePhase;
       readonly hasMoved: boolean;
-      readonly then: 'rolled-back' | 'superseded' | 'failed-infra';
+      readonly endsAs: 'rolled-back' | 'superseded' | 'failed-infra';
     }
   | { readonly kind: 'rolled-back'; readonly reason: string; readonly since: Moment; readonly isWarm: boolean }
   | { readonly kind: 'superseded'; readonly reason: string; readonly since: Moment }

@@ -137,21 +137,28 @@ export function withCurrent<T>(
   return result;
 }
 
-/** Strata kept at most of one rollout, so that its state stays below 100 kB whatever its slices and outputs are. */
-const MAX_KEYS = 400;
+/** Strata kept at most of one rollout, so that its state stays below 100 kB whatever its slices, outputs and stages are. */
+const MAX_STRATA = 600;
 
-/** What is kept of a stage that ends: strata with events, the most frequent first where there are too many. */
+/**
+ * What is kept of a stage that ends. Where there are too many, whole slices and bins of outputs go, those with the fewest events first: how
+ * many events there were says nothing of which arm had them, so nothing is picked by its result.
+ */
 export function keepStrata(finished: Strata, current: Readonly<Record<string, Stratum>>): Strata {
   const told = Object.entries(current).filter(([, one]) => one.canaryExposures > 0);
-  const room = (key: string): boolean => !key.includes('@') && !key.startsWith('output.');
-  const ranked = told.sort(([a, x], [b, y]) => Number(room(b)) - Number(room(a)) || y.events - x.events);
-  const kept: Record<string, readonly Stratum[]> = { ...finished };
-  for (const [key, one] of ranked) {
-    const before = kept[key];
-    if (before === undefined && Object.keys(kept).length >= MAX_KEYS) continue;
-    kept[key] = [...(before ?? []), one];
+  const all: Record<string, readonly Stratum[]> = withCurrent(finished, Object.fromEntries(told));
+  let count = Object.values(all).reduce((sum, strata) => sum + strata.length, 0);
+  if (count <= MAX_STRATA) return all;
+  const eventsOf = (strata: readonly Stratum[]): number => strata.reduce((sum, one) => sum + one.events, 0);
+  const spare = Object.entries(all)
+    .filter(([key]) => key.includes('@') || key.startsWith('output.'))
+    .sort(([, a], [, b]) => eventsOf(a) - eventsOf(b));
+  for (const [key, strata] of spare) {
+    if (count <= MAX_STRATA) break;
+    delete all[key];
+    count -= strata.length;
   }
-  return kept;
+  return all;
 }
 
 function sumOf(counts: readonly number[]): number {

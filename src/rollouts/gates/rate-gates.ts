@@ -113,14 +113,20 @@ function worstSlice(
   context: GateContext,
 ): { name: string; strata: readonly Stratum[]; lnE: number; ratio: number | null } | null {
   const prefix = sliceKey(rule.key, '');
-  return Object.entries(context.strata)
-    .filter(([key]) => key.startsWith(prefix))
-    .map(([key, strata]) => {
-      const rates = ratesOf(strata);
-      const name = key.slice(prefix.length);
-      return { name, strata, lnE: lnE(rates, rule.failMargin, 1), ratio: rateRatioEstimate(rates) };
-    })
-    .reduce<ReturnType<typeof worstSlice>>((worst, one) => (worst === null || one.lnE > worst.lnE ? one : worst), null);
+  return (
+    Object.entries(context.strata)
+      // a slice without an event of the canary cannot be worse
+      .filter(([key, strata]) => key.startsWith(prefix) && strata.some((one) => one.canaryEvents > 0))
+      .map(([key, strata]) => {
+        const rates = ratesOf(strata);
+        const name = key.slice(prefix.length);
+        return { name, strata, lnE: lnE(rates, rule.failMargin, 1), ratio: rateRatioEstimate(rates) };
+      })
+      .reduce<ReturnType<typeof worstSlice>>(
+        (worst, one) => (worst === null || one.lnE > worst.lnE ? one : worst),
+        null,
+      )
+  );
 }
 
 /** Calls compared at most before one gives up to say how long it will take. */
@@ -150,7 +156,7 @@ export function remainingCalls(
   });
 }
 
-/** The least number of calls, to about 1 %, from which it holds; null when a billion are not enough. */
+/** The least number of calls, to about 3 %, from which it holds; null when a billion are not enough. */
 export function callsUntil(holds: (calls: number) => boolean): number | null {
   let high = 1;
   while (!holds(high)) {
@@ -158,7 +164,7 @@ export function callsUntil(holds: (calls: number) => boolean): number | null {
     if (high > MOST_CALLS) return null;
   }
   let low = high / 2;
-  while (high - low > Math.max(1, 0.01 * high)) {
+  while (high - low > Math.max(1, 0.03 * high)) {
     const middle = (low + high) / 2;
     if (holds(middle)) high = middle;
     else low = middle;

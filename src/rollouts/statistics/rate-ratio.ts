@@ -23,6 +23,11 @@ const PRIOR: readonly number[] = (() => {
   return weights.map((weight) => Math.log(weight / sum));
 })();
 
+const SHIFTS: { readonly [S in 1 | -1]: Float64Array } = {
+  1: Float64Array.from({ length: PLACES }, (_, place) => Math.exp(place * STEP)),
+  [-1]: Float64Array.from({ length: PLACES }, (_, place) => Math.exp(-place * STEP)),
+};
+
 /**
  * ln E against the hypothesis that the ratio of rates is at most r0 (side 1) or at least r0 (side -1).
  * @returns 0 without events; a stratum in which one of the arms was not exposed says nothing and counts for nothing
@@ -30,7 +35,8 @@ const PRIOR: readonly number[] = (() => {
  */
 export function lnE(strata: readonly RateStratum[], r0 = 1, side: 1 | -1 = 1): number {
   if (!(r0 > 0)) throw new RangeError(`a ratio of rates is above 0, not ${r0}`);
-  const terms = [...PRIOR];
+  const terms = Float64Array.from(PRIOR);
+  const shifts = SHIFTS[side];
   for (const [share, canaryEvents, events] of strata) {
     if (!(share >= 0 && share <= 1 && canaryEvents >= 0 && canaryEvents <= events))
       throw new RangeError(`no stage has share ${share} and ${canaryEvents} of ${events} events`);
@@ -39,10 +45,9 @@ export function lnE(strata: readonly RateStratum[], r0 = 1, side: 1 | -1 = 1): n
     const others = events - canaryEvents;
     const none = Math.log1p(odds);
     for (let place = 0; place < PLACES; place++) {
-      const shift = side * place * STEP;
       // theta / theta0 = e^shift (1 + odds) / (1 + odds e^shift), and (1 - theta) / (1 - theta0) without the e^shift
-      const common = none - Math.log1p(odds * Math.exp(shift));
-      terms[place]! += canaryEvents * (shift + common) + others * common;
+      const common = none - Math.log1p(odds * shifts[place]!);
+      terms[place]! += canaryEvents * (side * place * STEP + common) + others * common;
     }
   }
   return lnSum(terms);
@@ -90,7 +95,7 @@ export function rateRatioEstimate(strata: readonly RateStratum[]): number | null
   return Math.exp((low + high) / 2);
 }
 
-function lnSum(terms: readonly number[]): number {
+function lnSum(terms: ArrayLike<number> & Iterable<number>): number {
   let most = Number.NEGATIVE_INFINITY;
   for (const term of terms) if (term > most) most = term;
   if (!Number.isFinite(most)) return most;
