@@ -6,15 +6,19 @@ const ROWS = 4096;
 
 export type BodyForm = 'open-inference' | 'plain';
 
+/** The text of one request for these rows. */
+export type WriteBody = (rows: readonly (readonly number[])[]) => string;
+
 /**
  * Writes a file of request bodies, each behind its length, with rows spread as the model's training data was.
  * @param rowsPerBody rows in one request
  */
-export function writeBodies(path: string, form: BodyForm, rowsPerBody: number): void {
+export function writeBodies(path: string, form: BodyForm | WriteBody, rowsPerBody: number): void {
+  const write: WriteBody = typeof form === 'function' ? form : (some) => JSON.stringify(bodyOf(form, some));
   const rows = drawRows(ROWS);
   const parts: Buffer[] = [];
   for (let at = 0; at + rowsPerBody <= ROWS; at += rowsPerBody) {
-    const body = Buffer.from(JSON.stringify(bodyOf(form, rows.slice(at, at + rowsPerBody))));
+    const body = Buffer.from(write(rows.slice(at, at + rowsPerBody)));
     const length = Buffer.alloc(4);
     length.writeUInt32LE(body.length);
     parts.push(length, body);
@@ -27,7 +31,7 @@ export function oneBody(form: BodyForm): string {
   return JSON.stringify(bodyOf(form, drawRows(1)));
 }
 
-function bodyOf(form: BodyForm, rows: number[][]): unknown {
+function bodyOf(form: BodyForm, rows: readonly (readonly number[])[]): unknown {
   if (form === 'plain') return { inputs: { X: rows } };
   return { inputs: [{ name: 'X', shape: [rows.length, rows[0]!.length], datatype: 'FP32', data: rows.flat() }] };
 }
