@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { SETTINGS_FILE } from '../src/base/data-folder.ts';
 import { ERROR_HELP } from '../src/base/error-help.ts';
 import { ERRORS, type ErrorCode, type ErrorKind } from '../src/base/errors.ts';
+import { closeSchema } from '../src/base/schema-validation.ts';
 import { SETTINGS } from '../src/base/settings.ts';
 import { CLIENT_SETTINGS } from '../src/cli/client-settings.ts';
 import { EXIT_CODES } from '../src/cli/exit-code.ts';
@@ -14,6 +15,7 @@ import { isCommon, optionsOf, usageOf } from '../src/cli/help.ts';
 import { DOCUMENT_SCHEMA } from '../src/cli/output.ts';
 import type { OptionSpec, VerbSpec } from '../src/cli/verb.ts';
 import { GROUPS, isNoun, VERBS } from '../src/cli/verbs.ts';
+import { PLAN_SCHEMA } from '../src/rollouts/plan-schema.ts';
 import { renderApi } from './render-api.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -170,6 +172,14 @@ const pages: [string, string][] = [
   ['settings.md', settingsPage()],
   ['errors.md', errorsPage()],
   ['cli.md', await cliPage()],
+  [
+    'rollout-plan.schema.json',
+    JSON.stringify(
+      { $schema: 'https://json-schema.org/draft/2020-12/schema', ...(closeSchema(PLAN_SCHEMA) as object) },
+      null,
+      1,
+    ),
+  ],
 ];
 let apiFault: string | null = null;
 try {

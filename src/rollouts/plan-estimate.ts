@@ -1,6 +1,6 @@
 /** How much traffic and time a plan needs, told before anything moves. */
 import type { Gate } from './gates/gate.ts';
-import { callsUntil, lnPassE } from './gates/rate-gates.ts';
+import { callsUntil, FIRST_PASSAGE, lnPassE } from './gates/rate-gates.ts';
 import type { CanaryStage, Plan, ShadowStage, Stage } from './plan.ts';
 import type { Stratum } from './rollout.ts';
 
@@ -67,7 +67,7 @@ function estimateGate(gate: Gate, stage: CanaryStage | ShadowStage, facts: Traff
       const rate = facts.errorRate ?? 0;
       const { weight } = stage;
       const calls = callsUntil((n) => (lnPassE(gate, [expected(weight, rate, n)]) ?? 0) >= passAt(gate.alpha));
-      return { gate: gate.name, calls };
+      return { gate: gate.name, calls: calls === null ? null : Math.ceil(calls * (rate > 0 ? FIRST_PASSAGE : 1)) };
     }
     case 'exceedance': {
       // compared are the canary and a control as large, or everybody else
@@ -76,7 +76,7 @@ function estimateGate(gate: Gate, stage: CanaryStage | ShadowStage, facts: Traff
       const rule = { passMargin: gate.passMargin, passBelow: null };
       const rate = LEVEL_RATES[gate.level];
       const calls = callsUntil((n) => (lnPassE(rule, [expected(share, rate, n)]) ?? 0) >= passAt(gate.alpha));
-      return { gate: gate.name, calls: calls === null ? null : Math.ceil(calls / compared) };
+      return { gate: gate.name, calls: calls === null ? null : Math.ceil((calls * FIRST_PASSAGE) / compared) };
     }
     case 'mean-difference':
       return { gate: gate.name, calls: Math.ceil(gate.expectedTotal) };

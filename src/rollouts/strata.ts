@@ -138,7 +138,7 @@ export function withCurrent<T>(
 }
 
 /** Strata kept at most of one rollout, so that its state stays below 100 kB whatever its slices, outputs and stages are. */
-const MAX_STRATA = 600;
+const MAX_STRATA = 400;
 
 /**
  * What is kept of a stage that ends. Where there are too many, whole slices and bins of outputs go, those with the fewest events first: how
