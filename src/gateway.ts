@@ -82,6 +82,7 @@ void runProgram('gateway', async (settings, lifecycle) => {
   const file = createDesiredStateFile({ path: 'desired-state.json', log, clock });
   let link: ControlLink | null = null;
   let grpc: GrpcServer | null = null;
+  let grpcAlone: { readonly name: string; readonly server: GrpcServer }[] = [];
   let guests: GuestListener | null = null;
   const state = createServingState({
     dataDir: settings.dataDir,
@@ -93,6 +94,7 @@ void runProgram('gateway', async (settings, lifecycle) => {
     onObservable: () => {
       link?.observedChanged();
       grpc?.changed();
+      for (const { server } of grpcAlone) server.changed();
       guests?.changed();
       lifecycle.assessed(state.assess().reason);
     },
@@ -130,7 +132,11 @@ void runProgram('gateway', async (settings, lifecycle) => {
       })),
     ],
   });
-  if (settings.grpcPort !== 'off') grpc = createGrpcServer(serving);
+  if (settings.grpcPort !== 'off') grpc = createGrpcServer({ ...serving, spoken: protocols.grpcShared });
+  grpcAlone = protocols.grpcAlone.map(({ name, port }) => ({
+    name,
+    server: createGrpcServer({ ...serving, spoken: [name.replace(/-grpc$/, '')], port }),
+  }));
 
   const take = (desired: DesiredState): void => {
     access.replaceKeys(desired.keys);
@@ -140,10 +146,15 @@ void runProgram('gateway', async (settings, lifecycle) => {
 
   const listen = async (): Promise<Addresses> => {
     const [url, ...urls] = await server.listen();
+    const grpcUrls: [string, string][] = [];
+    for (const { name, server: own } of grpcAlone) grpcUrls.push([name, `http://${await own.listen()}`]);
     return {
       url: url!,
       grpcAddress: (await grpc?.listen()) ?? null,
-      protocolUrls: Object.fromEntries(protocols.alone.map(({ protocol }, i) => [protocol.name, urls[i]!])),
+      protocolUrls: Object.fromEntries([
+        ...protocols.alone.map(({ protocol }, i): [string, string] => [protocol.name, urls[i]!]),
+        ...grpcUrls,
+      ]),
     };
   };
   // First the ports, where they are not shared: a gateway that cannot have them must not start runners beside those of the one that has them.
@@ -184,7 +195,8 @@ void runProgram('gateway', async (settings, lifecycle) => {
   });
   lifecycle.onStop(async () => {
     log.info('stopping');
-    await Promise.all([server, grpc, guests].map((one) => one?.stop(settings.drainMs)));
+    const listeners = [server, grpc, guests, ...grpcAlone.map((one) => one.server)];
+    await Promise.all(listeners.map((one) => one?.stop(settings.drainMs)));
     link?.close();
     quotaLink?.close();
     // What outlived the drain is given up; runners end with this process.

@@ -309,6 +309,8 @@ describe('A gateway over gRPC', () => {
       'grpc.reflection.v1.ServerReflection',
       'grpc.reflection.v1alpha.ServerReflection',
       OIP,
+      'tensorflow.serving.ModelService',
+      'tensorflow.serving.PredictionService',
     ]);
     const set = Buffer.from(DESCRIPTOR_SET, 'base64');
     const files = symbol!['file_descriptor_response']!['file_descriptor_proto'] as Buffer[];

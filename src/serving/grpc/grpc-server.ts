@@ -60,6 +60,8 @@ export type GrpcServerDeps = Omit<GrpcServiceDeps, 'settings' | 'stopping'> & {
   readonly settings: Settings;
   readonly log: Logger;
   readonly limits?: Readonly<typeof GRPC_LIMITS>;
+  /** Another port than SLIPWAY_GRPC_PORT, from SLIPWAY_PROTOCOL_PORTS. */
+  readonly port?: number;
 };
 
 /** A connection with what is watched of it. */
@@ -201,7 +203,9 @@ export function createGrpcServer(deps: GrpcServerDeps): GrpcServer {
       const { host, grpcPort: port } = settings;
       const url = await listenUntilFree(
         server,
-        { host, port: port === 'off' ? 0 : port, portSetting: 'SLIPWAY_GRPC_PORT' },
+        deps.port === undefined
+          ? { host, port: port === 'off' ? 0 : port, portSetting: 'SLIPWAY_GRPC_PORT' }
+          : { host, port: deps.port, portSetting: 'SLIPWAY_PROTOCOL_PORTS' },
         open,
       );
       timer = setInterval(check, limits.checkMs).unref();
