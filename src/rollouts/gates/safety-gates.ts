@@ -5,7 +5,7 @@ import { CANARY, CONTROL, REST } from '../strata.ts';
 import type { CeilingGate, SampleRatioGate } from './gate.ts';
 import { countText, type GateContext, type Judgement, numberText, percentText, undecided } from './gate-context.ts';
 
-/** Where control fails at least this share as often, the fault lies elsewhere than in the new version. */
+/** Where control failed at least this share as often in the same seconds, the fault lies elsewhere than in the new version. */
 const SHARED_FAULT = 0.5;
 
 export function judgeCeiling(gate: CeilingGate, context: GateContext): Judgement {
@@ -25,7 +25,7 @@ export function judgeCeiling(gate: CeilingGate, context: GateContext): Judgement
   const others = [context.evidence?.arms[CONTROL], context.evidence?.arms[REST]].flatMap((arm) => arm?.recent ?? []);
   const otherFailed = others.reduce((sum, one) => sum + one.failed, 0);
   const otherCalls = others.reduce((sum, one) => sum + one.answered + one.failed, 0);
-  if (otherCalls >= gate.minCalls && otherFailed / otherCalls >= SHARED_FAULT * (isRun ? 1 : rate))
+  if (otherCalls >= gate.minCalls && otherFailed / otherCalls >= SHARED_FAULT * rate)
     return {
       ...common,
       verdict: 'INVALID',
