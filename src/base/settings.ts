@@ -57,6 +57,13 @@ export const SETTINGS = {
     portOrOff,
     'Port of inference over gRPC; 0 picks a free one, `off` opens none.',
   ),
+  externalHosts: row(
+    'SLIPWAY_EXTERNAL_HOSTS',
+    '--external-hosts',
+    [] as readonly string[],
+    list,
+    'Hosts (name or name:port) that gates on external metrics may ask although they are private or without TLS.',
+  ),
   controlPort: row(
     'SLIPWAY_CONTROL_PORT',
     '--control-port',
