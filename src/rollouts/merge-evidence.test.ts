@@ -143,6 +143,7 @@ describe('reports of several gateways', () => {
         shadowLatency: [0, 1],
         onlyLiveRight: 1,
         onlyShadowRight: 2,
+        worst: [{ predictionId: `p${part.length}`, cost: part.length, live: 'a', shadow: 'b', slice: null }],
       };
     };
     const got = mergeReports(
@@ -162,6 +163,7 @@ describe('reports of several gateways', () => {
       flipMatrix: { 'a>b': 2 },
       onlyShadowRight: 4,
     });
+    expect(got.worst.map((one) => one.predictionId)).toEqual(['p3', 'p2']);
     expect(concordanceOfMoments(got.live, got.shadow, got.comoment)).toBeCloseTo(
       concordance(
         pairs.map(([a]) => a),

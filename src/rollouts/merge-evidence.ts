@@ -2,14 +2,15 @@
  * Evidence of several gateways as one. Reports are totals since a gateway's start, so of each instance the latest counts and nothing else: a
  * report that is lost, comes twice or out of order changes nothing, and a gateway that is gone leaves what it last said.
  */
-import type {
-  ArmEvidence,
-  EvidenceReport,
-  PairCounts,
-  ShadowEvidence,
-  ShadowStatus,
-  SliceCounts,
-  StageEvidence,
+import {
+  type ArmEvidence,
+  type EvidenceReport,
+  MAX_WORST_PAIRS,
+  type PairCounts,
+  type ShadowEvidence,
+  type ShadowStatus,
+  type SliceCounts,
+  type StageEvidence,
 } from '../serving/endpoints/arm-evidence.ts';
 import { joinMoments } from './strata.ts';
 
@@ -109,6 +110,7 @@ export function mergeShadows(a: ShadowEvidence, b: ShadowEvidence): ShadowEviden
     shadowLatency: addLists(a.shadowLatency, b.shadowLatency),
     onlyLiveRight: a.onlyLiveRight + b.onlyLiveRight,
     onlyShadowRight: a.onlyShadowRight + b.onlyShadowRight,
+    worst: [...a.worst, ...b.worst].sort((x, y) => y.cost - x.cost).slice(0, MAX_WORST_PAIRS),
   };
 }
 

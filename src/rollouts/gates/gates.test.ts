@@ -379,6 +379,7 @@ const shadowEvidence = (given: Partial<ShadowEvidence> = {}): ShadowEvidence => 
     shadowLatency: [],
     onlyLiveRight: 0,
     onlyShadowRight: 0,
+    worst: [],
     ...given,
   };
 };

@@ -91,6 +91,19 @@ export type ShadowEvidence = {
   /** With feedback joined: pairs where only one was right. */
   readonly onlyLiveRight: number;
   readonly onlyShadowRight: number;
+  /** Pairs that differ most, the most costly first; at most `MAX_WORST_PAIRS`. */
+  readonly worst: readonly WorstPair[];
+};
+
+export const MAX_WORST_PAIRS = 50;
+
+/** A pair that differs: what both decided, in short, and how much that matters by the comparison's own measure. */
+export type WorstPair = {
+  readonly predictionId: string;
+  readonly cost: number;
+  readonly live: string;
+  readonly shadow: string;
+  readonly slice: string | null;
 };
 
 /** One gateway's report: `instance` is new with every start of a gateway, `sequence` grows with every report. */
