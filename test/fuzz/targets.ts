@@ -3,6 +3,7 @@ import { grpcConnection, grpcRequest } from './grpc-targets.ts';
 import { lexicon } from './json-target.ts';
 import { leanHead } from './lean-head-target.ts';
 import { binaryTensors, openInferenceJson, plainBodies } from './protocol-targets.ts';
+import { tensorflowGrpc, tensorflowJson, torchserveBodies } from './serving-targets.ts';
 import type { FuzzTarget } from './target.ts';
 
 /** One for every parser that reads bytes of strangers. */
@@ -15,4 +16,7 @@ export const TARGETS: readonly FuzzTarget[] = [
   leanHead,
   grpcRequest,
   grpcConnection,
+  tensorflowJson,
+  torchserveBodies,
+  tensorflowGrpc,
 ];
