@@ -1,10 +1,11 @@
 /** Predict requests of TensorFlow Serving's REST form, which KServe's first version has too: rows under "instances", columns under "inputs". */
 import { type FieldError, MAX_FIELD_ERRORS, SlipwayError } from '../../base/errors.ts';
-import { pointerOf } from '../../base/json.ts';
+import { parseJson, pointerOf } from '../../base/json.ts';
 import type { TensorSpec } from '../../registry/signature.ts';
 import type { EncodedInput } from '../tensors/encoded-input.ts';
 import { assessShape, assessSizes, type InputTarget, invalidInput, rowsOf, shapeText } from '../tensors/input-check.ts';
 import { readElements } from '../tensors/json-elements.ts';
+import { type CutRows, cutNumberRows } from '../tensors/number-arrays.ts';
 import { mostKeysOf, readPlainBody } from '../tensors/plain-codec.ts';
 import { givesFiles, readWholeFiles } from '../tensors/plain-files.ts';
 import { elementCount } from '../tensors/shape.ts';
@@ -21,7 +22,31 @@ export type PredictForm = { readonly by: 'row' | 'column' };
 export const PREDICT_KEYS = ['signature_name', 'instances', 'inputs'];
 
 export function parsePredict(call: WireCall, target: InputTarget): InferRequest {
-  return readPredict(readObject(call, target, PREDICT_KEYS), target);
+  return readCutRows(call, target) ?? readPredict(readObject(call, target, PREDICT_KEYS), target);
+}
+
+const KEYS_OF_ROWS = new WeakMap<InputTarget, readonly Buffer[]>();
+
+/**
+ * Rows of numbers are nearly all of a large body; they are read straight from the bytes. Null where there are none, and where anything is wrong: then the whole body is
+ * read, so that errors name what was sent.
+ */
+function readCutRows(call: WireCall, target: InputTarget): InferRequest | null {
+  const [spec, other] = target.signature.inputs;
+  if (other !== undefined || spec?.shape.length !== 2 || !isJsonType(call.headers['content-type'])) return null;
+  let keys = KEYS_OF_ROWS.get(target);
+  if (keys === undefined) {
+    keys = ['instances', spec.name, 'inputs'].map((name) => Buffer.from(JSON.stringify(name)));
+    KEYS_OF_ROWS.set(target, keys);
+  }
+  const { buffer, byteOffset, byteLength } = call.body;
+  const rows = cutNumberRows(Buffer.from(buffer as ArrayBuffer, byteOffset, byteLength), keys);
+  if (rows === null) return null;
+  try {
+    return readPredict(asObject(parseJson(rows.bytes), PREDICT_KEYS), target, rows);
+  } catch {
+    return null;
+  }
 }
 
 /**
@@ -83,7 +108,11 @@ export function assertSignature(
 }
 
 /** @param body with no other keys than those of a prediction */
-export function readPredict(body: Record<string, unknown>, target: InputTarget): InferRequest {
+export function readPredict(
+  body: Record<string, unknown>,
+  target: InputTarget,
+  cut: CutRows | null = null,
+): InferRequest {
   assertSignature(body);
   const { instances, inputs } = body;
   const refused = (what: string): SlipwayError => new SlipwayError('invalid_request', what);
@@ -92,8 +121,9 @@ export function readPredict(body: Record<string, unknown>, target: InputTarget):
       `JSON Value: ${debugText(body)} Not formatted correctly expecting only one of 'inputs' or 'instances' keys to exist `,
     );
   }
-  if (inputs !== undefined) return readColumns(inputs, target);
+  if (inputs !== undefined) return readColumns(inputs, target, cut);
   if (instances === undefined) throw refused("Missing 'inputs' or 'instances' key");
+  if (cut?.isMark(instances)) return readRows([instances], target, cut);
   if (!Array.isArray(instances)) {
     throw refused(`JSON Value: ${debugText(body)} Expecting 'instances' to be an list/array`);
   }
@@ -101,10 +131,12 @@ export function readPredict(body: Record<string, unknown>, target: InputTarget):
   return readRows(instances, target);
 }
 
-function readRows(instances: readonly unknown[], target: InputTarget): InferRequest {
+/** @param cut instead of the instances, of which there is one then, that stands for them */
+function readRows(instances: readonly unknown[], target: InputTarget, cut: CutRows | null = null): InferRequest {
   const { inputs: specs } = target.signature;
-  const read = createReading(target);
-  if (!isNamed(instances[0])) {
+  const read = createReading(target, cut);
+  if (cut !== null) read.whole(specs[0]!, instances[0], '/instances');
+  else if (!isNamed(instances[0])) {
     const needed = specs.filter((spec) => spec.optional !== true);
     const [only] = needed.length === 1 ? needed : specs;
     const mixed = instances.some(isNamed) || (specs.length > 1 && needed.length !== 1);
@@ -127,9 +159,9 @@ function readRows(instances: readonly unknown[], target: InputTarget): InferRequ
   return read.done('row', () => faultOfInstances(instances, specs));
 }
 
-function readColumns(value: unknown, target: InputTarget): InferRequest {
+function readColumns(value: unknown, target: InputTarget, cut: CutRows | null): InferRequest {
   const { inputs: specs } = target.signature;
-  const read = createReading(target);
+  const read = createReading(target, cut);
   if (!isNamed(value)) {
     const needed = specs.filter((spec) => spec.optional !== true);
     const [only] = needed.length === 1 ? needed : specs;
@@ -182,7 +214,7 @@ type Reading = {
   done(by: PredictForm['by'], explain: () => string | null): InferRequest;
 };
 
-function createReading(target: InputTarget): Reading {
+function createReading(target: InputTarget, cut: CutRows | null): Reading {
   const { inputs: specs } = target.signature;
   const faults: FieldError[] = [];
   const encoded: EncodedInput[] = [];
@@ -199,13 +231,15 @@ function createReading(target: InputTarget): Reading {
         encoded.push(readWholeFiles(spec, value, pointer, faults));
         return;
       }
-      const shape: number[] = [];
+      const rows = cut?.isMark(value) ? cut : null;
+      const shape: number[] = rows === null ? [] : [...rows.shape];
       for (let at = value; Array.isArray(at); at = at[0]) shape.push(at.length);
       const rank = spec.shape.length;
       if (shape.length === rank - 1 && spec.shape[rank - 1] === 1) shape.push(1);
       const misfit = assessShape(spec, shape);
       if (misfit !== null) return fault(inRows === undefined ? pointer : `${pointer}/0/${inRows}`, misfit);
-      const data = readElements(spec.datatype, shape, elementCount(shape)!, value, pointer, faults);
+      const elements = rows === null ? value : rows.data;
+      const data = readElements(spec.datatype, shape, elementCount(shape)!, elements, pointer, faults);
       if (data !== null) inputs.push({ name: spec.name, datatype: spec.datatype, shape, data });
     },
     assertKnown(item, pointer) {

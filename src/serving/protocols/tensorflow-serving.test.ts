@@ -165,6 +165,24 @@ describe('predict takes', () => {
 const INT: TensorSpec = spec('x', 'INT32', -1, 2);
 const PAIR: TensorSpec[] = [spec('a', 'FP32', -1), spec('b', 'BYTES', -1)];
 
+test('long rows are read from the bytes, and say the same', () => {
+  const X = spec('X', 'FP32', -1, 3);
+  const rows = Array.from({ length: 200 }, (_, at) => [at, at / 8, -1 - at]);
+  const wanted = [['X', [200, 3], rows.flat().map(Math.fround)]];
+  for (const body of [{ instances: rows }, { inputs: rows }, { inputs: { X: rows }, signature_name: '' }]) {
+    expect(tensors(parse(body, X))).toEqual(wanted);
+  }
+  const whole = rows.map((row) => row.map(Math.floor));
+  expect(tensors(parse({ instances: whole }, spec('X', 'INT64', -1, 3)))).toEqual([
+    ['X', [200, 3], whole.flat().map(BigInt)],
+  ]);
+  expect(fault({ instances: [...rows, [1, 2]] }, X).message).toContain('Expecting tensor size: 3 but got: 2');
+  expect(fault({ instances: rows }, spec('X', 'INT64', -1, 3)).message).toContain('is not of expected type: int64');
+  expect(fault({ instances: rows, inputs: rows }, X).message).toContain('expecting only one of');
+  expect(fault({ instances: rows }, spec('X', 'FP32', -1, 4)).message).toContain('must be 4');
+  expect(fault({ instances: rows, more: 1 }, X).message).toContain('/more is not known');
+});
+
 describe('predict refuses, in the words of TensorFlow Serving,', () => {
   test.each<[unknown, TensorSpec[], string]>([
     ['', [INT], 'JSON Parse error: The document is empty'],

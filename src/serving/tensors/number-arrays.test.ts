@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseJson } from '../../base/json.ts';
-import { cutNumberArrays } from './number-arrays.ts';
+import { cutNumberArrays, cutNumberRows } from './number-arrays.ts';
 
 /** The value of a body with its cut arrays put back: must be what parsing the whole gives. */
 function throughCut(text: string): unknown {
@@ -179,5 +179,66 @@ describe('bodies', () => {
 
   it('a key twice is still seen', () => {
     expect(() => parseJson(cutNumberArrays(Buffer.from('{"data":[1],"data":[2]}'), 0)!.bytes)).toThrow(/twice/);
+  });
+});
+
+describe('rows of numbers', () => {
+  const keys = ['"instances"', '"X"'].map((key) => Buffer.from(key));
+  /** The value of a body with its cut rows put back. */
+  const throughRows = (text: string): unknown => {
+    const cut = cutNumberRows(Buffer.from(text), keys, 0);
+    if (cut === null) return null;
+    const [rows, width] = cut.shape;
+    const nested = Array.from({ length: rows }, (_, row) => [...cut.data.subarray(row * width, (row + 1) * width)]);
+    const back = (value: unknown): unknown => {
+      if (cut.isMark(value)) return nested;
+      if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+      return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, back(item)]));
+    };
+    return back(parseJson(cut.bytes));
+  };
+
+  it.each([
+    '{"instances":[[1,2],[3,4]]}',
+    '{ "signature_name" : "", "instances" : [ [ 1 , -2.5 ] , [ 3e2 , 4 ] , [0,0] ] }',
+    '{"inputs":{"X":[[1]]}}',
+    '{"instances":[[0.1,1e-7]],"y":[1]}',
+  ])('are what parsing the whole gives: %s', (text) => {
+    expect(throughRows(text)).toEqual(JSON.parse(text));
+  });
+
+  it.each([
+    '{"instances":[[1,2],[3]]}',
+    '{"instances":[[1],[2,3]]}',
+    '{"instances":[]}',
+    '{"instances":[[]]}',
+    '{"instances":[1,2]}',
+    '{"instances":[[1],null]}',
+    '{"instances":[["1"]]}',
+    '{"instances":[[NaN]]}',
+    '{"instances":[[1],]}',
+    '{"instances":[[1]',
+    '{"instances":[[1]}',
+    '{"instances":[[[1]]]}',
+    '{"a\\"instances":[[1]]}',
+    '{"other":[[1]]}',
+  ])('are left alone where they are not plain, or not all of one length: %s', (text) => {
+    expect(throughRows(text)).toBe(null);
+  });
+
+  it('are the same numbers, whatever they are', () => {
+    const number = fc.oneof(fc.double({ noNaN: true, noDefaultInfinity: true }), fc.integer());
+    const table = fc
+      .integer({ min: 1, max: 5 })
+      .chain((width) =>
+        fc.array(fc.array(number, { minLength: width, maxLength: width }), { minLength: 1, maxLength: 5 }),
+      );
+    fc.assert(
+      fc.property(table, (rows) => {
+        const text = JSON.stringify({ instances: rows });
+        const seen = throughRows(text);
+        if (seen !== null) expect(seen).toEqual(JSON.parse(text));
+      }),
+    );
   });
 });
