@@ -25,6 +25,8 @@ export const ERROR_HELP: Readonly<Record<ErrorCode, string>> = {
   key_missing: 'Send `Authorization: Bearer <key>`. The first key is in `admin.key` in the data folder.',
   key_invalid:
     'The key was copied in part, is from another server, or has ended. `slipway keys list` shows which are live; an administrator makes new ones.',
+  signature_invalid:
+    'The access key id is unknown or its key has ended, the clocks differ by more than five minutes, or a proxy changed what was signed. `slipway keys create --signing` makes a pair.',
   not_permitted:
     'The key lacks the scope that the message names, or is bound to another project. `slipway keys create` makes one that has it.',
   foreign_origin:
@@ -41,7 +43,6 @@ export const ERROR_HELP: Readonly<Record<ErrorCode, string>> = {
   upload_not_found: 'Uploads that get no byte for a day are forgotten. Announce it again.',
   blob_not_found:
     'The bytes of a file were not sent, or were collected meanwhile. `slipway deploy` sends what is missing.',
-  rollout_not_found: '`slipway rollouts list` shows them; `slipway rollouts start` makes one.',
   key_not_found: '`slipway keys list` shows the ids.',
   key_revoked:
     'Nothing is left to do: a revoked key stays revoked. Make another with `slipway keys create` if one is needed.',
@@ -52,8 +53,6 @@ export const ERROR_HELP: Readonly<Record<ErrorCode, string>> = {
   offset_conflict: 'Ask the upload for its offset and go on from there. The command line does so by itself.',
   signature_breaking:
     'Inputs or outputs changed in a way that callers notice. Deploy it as an endpoint of its own, or confirm with `--allow-breaking`.',
-  rollout_refused:
-    'The message says why: its phase does not allow it, or somebody else has to ask for it. `slipway rollouts show` has the state.',
   version_not_servable:
     'Its validation failed or is not over. `slipway versions show MODEL@VERSION` says what was found and what to do.',
   model_refused:

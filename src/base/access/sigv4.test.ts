@@ -14,7 +14,7 @@ const request = (changes: Partial<SignedRequest> = {}): SignedRequest => ({
   ...changes,
 });
 const sign = (one: SignedRequest, signedHeaders = ['host', 'x-amz-date']): string =>
-  signatureOf(SECRET, one, { ...SCOPE, signedHeaders });
+  signatureOf(signingKey(SECRET, SCOPE.date, SCOPE.region, SCOPE.service), one, { ...SCOPE, signedHeaders });
 
 describe('AWS Signature Version 4', () => {
   it('derives the signing key of the published example', () => {
@@ -86,14 +86,16 @@ describe('AWS Signature Version 4', () => {
   ])('signs %s %s%s as botocore does', (method, host, url, headers, body, names, signature) => {
     const one = request({ method, url, headers: { ...HEADERS, host, ...headers }, body: Buffer.from(body) });
     const scope = { ...SCOPE, service: 'sagemaker', signedHeaders: names.split(';') };
-    expect(signatureOf(SECRET, one, scope)).toBe(signature);
+    const key = signingKey(SECRET, scope.date, scope.region, scope.service);
+    expect(signatureOf(key, one, scope)).toBe(signature);
   });
 
   it('takes a request whose signature is right, and no other', () => {
     const one = request({ method: 'POST', body: Buffer.from('1,2') });
     const signature = sign(one);
     const authorization = { ...SCOPE, signedHeaders: ['host', 'x-amz-date'], signature };
-    expect(isSignedBy(SECRET, one, authorization)).toBe(true);
+    const key = signingKey(SECRET, SCOPE.date, SCOPE.region, SCOPE.service);
+    expect(isSignedBy(key, one, authorization)).toBe(true);
     for (const other of [
       { ...one, body: Buffer.from('1,3') },
       { ...one, method: 'PUT' },
@@ -102,10 +104,14 @@ describe('AWS Signature Version 4', () => {
       { ...one, headers: { ...HEADERS, host: 'other' } },
       { ...one, headers: { ...HEADERS, 'x-amz-date': '20150830T123601Z' } },
     ]) {
-      expect(isSignedBy(SECRET, other, authorization), JSON.stringify(other)).toBe(false);
+      expect(isSignedBy(key, other, authorization), JSON.stringify(other)).toBe(false);
     }
-    expect(isSignedBy(`${SECRET}x`, one, authorization)).toBe(false);
-    expect(isSignedBy(SECRET, one, { ...authorization, region: 'eu-west-1' })).toBe(false);
+    const others = [
+      signingKey(`${SECRET}x`, SCOPE.date, SCOPE.region, SCOPE.service),
+      signingKey(SECRET, '20150831', SCOPE.region, SCOPE.service),
+      signingKey(SECRET, SCOPE.date, 'eu-west-1', SCOPE.service),
+    ];
+    for (const other of others) expect(isSignedBy(other, one, authorization)).toBe(false);
   });
 });
 

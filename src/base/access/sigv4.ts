@@ -2,7 +2,7 @@
  * AWS Signature Version 4, as its verifier: AWS IAM User Guide, "Create a signed AWS API request" (the form in the Authorization header).
  * A request is signed with a secret that both sides know, so that the secret itself is never sent.
  */
-import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
+import { createHmac, hash, timingSafeEqual } from 'node:crypto';
 
 export type SignedRequest = {
   readonly method: string;
@@ -62,19 +62,22 @@ export function parseAmzDate(text: unknown): number | null {
   return Number.isNaN(time) ? null : time;
 }
 
-/** Whether the signature is the one that this secret gives for this request. Takes the same time wherever they differ. */
-export function isSignedBy(secret: string, request: SignedRequest, authorization: Authorization): boolean {
-  const expected = Buffer.from(signatureOf(secret, request, authorization), 'hex');
+/**
+ * Whether the signature is the one of this request. Takes the same time wherever they differ.
+ * @param key as `signingKey` makes it for what the authorization names
+ */
+export function isSignedBy(key: Buffer, request: SignedRequest, authorization: Authorization): boolean {
+  const expected = Buffer.from(signatureOf(key, request, authorization), 'hex');
   return timingSafeEqual(expected, Buffer.from(authorization.signature, 'hex'));
 }
 
 /** Hex. */
-export function signatureOf(secret: string, request: SignedRequest, signed: Omit<Authorization, 'signature'>): string {
+export function signatureOf(key: Buffer, request: SignedRequest, signed: Omit<Authorization, 'signature'>): string {
   const { date, region, service } = signed;
-  const canonical = createHash('sha256').update(canonicalRequest(request, signed.signedHeaders)).digest('hex');
+  const canonical = hash('sha256', canonicalRequest(request, signed.signedHeaders), 'hex');
   const time = String(request.headers['x-amz-date']);
   const text = `${ALGORITHM}\n${time}\n${date}/${region}/${service}/aws4_request\n${canonical}`;
-  return hmac(signingKey(secret, date, region, service), text).toString('hex');
+  return hmac(key, text).toString('hex');
 }
 
 /** A key for one day, region and service: what the secret itself signs. */
@@ -102,10 +105,10 @@ export function canonicalRequest(request: SignedRequest, signedHeaders: readonly
   ].join('\n');
 }
 
-/** A header that was sent says what the body's hash is only where it says so truly: a signature without the body would let it be swapped. */
+/** Of the body that came, whatever a header says that it is. */
 function payloadHash(headers: SignedRequest['headers'], body: Uint8Array): string {
   if (headers['x-amz-content-sha256'] === UNSIGNED) return UNSIGNED;
-  return createHash('sha256').update(body).digest('hex');
+  return hash('sha256', body, 'hex');
 }
 
 /** Whether the body is not part of what was signed, as some services allow over TLS. */

@@ -13,13 +13,12 @@ import {
   DEFAULT_ENVIRONMENT,
   type EndpointSpec,
   type EndpointStatus,
-  isSharedOut,
   type Target,
 } from './endpoint.ts';
 import * as store from './endpoint-store.ts';
-import { assertNotBreaking, checkPins, inRollout, resolveTarget } from './endpoint-targets.ts';
+import { assertNotBreaking, checkPins, resolveTarget } from './endpoint-targets.ts';
 
-export type Endpoint = Omit<EndpointSpec, 'id' | 'modelId' | 'traffic'> & {
+export type Endpoint = Omit<EndpointSpec, 'id' | 'modelId'> & {
   readonly url: string | null;
   readonly status: EndpointStatus;
 };
@@ -48,7 +47,7 @@ export function createEndpointService(deps: { database: Database; publisher: Des
   const { database, publisher, clock } = deps;
 
   const show = (spec: EndpointSpec): Endpoint => {
-    const { id: _id, modelId: _modelId, traffic: _traffic, ...rest } = spec;
+    const { id: _id, modelId: _modelId, ...rest } = spec;
     const gateways = publisher.gateways();
     const base = gateways[0]?.httpUrl;
     const prefix = spec.project === 'default' ? '' : `/p/${spec.project}`;
@@ -114,7 +113,6 @@ export function createEndpointService(deps: { database: Database; publisher: Des
           model: input.model,
           targetVersion: version.version,
           loaded: true,
-          traffic: null,
           revision: 1,
           createdAt: at,
           createdBy: by,
@@ -145,7 +143,6 @@ export function createEndpointService(deps: { database: Database; publisher: Des
       const after = await database.transaction(async (tx) => {
         const before = await find(tx, call, name, 'deploy');
         assertRevision(name, before.revision, call.ifMatch);
-        if (change.target !== undefined && isSharedOut(before.traffic)) throw inRollout(name);
         if (change.environment !== undefined) assertName(change.environment, '/environment', 'an environment');
         const { target, version } = await resolveTarget(
           tx,
@@ -189,7 +186,6 @@ export function createEndpointService(deps: { database: Database; publisher: Des
       await database.transaction(async (tx) => {
         const spec = await find(tx, call, name, 'deploy');
         assertRevision(name, spec.revision, call.ifMatch);
-        if (isSharedOut(spec.traffic)) throw inRollout(name);
         if (call.dryRun) return;
         await store.deleteEndpoint(tx, spec.id);
         await appendAudit(

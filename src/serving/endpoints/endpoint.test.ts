@@ -15,7 +15,6 @@ const spec: EndpointSpec = {
   targetVersion: 2,
   pins: [],
   loaded: true,
-  traffic: null,
   revision: 1,
   createdAt: '',
   createdBy: '',

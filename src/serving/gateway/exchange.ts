@@ -146,7 +146,8 @@ export function answer(exchange: Exchange, content: string | WireAnswer, last: b
 /** Answers with an error in the protocol's form. Gives the status. */
 export function refuse(exchange: Exchange, error: SlipwayError, last: boolean, extra: readonly string[] = []): number {
   const { wire, protocol, predictionId, requestId, version, method, path, match } = exchange;
-  const about = { status: statusOf(protocol, error), requestId, method, path, ...(match ?? {}) };
+  const { headers: given } = wire;
+  const about = { status: statusOf(protocol, error), requestId, method, path, headers: given, ...(match ?? {}) };
   const { contentType, body, status = about.status, headers: own } = protocol.writeError(error, about);
   const headers = [
     'Content-Type',

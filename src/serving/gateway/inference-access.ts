@@ -1,8 +1,11 @@
 import { isSecret, parseKey } from '../../base/access/key.ts';
 import { can, type Principal } from '../../base/access/permission.ts';
+import { keyIdOf } from '../../base/access/signing-pair.ts';
+import { type Authorization, isSignedBy, type SignedRequest, signingKey } from '../../base/access/sigv4.ts';
 import type { Clock } from '../../base/clock.ts';
 import { SlipwayError } from '../../base/errors.ts';
 import type { DesiredKey } from '../endpoints/desired-state.ts';
+import { mismatch, readSignature, unrecognized } from './signature-check.ts';
 
 /** Where a request may carry its key: headers of HTTP, metadata of gRPC. */
 export type KeyHeaders = {
@@ -31,10 +34,28 @@ export type InferenceAccess = {
    * @throws SlipwayError `key_missing`, `key_invalid`, `invalid_request` for both at once: which of two keys counts would be a guess
    */
   principalOf(headers: KeyHeaders): Principal | null;
+  /**
+   * Judges all of a signed request that needs no body.
+   * @param service that the signature must be for
+   * @throws SlipwayError `signature_invalid`
+   */
+  assessSignature(headers: SignedRequest['headers'], service: string): void;
+  /**
+   * Whose signature a whole request carries.
+   * @throws SlipwayError `signature_invalid`
+   */
+  signerOf(request: SignedRequest, service: string): Principal;
   readonly keyNeeded: boolean;
 };
 
-type KnownKey = { readonly principal: Principal; readonly secretSha256: string; readonly expiresMs: number };
+type KnownKey = {
+  readonly principal: Principal;
+  readonly secretSha256: string;
+  readonly expiresMs: number;
+  readonly signingSecret: string | null;
+  /** What the secret signs with on the day and in the region that were asked for last. */
+  signing: { readonly scope: string; readonly key: Buffer } | null;
+};
 
 /** Headers whose key was found right need no second hash. Only added to, up to this many: callers choose how they write a key. */
 const REMEMBERED = 1000;
@@ -54,17 +75,39 @@ export function createInferenceAccess({ keyNeeded, clock }: { keyNeeded: boolean
     return key;
   };
 
+  const signingKeyOf = (known: KnownKey, { date, region, service }: Authorization): Buffer => {
+    const scope = `${date}/${region}/${service}`;
+    if (known.signing?.scope === scope) return known.signing.key;
+    const key = signingKey(known.signingSecret!, date, region, service);
+    known.signing = { scope, key };
+    return key;
+  };
+
+  const findSigner = (
+    headers: SignedRequest['headers'],
+    service: string,
+  ): { key: KnownKey; authorization: Authorization } => {
+    const nowMs = clock.now().getTime();
+    const authorization = readSignature(headers, service, nowMs);
+    const id = keyIdOf(authorization.accessKeyId);
+    const key = id === null ? undefined : known.get(id);
+    if (key === undefined || key.signingSecret === null || nowMs >= key.expiresMs) throw unrecognized();
+    return { key, authorization };
+  };
+
   return {
     keyNeeded,
     replaceKeys(keys) {
       remembered = new Map();
       known = new Map(
-        keys.map(({ id, project, scopes, secretSha256, expiresAt }): [string, KnownKey] => [
+        keys.map(({ id, project, scopes, secretSha256, expiresAt, signingSecret = null }): [string, KnownKey] => [
           id,
           {
             principal: { actor: `key:${id}`, keyId: id, project, scopes },
             secretSha256,
             expiresMs: expiresAt === null ? Number.POSITIVE_INFINITY : Date.parse(expiresAt),
+            signingSecret,
+            signing: null,
           },
         ]),
       );
@@ -81,6 +124,16 @@ export function createInferenceAccess({ keyNeeded, clock }: { keyNeeded: boolean
       if (key === undefined || clock.now().getTime() >= key.expiresMs) {
         throw new SlipwayError('key_invalid', 'The API key is unknown, expired or revoked', { hint: HINT });
       }
+      return key.principal;
+    },
+    assessSignature(headers, service) {
+      findSigner(headers, service);
+    },
+    signerOf(request, service) {
+      const { key, authorization } = findSigner(request.headers, service);
+      // The lean path keeps heads without the one header that differs from call to call.
+      const headers = { ...request.headers, 'content-length': `${request.body.byteLength}` };
+      if (!isSignedBy(signingKeyOf(key, authorization), { ...request, headers }, authorization)) throw mismatch();
       return key.principal;
     },
   };

@@ -20,6 +20,8 @@ export type QuestionDeps = ActionDeps & {
   readonly assess: () => Readiness;
   /** On this port. */
   readonly protocols: readonly Protocol[];
+  /** The match with the endpoint that its route names, where it has a way to. */
+  readonly endpointOf: (exchange: Exchange, match: Match<ReadRoute>) => Match<ReadRoute>;
 };
 
 /** What these throw is to be answered. */
@@ -44,11 +46,12 @@ export function createQuestions(deps: QuestionDeps): Questions {
     );
 
   return {
-    read(exchange, match) {
+    read(exchange, found) {
       const { headers } = exchange.wire;
-      const { route } = match;
+      const { route } = found;
       const principal = route.public ? null : access.principalOf(headers);
-      if (!route.public) finder.assertProject(match.project, principal);
+      if (!route.public) finder.assertProject(found.project, principal);
+      const match = deps.endpointOf(exchange, found);
       const named = match.ref !== null || match.badRef !== null;
       const located = named ? finder.locate(match, principal, 'read') : null;
       const endpoint = located === null ? null : viewEndpoint(located, finder.pinOf(located, match.ref), metrics);

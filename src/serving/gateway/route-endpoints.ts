@@ -1,5 +1,5 @@
 import { SlipwayError } from '../../base/errors.ts';
-import type { EndpointName, InferRoute } from '../protocols/protocol.ts';
+import type { EndpointName, InferRoute, ReadRoute } from '../protocols/protocol.ts';
 import { headOf } from './content.ts';
 import type { Exchange } from './exchange.ts';
 import { type Match, withName } from './route-table.ts';
@@ -8,33 +8,36 @@ import { type Match, withName } from './route-table.ts';
 const REMEMBERED = 200;
 
 /**
- * For routes whose path does not say which endpoint it is: headers, the body or the setting do.
+ * For routes whose path does not say which endpoint it is: headers, the body or the setting do. Null where only the body says it, and is not there.
  * @param defaultEndpoint empty for none
  */
 export function createRouteEndpoints(
   defaultEndpoint: string,
-): (exchange: Exchange, match: Match<InferRoute>, body: Buffer | null) => Match<InferRoute> | null {
-  const known = new WeakMap<Match, Map<string, Match<InferRoute>>>();
+): <R extends InferRoute | ReadRoute>(exchange: Exchange, match: Match<R>, body: Buffer | null) => Match<R> | null {
+  const known = new WeakMap<Match, Map<string, Match>>();
 
-  const named = (match: Match<InferRoute>, name: EndpointName): Match<InferRoute> => {
-    const ofMatch = known.get(match) ?? new Map<string, Match<InferRoute>>();
+  const named = <R extends InferRoute | ReadRoute>(
+    match: Match<R>,
+    { name, version, label }: EndpointName,
+  ): Match<R> => {
+    const whole = {
+      name: name ?? nameOfDefault(),
+      ...(version === undefined ? {} : { version }),
+      ...(label === undefined ? {} : { label }),
+    };
+    const ofMatch = known.get(match) ?? new Map<string, Match>();
     known.set(match, ofMatch);
-    const key = JSON.stringify([name.name, name.version, name.label]);
+    const key = JSON.stringify([whole.name, version, label]);
     const before = ofMatch.get(key);
-    if (before !== undefined) return before;
-    const found = withName(match, name);
+    if (before !== undefined) return before as Match<R>;
+    const found = withName(match, whole);
     if (ofMatch.size >= REMEMBERED) ofMatch.clear();
     ofMatch.set(key, found);
     return found;
   };
 
-  return (exchange, match, body) => {
-    const { route } = match;
-    if (route.nameEndpoint === undefined) return match;
-    const name = route.nameEndpoint(headOf(exchange, match), body);
-    if (name !== null) return named(match, name);
-    if (body === null && route.namedInBody === true) return null;
-    if (defaultEndpoint !== '') return named(match, { name: defaultEndpoint });
+  const nameOfDefault = (): string => {
+    if (defaultEndpoint !== '') return defaultEndpoint;
     throw new SlipwayError(
       'endpoint_not_found',
       'The request names no endpoint, and none is set to answer such requests',
@@ -42,5 +45,13 @@ export function createRouteEndpoints(
         hint: 'Set SLIPWAY_DEFAULT_ENDPOINT to the name of one.',
       },
     );
+  };
+
+  return (exchange, match, body) => {
+    const { route } = match;
+    if (route.nameEndpoint === undefined) return match;
+    const name = route.nameEndpoint(headOf(exchange, match), body);
+    if (name === null && body === null && route.kind === 'infer' && route.namedInBody === true) return null;
+    return named(match, name ?? {});
   };
 }

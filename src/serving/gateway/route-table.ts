@@ -5,6 +5,7 @@ import {
   type Method,
   methodsOf,
   type Protocol,
+  type ReadRoute,
   type Route,
 } from '../protocols/protocol.ts';
 import { matchPattern, overlap, type PathParameters, type PathPattern, readPattern } from './path-pattern.ts';
@@ -70,11 +71,20 @@ export function createRouteTable(protocols: readonly Protocol[], fallback: Proto
     if (path.length <= LONGEST_PATH && path[0] === '/') {
       for (const { protocol, route, pattern } of rows) {
         const params = matchPattern(pattern, rest);
-        if (params === null) continue;
+        if (params === null || (inProject && params['project'] !== undefined)) continue;
         const named = params['endpoint'] === undefined ? null : (params as PathParameters & { endpoint: string });
         const ref = named === null ? null : readRef({ ...named, name: named.endpoint });
         const badRef = named !== null && ref === null ? textOf(named.endpoint, named['version']) : null;
-        const match: Match = { protocol, route, project, ref, badRef, path, params, query };
+        const match: Match = {
+          protocol,
+          route,
+          project: params['project'] ?? project,
+          ref,
+          badRef,
+          path,
+          params,
+          query,
+        };
         if (route.kind === 'absent') {
           absent = match;
           break;
@@ -128,12 +138,15 @@ export function conflictsOf(protocols: readonly Protocol[]): Conflict[] {
 }
 
 /** A match whose route has named the endpoint. */
-export function withName<R extends InferRoute>(match: Match<R>, named: EndpointName): Match<R> {
+export function withName<R extends InferRoute | ReadRoute>(match: Match<R>, named: WholeName): Match<R> {
   const ref = readRef(named);
   return { ...match, ref, badRef: ref === null ? textOf(named.name, named.version) : null };
 }
 
-function readRef(named: EndpointName): EndpointRef | null {
+/** What a request names, with the endpoint's own name. */
+type WholeName = EndpointName & { readonly name: string };
+
+function readRef(named: WholeName): EndpointRef | null {
   const ref = parseEndpointRef(named.name, named.version);
   if (ref === null || named.label === undefined) return ref;
   return ref.pin === null ? { ...ref, label: named.label } : null;

@@ -19,11 +19,13 @@ export interface Protocol {
   readonly name: string;
   /**
    * Paths may hold parameters, each with a fixed text before or after it: `/v1/models/{endpoint}:predict`. `{endpoint}` (a name, or `name@version`), `{version}` and
-   * `{label}` (an alias of the endpoint's model) are read by the gateway, others are handed to the route as they are. Projects, and HEAD for GET, are added.
+   * `{label}` (an alias of the endpoint's model) are read by the gateway, `{project}` too, where a system's own paths have one; others are handed to the route as they are. Projects, and HEAD for GET, are added.
    */
   readonly routes: readonly Route[];
   /** How this protocol answers each kind of error, apart from what HTTP itself prescribes (`statusOf`). */
   readonly statuses: Readonly<Record<ErrorKind, number>>;
+  /** The service for which its clients sign requests by AWS Signature Version 4, where they do; a key that is sent counts too. */
+  readonly signedFor?: string;
   writeError(error: SlipwayError, about: ErrorContext): ErrorAnswer;
 }
 
@@ -72,7 +74,8 @@ export type InferRoute = RoutePath & {
 
 /** What a request names: an endpoint, as `name` or `name@version`, and perhaps one version of it. */
 export type EndpointName = {
-  readonly name: string;
+  /** Absent: that of SLIPWAY_DEFAULT_ENDPOINT. */
+  readonly name?: string;
   readonly version?: string;
   /** An alias of the endpoint's model. */
   readonly label?: string;
@@ -85,6 +88,8 @@ export type ReadRoute = RoutePath & {
   readonly methods?: readonly ('GET' | 'OPTIONS')[];
   /** Answered without a key, also where predictions need one: for probes. */
   readonly public?: boolean;
+  /** As that of a prediction; there is no body. */
+  nameEndpoint?(head: WireHead): EndpointName | null;
   read(server: ServerView, endpoint: EndpointView | null, head: WireHead): unknown;
 };
 
@@ -183,6 +188,8 @@ export type ErrorContext = {
   readonly method: string;
   /** As sent, without the query. */
   readonly path: string;
+  /** Of the request; absent: none. */
+  readonly headers?: WireHead['headers'];
   /** The route that was found, and what its path names; absent where there is none. */
   readonly route?: Route;
   readonly params?: Readonly<Record<string, string>>;
