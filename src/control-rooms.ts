@@ -18,6 +18,8 @@ import { createFileStore } from './registry/artifacts/file-store.ts';
 import { limitsOfSettings } from './registry/limits.ts';
 import { createRegistry, type Registry } from './registry/registry.ts';
 import { registerArtifactRoutes, registerRegistryRoutes } from './registry/registry-routes.ts';
+import { registerRolloutRoutes } from './rollouts/rollout-routes.ts';
+import { createRollouts, type Rollouts } from './rollouts/rollouts.ts';
 import type { DesiredStatePublisher } from './serving/endpoints/desired-state-publisher.ts';
 import type { ChangeAsked } from './serving/endpoints/endpoint-change.ts';
 import { endpointFacts } from './serving/endpoints/endpoint-facts.ts';
@@ -28,11 +30,13 @@ import { ENGINES } from './serving/engines/engine-facts.ts';
 import { createEnvironments } from './serving/python/environments.ts';
 import { createValidator } from './serving/runner/validate-version.ts';
 import { registerStatusRoutes } from './serving/status/status-routes.ts';
+import { createTrafficFacts } from './serving/status/traffic-facts.ts';
 
 export type ControlRooms = {
   readonly server: FastifyInstance;
   readonly registry: Registry;
   readonly monitoring: Monitoring;
+  readonly rollouts: Rollouts;
   /** Makes what gateways ask in their callers' names. */
   readonly changeForGateway: (asked: ChangeAsked) => Promise<void>;
 };
@@ -81,6 +85,9 @@ export async function composeControl(deps: {
 
   const monitoring = createMonitoring({ database, clock, log, settings });
 
+  const trafficFacts = createTrafficFacts({ publisher, clock });
+  const rollouts = createRollouts({ database, publisher, clock, log, settings, factsOf: trafficFacts.factsOf });
+
   const { authenticate } = keys;
   const server = await createManagementServer({
     settings,
@@ -97,7 +104,8 @@ export async function composeControl(deps: {
     registerRegistryRoutes(scope, registry);
     registerEndpointRoutes(scope, { endpoints, host: settings.host });
     registerMonitoringRoutes(scope, monitoring);
+    registerRolloutRoutes(scope, rollouts.service);
   });
   const changeForGateway = createGatewayChanges({ authenticate, findProject: projects.find, endpoints });
-  return { server, registry, monitoring, changeForGateway };
+  return { server, registry, monitoring, rollouts, changeForGateway };
 }

@@ -27,7 +27,7 @@ void runProgram('control', async (settings, { ready, onStop }) => {
   const socket = await listenControlSocket({ log });
   onStop(() => socket.close());
   const publisher = createDesiredStatePublisher({ database, socket, log, limits: limitsOfSettings(settings) });
-  const { server, registry, monitoring, changeForGateway } = await composeControl({
+  const { server, registry, monitoring, rollouts, changeForGateway } = await composeControl({
     settings,
     database,
     publisher,
@@ -35,6 +35,8 @@ void runProgram('control', async (settings, { ready, onStop }) => {
     clock,
   });
   socket.onChange(changeForGateway);
+  socket.onMessage('evidence', rollouts.takeEvidence);
+  socket.onObserved(rollouts.loop.wake);
   const { host, controlPort: port } = settings;
   const url = await listenUntilFree(server.server, { host, port, portSetting: 'SLIPWAY_CONTROL_PORT' }, (at) =>
     server.listen(at),
@@ -46,6 +48,8 @@ void runProgram('control', async (settings, { ready, onStop }) => {
   onStop(async () => registry.stop());
   await monitoring.start();
   onStop(() => monitoring.stop());
+  rollouts.loop.start();
+  onStop(() => rollouts.loop.stop());
   log.info({ url, release: RELEASE }, 'control is ready');
   ready(url, { adminKey: adminKey.key });
 });

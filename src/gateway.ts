@@ -16,6 +16,7 @@ import type { ChangeAsked } from './serving/endpoints/endpoint-change.ts';
 import { createAdmission } from './serving/gateway/admission.ts';
 import { type ControlLink, openControlLink } from './serving/gateway/control-link.ts';
 import { assessState, createDesiredStateFile } from './serving/gateway/desired-state-file.ts';
+import { createEvidenceRecorder } from './serving/gateway/evidence-recorder.ts';
 import { createEndpointFinder } from './serving/gateway/find-endpoint.ts';
 import { createGatewayServer } from './serving/gateway/gateway-server.ts';
 import { observeGauges } from './serving/gateway/gauges.ts';
@@ -46,6 +47,9 @@ const SCRATCH = resolve('runners');
  * gets ready must not keep the others from their callers.
  */
 const HOLD_BACK_MS = 5_000;
+
+/** How often control is told what was counted of rollouts. */
+const EVIDENCE_MS = 1_000;
 
 /** How long runners may take to end after the drain. */
 const RUNNERS_END_MS = 1_500;
@@ -101,7 +105,9 @@ void runProgram('gateway', async (settings, lifecycle) => {
     ...(IS_OWNER ? {} : { supervise: superviseAtOwner, loadsAtOnce: Number.POSITIVE_INFINITY }),
   });
   /** Later parts add themselves here: they are told of every prediction after its answer. */
-  const observers: PredictionObserver[] = [];
+  const instance = uuidv7();
+  const evidence = createEvidenceRecorder({ instance, state, shadows: () => [], nowMs: () => performance.now() });
+  const observers: PredictionObserver[] = [evidence.observe];
   const finder = createEndpointFinder({ state, retryAfterS: settings.retryAfterS });
   const serving = {
     settings,
@@ -168,7 +174,11 @@ void runProgram('gateway', async (settings, lifecycle) => {
   const quotaLink = IS_OWNER ? null : openQuotaLink({ socketPath: OWNER_SOCKET, admission, log });
   const kept = file.load();
   if (kept !== null) take(kept);
-  const instance = uuidv7();
+  const sendEvidence = (): void => {
+    const reports = evidence.reports();
+    if (reports.length > 0) link?.send({ type: 'evidence', reports });
+  };
+  setInterval(sendEvidence, EVIDENCE_MS);
   link = openControlLink({
     instance,
     httpUrl: url,
@@ -182,6 +192,7 @@ void runProgram('gateway', async (settings, lifecycle) => {
       observedAt: clock.now().toISOString(),
       ...state.observe(),
     }),
+    onConnected: sendEvidence,
     metricsText: () => metrics.text(observeGauges(state, admission, IS_OWNER)),
     onState: (desired) => {
       const fault = assessState(desired);

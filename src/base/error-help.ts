@@ -43,6 +43,7 @@ export const ERROR_HELP: Readonly<Record<ErrorCode, string>> = {
   upload_not_found: 'Uploads that get no byte for a day are forgotten. Announce it again.',
   blob_not_found:
     'The bytes of a file were not sent, or were collected meanwhile. `slipway deploy` sends what is missing.',
+  rollout_not_found: '`slipway rollouts list` shows them; `slipway rollouts start` makes one.',
   key_not_found: '`slipway keys list` shows the ids.',
   key_revoked:
     'Nothing is left to do: a revoked key stays revoked. Make another with `slipway keys create` if one is needed.',
@@ -53,6 +54,8 @@ export const ERROR_HELP: Readonly<Record<ErrorCode, string>> = {
   offset_conflict: 'Ask the upload for its offset and go on from there. The command line does so by itself.',
   signature_breaking:
     'Inputs or outputs changed in a way that callers notice. Deploy it as an endpoint of its own, or confirm with `--allow-breaking`.',
+  rollout_refused:
+    'The message says why: its phase does not allow it, or somebody else has to ask for it. `slipway rollouts show` has the state.',
   version_not_servable:
     'Its validation failed or is not over. `slipway versions show MODEL@VERSION` says what was found and what to do.',
   model_refused:

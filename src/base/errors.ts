@@ -46,6 +46,7 @@ export const ERRORS = {
   endpoint_not_found: { kind: 'not_found', title: 'No such endpoint' },
   upload_not_found: { kind: 'not_found', title: 'No such upload' },
   blob_not_found: { kind: 'not_found', title: 'No such file' },
+  rollout_not_found: { kind: 'not_found', title: 'No such rollout' },
   key_not_found: { kind: 'not_found', title: 'No such API key' },
   method_not_allowed: { kind: 'invalid', title: 'The method is not allowed here' },
   // what stands in the way
@@ -55,6 +56,7 @@ export const ERRORS = {
   offset_conflict: { kind: 'conflict', title: 'The upload continues at another offset' },
   key_revoked: { kind: 'conflict', title: 'The API key is revoked already' },
   signature_breaking: { kind: 'conflict', title: "The new signature would break the endpoint's callers" },
+  rollout_refused: { kind: 'conflict', title: 'The rollout cannot do this now' },
   version_not_servable: { kind: 'conflict', title: 'The version cannot be served' },
   // the model file
   model_refused: { kind: 'invalid', title: 'The model file is refused' },

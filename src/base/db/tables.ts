@@ -1,4 +1,5 @@
 import type { MonitoringTables } from './monitoring-tables.ts';
+import type { RolloutTables } from './rollout-tables.ts';
 
 /**
  * The tables, as Kysely sees them. The same on every dialect: text for ids and times (RFC 3339, UTC, milliseconds), text for JSON
@@ -127,9 +128,12 @@ export type Tables = {
     pins: string;
     /** 1 or 0: whether its versions are kept running. */
     loaded: number;
+    /** JSON of `EndpointTraffic`; null: never shared out. */
+    traffic: string | null;
     revision: number;
     created_at: string;
     created_by: string;
     updated_at: string;
   };
-} & MonitoringTables;
+} & MonitoringTables &
+  RolloutTables;

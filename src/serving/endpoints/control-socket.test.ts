@@ -205,7 +205,7 @@ test('messages of further kinds go both ways, and one that cannot be taken ends 
   expect(link.send({ type: 'evidence' })).toBe(false); // not connected yet: the sender is told
   await vi.waitFor(() => expect(socket.gateways()).toHaveLength(1));
   expect(connections).toBe(1);
-  for (const seq of [1, 2]) expect(link.send({ type: 'evidence', seq } as { type: string })).toBe(true);
+  for (const seq of [1, 2]) expect(link.send({ type: 'evidence', seq })).toBe(true);
   link.send({ type: 'unheard-of' });
   await vi.waitFor(() => expect(heard).toEqual([['g1', { type: 'evidence', seq: 2 }]]));
   expect(socket.gateways()[0]!.send({ type: 'shadow-off' })).toBe(true);

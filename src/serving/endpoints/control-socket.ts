@@ -21,7 +21,7 @@ export type ConnectedGateway = {
    * Sends a message of a further kind, of any `type` that is not the socket's own.
    * @returns false when it was not sent: the gateway is gone, or reads too slowly
    */
-  readonly send: (message: { readonly type: string }) => boolean;
+  readonly send: (message: { readonly type: string; readonly [field: string]: unknown }) => boolean;
 };
 
 /** Takes a gateway's message of a further kind. What it throws is logged, and ends nothing. */

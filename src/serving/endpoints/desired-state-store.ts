@@ -4,6 +4,7 @@ import type { Db } from '../../base/db/database.ts';
 import { effectiveLimits, type RunnerLimits } from '../../registry/limits.ts';
 import type { Runtime } from '../../registry/runtime.ts';
 import type { DesiredEndpoint, DesiredKey, DesiredState, DesiredVersion } from './desired-state.ts';
+import { trafficVersions } from './endpoint.ts';
 import { listAllEndpoints } from './endpoint-store.ts';
 
 const META_KEY = 'desired_state';
@@ -49,10 +50,11 @@ async function readContent(db: Db, ceiling: RunnerLimits): Promise<Content> {
       pins: [...spec.pins].sort((a, b) => a - b),
       loaded: spec.loaded,
       ...(labels.length === 0 ? {} : { labels: Object.fromEntries(labels) as Record<string, number> }),
+      ...(spec.traffic === null ? {} : { traffic: spec.traffic }),
     });
     if (!spec.loaded) continue;
     const numbers = wanted.get(spec.modelId) ?? new Set<number>();
-    for (const number of [spec.targetVersion, ...spec.pins]) numbers.add(number);
+    for (const number of [spec.targetVersion, ...spec.pins, ...trafficVersions(spec.traffic)]) numbers.add(number);
     wanted.set(spec.modelId, numbers);
   }
   const versions: DesiredVersion[] = [];

@@ -8,6 +8,7 @@ import type { ManifestFile } from '../../registry/manifest.ts';
 import type { Runtime } from '../../registry/runtime.ts';
 import type { Signature } from '../../registry/signature.ts';
 import type { PlainBody } from '../../registry/validation.ts';
+import type { EndpointTraffic } from './traffic.ts';
 
 export type DesiredState = {
   /** Version of this document's form. A gateway refuses a form it does not know and keeps the last state. */
@@ -32,6 +33,8 @@ export type DesiredEndpoint = {
   readonly labels?: Readonly<Record<string, number>>;
   /** False: known, but none of its versions is kept running. Absent in documents of earlier releases: true. */
   readonly loaded?: boolean;
+  /** How its calls are shared out while a rollout runs; absent: all go to `version`. The versions it names are loaded too. */
+  readonly traffic?: EndpointTraffic;
 };
 
 export type DesiredVersion = {
@@ -105,6 +108,8 @@ export type ObservedVersion = {
   readonly memoryBytes: number | null;
   readonly restarts: number;
   readonly waiting: number;
+  /** The shadow whose own copy of the version this is; absent for those that answer callers. */
+  readonly shadow?: string;
   /** Calls that may be open at once while more come than can be answered; null or absent when that is not so. */
   readonly openLimit?: number | null;
 };
@@ -116,4 +121,6 @@ export type ObservedEndpoint = {
   readonly servingVersion: number | null;
   readonly ready: boolean;
   readonly reason: string | null;
+  /** The revision of its traffic that is followed: every arm that has a share can answer. Null while one cannot, or nothing is shared out. */
+  readonly trafficRevision?: number | null;
 };

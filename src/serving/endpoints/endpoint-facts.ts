@@ -1,13 +1,16 @@
 import type { EndpointFacts } from '../../registry/endpoint-facts.ts';
+import { isSharedOut, trafficVersions } from './endpoint.ts';
 import * as store from './endpoint-store.ts';
-import { assertNotBreaking, findServable } from './endpoint-targets.ts';
+import { assertNotBreaking, findServable, inRollout } from './endpoint-targets.ts';
 
 /** What the registry asks about endpoints; control passes it in. */
 export const endpointFacts: EndpointFacts = {
   async serving(db, modelId, version) {
     const endpoints = await store.listEndpointsOfModel(db, modelId);
     return endpoints
-      .filter((one) => one.targetVersion === version || one.pins.includes(version))
+      .filter(
+        (one) => one.targetVersion === version || [...one.pins, ...trafficVersions(one.traffic)].includes(version),
+      )
       .map((one) => one.name);
   },
 
@@ -31,6 +34,7 @@ export const endpointFacts: EndpointFacts = {
   async assertAliasMovable(db, move) {
     for (const endpoint of await store.listEndpointsOfModel(db, move.modelId)) {
       if (!('alias' in endpoint.target) || endpoint.target.alias !== move.alias) continue;
+      if (isSharedOut(endpoint.traffic)) throw inRollout(endpoint.name);
       const version = await findServable(db, move.modelId, endpoint.model, move.version);
       if (!move.allowBreaking) await assertNotBreaking(db, endpoint, version);
     }

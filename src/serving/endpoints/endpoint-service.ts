@@ -13,12 +13,13 @@ import {
   DEFAULT_ENVIRONMENT,
   type EndpointSpec,
   type EndpointStatus,
+  isSharedOut,
   type Target,
 } from './endpoint.ts';
 import * as store from './endpoint-store.ts';
-import { assertNotBreaking, checkPins, resolveTarget } from './endpoint-targets.ts';
+import { assertNotBreaking, checkPins, inRollout, resolveTarget } from './endpoint-targets.ts';
 
-export type Endpoint = Omit<EndpointSpec, 'id' | 'modelId'> & {
+export type Endpoint = Omit<EndpointSpec, 'id' | 'modelId' | 'traffic'> & {
   readonly url: string | null;
   readonly status: EndpointStatus;
 };
@@ -47,7 +48,7 @@ export function createEndpointService(deps: { database: Database; publisher: Des
   const { database, publisher, clock } = deps;
 
   const show = (spec: EndpointSpec): Endpoint => {
-    const { id: _id, modelId: _modelId, ...rest } = spec;
+    const { id: _id, modelId: _modelId, traffic: _traffic, ...rest } = spec;
     const gateways = publisher.gateways();
     const base = gateways[0]?.httpUrl;
     const prefix = spec.project === 'default' ? '' : `/p/${spec.project}`;
@@ -113,6 +114,7 @@ export function createEndpointService(deps: { database: Database; publisher: Des
           model: input.model,
           targetVersion: version.version,
           loaded: true,
+          traffic: null,
           revision: 1,
           createdAt: at,
           createdBy: by,
@@ -143,6 +145,7 @@ export function createEndpointService(deps: { database: Database; publisher: Des
       const after = await database.transaction(async (tx) => {
         const before = await find(tx, call, name, 'deploy');
         assertRevision(name, before.revision, call.ifMatch);
+        if (change.target !== undefined && isSharedOut(before.traffic)) throw inRollout(name);
         if (change.environment !== undefined) assertName(change.environment, '/environment', 'an environment');
         const { target, version } = await resolveTarget(
           tx,
@@ -186,6 +189,7 @@ export function createEndpointService(deps: { database: Database; publisher: Des
       await database.transaction(async (tx) => {
         const spec = await find(tx, call, name, 'deploy');
         assertRevision(name, spec.revision, call.ifMatch);
+        if (isSharedOut(spec.traffic)) throw inRollout(name);
         if (call.dryRun) return;
         await store.deleteEndpoint(tx, spec.id);
         await appendAudit(

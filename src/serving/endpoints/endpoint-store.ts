@@ -1,5 +1,6 @@
 import type { Db } from '../../base/db/database.ts';
 import type { EndpointSpec, ServableVersion, Target } from './endpoint.ts';
+import type { EndpointTraffic } from './traffic.ts';
 
 const COLUMNS = [
   'endpoints.id as id',
@@ -11,6 +12,7 @@ const COLUMNS = [
   'endpoints.target as target',
   'endpoints.pins as pins',
   'endpoints.loaded as loaded',
+  'endpoints.traffic as traffic',
   'endpoints.revision as revision',
   'endpoints.created_at as createdAt',
   'endpoints.created_by as createdBy',
@@ -39,7 +41,9 @@ async function toSpecs(db: Db, rows: readonly EndpointRow[]): Promise<EndpointSp
     const target = JSON.parse(row.target) as Target;
     const targetVersion =
       'version' in target ? target.version : (versionOf.get(`${row.modelId}/${target.alias}`) ?? null);
-    return { ...row, target, targetVersion, pins: JSON.parse(row.pins) as number[], loaded: row.loaded === 1 };
+    const traffic = row.traffic === null ? null : (JSON.parse(row.traffic) as EndpointTraffic);
+    const pins = JSON.parse(row.pins) as number[];
+    return { ...row, target, targetVersion, pins, loaded: row.loaded === 1, traffic };
   });
 }
 
@@ -115,6 +119,31 @@ export async function updateEndpoint(
       updated_at: at,
     })
     .where('id', '=', spec.id)
+    .execute();
+}
+
+/** What a rollout changes of an endpoint; as a whole, so that doing it twice is doing it once. */
+export async function setEndpointTraffic(
+  db: Db,
+  id: string,
+  change: {
+    readonly target: Target;
+    readonly pins: readonly number[];
+    readonly traffic: EndpointTraffic;
+    readonly revision: number;
+  },
+  at: string,
+): Promise<void> {
+  await db
+    .updateTable('endpoints')
+    .set({
+      target: JSON.stringify(change.target),
+      pins: JSON.stringify(change.pins),
+      traffic: JSON.stringify(change.traffic),
+      revision: change.revision,
+      updated_at: at,
+    })
+    .where('id', '=', id)
     .execute();
 }
 

@@ -45,3 +45,10 @@ export async function assertNotBreaking(db: Db, before: EndpointSpec, to: Servab
   if (!from) return;
   assertCompatible(from.signature, to.signature, { version: `${before.model}@${to.version}`, endpoint: before.name });
 }
+
+/** While its calls are shared out, what answers an endpoint is the rollout's to change. */
+export function inRollout(endpoint: string): SlipwayError {
+  return new SlipwayError('in_use', `A rollout shares out the calls of ${endpoint}`, {
+    hint: `See it: slipway rollouts show ${endpoint}. To end it: slipway rollouts abort ${endpoint}`,
+  });
+}

@@ -15,6 +15,7 @@ const spec: EndpointSpec = {
   targetVersion: 2,
   pins: [],
   loaded: true,
+  traffic: null,
   revision: 1,
   createdAt: '',
   createdBy: '',

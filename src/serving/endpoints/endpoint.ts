@@ -1,6 +1,7 @@
 /** What an endpoint is, and the rules that need neither clock nor database. */
 import type { Signature } from '../../registry/signature.ts';
 import type { ObservedEndpoint, ObservedState, ObservedVersion } from './desired-state.ts';
+import type { EndpointTraffic } from './traffic.ts';
 
 /** What answers an endpoint's calls: a fixed version, or whichever version an alias names. */
 export type Target = { readonly version: number } | { readonly alias: string };
@@ -19,6 +20,8 @@ export type EndpointSpec = {
   readonly pins: number[];
   /** Whether its versions are kept running. Unloaded it is known, and calls are told how to load it. */
   readonly loaded: boolean;
+  /** How its calls are shared out, as a rollout asked for it last; null where none ever did. */
+  readonly traffic: EndpointTraffic | null;
   readonly revision: number;
   readonly createdAt: string;
   readonly createdBy: string;
@@ -44,6 +47,17 @@ export type EndpointStatus = {
   readonly versions: Omit<ObservedVersion, 'project' | 'model'>[];
   readonly observedAt: string | null;
 };
+
+/** Versions that its arms and shadows name; gateways load them besides target and pins. */
+export function trafficVersions(traffic: EndpointTraffic | null): number[] {
+  if (traffic === null) return [];
+  return [...(traffic.split?.arms ?? []), ...traffic.shadows].map((one) => one.version);
+}
+
+/** Whether a rollout shares its calls out now. */
+export function isSharedOut(traffic: EndpointTraffic | null): boolean {
+  return traffic !== null && (traffic.split !== null || traffic.shadows.length > 0);
+}
 
 /** A gateway reports every 2 s; after this it counts as silent. */
 export const OBSERVATION_FRESH_MS = 10_000;
@@ -111,7 +125,7 @@ function assessAtGateway(spec: EndpointSpec, generation: number, gateway: Observ
   const endpoint = gateway.endpoints.find((one) => mine(one) && one.name === spec.name);
   const wanted = new Set([spec.targetVersion, ...spec.pins, endpoint?.servingVersion]);
   const versions = gateway.versions
-    .filter((one) => mine(one) && one.model === spec.model && wanted.has(one.version))
+    .filter((one) => mine(one) && one.model === spec.model && wanted.has(one.version) && one.shadow === undefined)
     .map(({ project: _project, model: _model, ...rest }) => rest);
   const seen = { servingVersion: endpoint?.servingVersion ?? null, versions, observedAt: gateway.observedAt };
   const ageMs = now.getTime() - Date.parse(gateway.observedAt);

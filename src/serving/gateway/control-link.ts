@@ -30,7 +30,7 @@ export type ControlLink = {
    * Sends a message of a further kind, of any `type` that is not the link's own.
    * @returns false when it was not sent: control is away, or reads too slowly. It is the sender's to say the same, or something newer, later
    */
-  send(message: { readonly type: string }): boolean;
+  send(message: { readonly type: string; readonly [field: string]: unknown }): boolean;
   close(): void;
 };
 

@@ -1,12 +1,15 @@
 import { notPermitted, type Principal, seesProject } from '../../base/access/permission.ts';
 import { closestWord } from '../../base/closest-word.ts';
 import { SlipwayError } from '../../base/errors.ts';
+import { type Assignment, WHOLE } from '../endpoints/assignment.ts';
 import { type EndpointRef, pickVersion } from '../endpoints/routing.ts';
 import { mayUse } from './inference-access.ts';
+import { PINNED } from './prediction-observer.ts';
 import type { ServedVersion } from './served-version.ts';
 import { notLoaded, notReady, unloaded } from './server-view.ts';
 import { isLoaded, type ServedEndpoint, type ServingState } from './serving-state.ts';
 import { shown } from './shown-text.ts';
+import { readsContent, routeSplit, type SplitCall } from './split-routing.ts';
 
 /** What a caller names, as its protocol read it. */
 export type Named = {
@@ -16,6 +19,15 @@ export type Named = {
   readonly ref: EndpointRef | null;
   /** The text of an endpoint that cannot exist, such as `churn@x`. */
   readonly badRef: string | null;
+};
+
+/** The version that is to answer a call, and why it. */
+export type Route = {
+  readonly endpoint: ServedEndpoint;
+  readonly version: ServedVersion;
+  readonly assignment: Assignment;
+  /** Whether the arm is still to be found, in what the body says; until then it is the fallback. */
+  readonly waitsForContent: boolean;
 };
 
 /** Finds what callers name, whatever the protocol: does the project exist, does the endpoint, may the caller, which version answers. */
@@ -34,6 +46,11 @@ export type EndpointFinder = {
    * @throws SlipwayError `version_not_found`, `not_ready`
    */
   choose(endpoint: ServedEndpoint, pin: number | null): ServedVersion;
+  /**
+   * The same for a call that is to be answered: with the arm of endpoints whose calls are shared out.
+   * @throws SlipwayError as `choose`; `not_permitted` and `invalid_request` for an arm that the call names
+   */
+  route(endpoint: ServedEndpoint, pin: number | null, call: SplitCall): Route;
 };
 
 export function createEndpointFinder(deps: {
@@ -57,7 +74,7 @@ export function createEndpointFinder(deps: {
     return new SlipwayError('endpoint_not_found', `There is no endpoint ${shown(name)}`, { hint });
   };
 
-  return {
+  const finder: EndpointFinder = {
     assertProject(project, principal) {
       const known = project === 'default' || state.endpointsOf(project) !== undefined || principal?.project === project;
       // A project that the key may not see answers word for word like one that does not exist.
@@ -101,5 +118,17 @@ export function createEndpointFinder(deps: {
       if (version === null || !version.wasReady) throw notReady(endpoint, pin === null ? null : version, retryAfterS);
       return version;
     },
+    route(endpoint, pin, call) {
+      const { split } = endpoint;
+      if (split === null || pin !== null) {
+        const version = finder.choose(endpoint, pin);
+        return { endpoint, version, assignment: pin === null ? WHOLE : PINNED, waitsForContent: false };
+      }
+      const { version, assignment } = routeSplit(endpoint, split, call);
+      if (version === null || !version.wasReady) throw notReady(endpoint, null, retryAfterS);
+      const waitsForContent = call.content === null && readsContent(split.spec);
+      return { endpoint, version, assignment, waitsForContent };
+    },
   };
+  return finder;
 }

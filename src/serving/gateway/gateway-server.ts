@@ -4,7 +4,8 @@ import { HTTP_LIMITS } from './http-limits.ts';
 import { createHttpListener, type ListenerSpec } from './http-listener.ts';
 import { createLargeAnswers } from './large-answers.ts';
 import { createLargeBodies } from './large-bodies.ts';
-import { createRequestHandler, type RequestHandlerDeps } from './request-handler.ts';
+import { createRequestHandler } from './request-handler.ts';
+import type { RequestHandlerDeps } from './request-handler-deps.ts';
 import { createUnreadAnswers } from './unread-answers.ts';
 
 /** A stopping gateway without anything to answer waits this long for requests that are on their way. */

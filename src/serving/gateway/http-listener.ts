@@ -12,7 +12,7 @@ import { NodeWire } from './node-wire.ts';
 import { cancelCalls } from './prediction.ts';
 import type { BodyBudget } from './request-body.ts';
 import { requestFault } from './request-fault.ts';
-import type { RequestHandler } from './request-handler.ts';
+import type { RequestHandler } from './request-handler-deps.ts';
 
 /** What a port speaks. */
 export type ListenerSpec = {

@@ -6,6 +6,7 @@ import type { ErrorCode } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Signature } from '../../registry/signature.ts';
 import { type Assignment, WHOLE } from '../endpoints/assignment.ts';
+import type { TrafficSplit } from '../endpoints/traffic.ts';
 import type { Tensor } from '../tensors/tensor.ts';
 
 export type ObservedPrediction = {
@@ -21,6 +22,10 @@ export type ObservedPrediction = {
   readonly protocol: string;
   readonly signature: Signature;
   readonly assignment: Assignment;
+  /** By which it was assigned; null where the endpoint's calls are not shared out. */
+  readonly split: TrafficSplit | null;
+  /** By what its counts are broken down, as the split asks for it; null where it does not, or the call does not carry it. */
+  readonly slice: string | null;
   readonly outcome: Outcome;
   /** Null where the body could not be read as inputs, or was not read at all. */
   readonly inputs: readonly Tensor[] | null;

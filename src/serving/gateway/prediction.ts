@@ -1,5 +1,4 @@
 import { SlipwayError, toSlipwayError } from '../../base/errors.ts';
-import type { Assignment } from '../endpoints/assignment.ts';
 import type { Answered, InferRequest, InferRoute, WireAnswer } from '../protocols/protocol.ts';
 import type { CallTimings, Priority } from '../runner/runner.ts';
 import type { NumericData, Tensor } from '../tensors/tensor.ts';
@@ -7,12 +6,13 @@ import type { Account } from './account.ts';
 import { bytesOf } from './answer-memory.ts';
 import { CLIENT_CLOSED } from './client-closed.ts';
 import type { Connection, Exchange, OpenCall } from './exchange.ts';
+import type { Route } from './find-endpoint.ts';
 import { isFew, type LargeAnswers, takesLong } from './large-answers.ts';
 import type { Meter } from './metrics.ts';
 import type { ObservedPrediction, Outcome, PredictionObserver } from './prediction-observer.ts';
 import type { Match } from './route-table.ts';
-import type { ServedVersion } from './served-version.ts';
 import { stagesTiming } from './server-timing.ts';
+import { sliceOf } from './split-routing.ts';
 import type { UnreadAnswers } from './unread-answers.ts';
 
 /** Longest deadline that a caller may name. */
@@ -29,9 +29,6 @@ export type PredictionDeps = {
 };
 
 type Content = string | WireAnswer;
-
-/** The version that is to answer, and why it. */
-export type Route = { readonly version: ServedVersion; readonly assignment: Assignment };
 
 /** One prediction on its way to a version. */
 type Asked = {
@@ -216,9 +213,9 @@ function conclude(
 
 /** @param inferRequest null where the body was not read as inputs */
 export function observed(
-  { predictionId, requestId, protocol, atMs }: Exchange,
+  { predictionId, requestId, protocol, atMs, wire }: Exchange,
   { project, ref }: Match,
-  { version, assignment }: Route,
+  { version, assignment, endpoint }: Route,
   inferRequest: InferRequest | null,
   outcome: Outcome,
   latencyMs: number,
@@ -226,6 +223,7 @@ export function observed(
   runMs: number,
 ): ObservedPrediction {
   const { spec } = version;
+  const inputs = inferRequest === null ? null : inferRequest.inputs;
   return {
     predictionId,
     requestId,
@@ -238,8 +236,10 @@ export function observed(
     protocol: protocol.name,
     signature: spec.signature,
     assignment,
+    split: endpoint.split === null ? null : endpoint.split.spec,
+    slice: sliceOf(endpoint.split, wire.headers, null, inputs),
     outcome,
-    inputs: inferRequest === null ? null : inferRequest.inputs,
+    inputs,
     rows: inferRequest === null ? 0 : inferRequest.rows,
     latencyMs,
     queueMs,

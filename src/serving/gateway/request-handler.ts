@@ -1,75 +1,30 @@
 import type { IncomingMessage } from 'node:http';
 import type { Principal } from '../../base/access/permission.ts';
 import { type SlipwayError, toSlipwayError } from '../../base/errors.ts';
-import type { Logger } from '../../base/log.ts';
-import type { Settings } from '../../base/settings.ts';
-import { WHOLE } from '../endpoints/assignment.ts';
-import type { InferRequest, InferRoute, Protocol, WireAnswer } from '../protocols/protocol.ts';
+import type { InferRequest, InferRoute, WireAnswer } from '../protocols/protocol.ts';
 import type { Priority } from '../runner/runner.ts';
 import type { Account } from './account.ts';
-import type { AskControl } from './actions.ts';
-import { type Admission, priorityOf } from './admission.ts';
+import { priorityOf } from './admission.ts';
 import { answer, type Exchange, openExchange, refuse } from './exchange.ts';
-import type { EndpointFinder } from './find-endpoint.ts';
-import type { InferenceAccess } from './inference-access.ts';
+import type { Route } from './find-endpoint.ts';
 import { createInferenceOrigin } from './inference-origin.ts';
 
-import type { LargeAnswers } from './large-answers.ts';
-import { isCostly, type LargeBodies, type Parsed, SMALL_BODY_BYTES } from './large-bodies.ts';
+import { isCostly, type Parsed, SMALL_BODY_BYTES } from './large-bodies.ts';
 
-import type { LeanHead } from './lean-head.ts';
-import type { LeanWire } from './lean-wire.ts';
-import type { GatewayMetrics, Meter } from './metrics.ts';
-import type { NodeWire } from './node-wire.ts';
-import { observed, predict, type Route, timeoutOf } from './prediction.ts';
-import { PINNED, type PredictionObserver } from './prediction-observer.ts';
+import type { Meter } from './metrics.ts';
+import { observed, predict, timeoutOf } from './prediction.ts';
 import { createQuestions } from './questions.ts';
 import { assertTold, assessListener } from './readiness.ts';
-import { type Done as BodyDone, type BodyLimits, readBody } from './request-body.ts';
+import { type Done as BodyDone, readBody } from './request-body.ts';
+import type { RequestHandler, RequestHandlerDeps } from './request-handler-deps.ts';
 import { createRequestSigner } from './request-signer.ts';
 import { codingFor, compress } from './response-compression.ts';
 import { withRetryAfter } from './retry-after.ts';
 import { createRouteEndpoints } from './route-endpoints.ts';
 import { isNowhere, noRoute } from './route-errors.ts';
 import { createRouteTable, type Found, type Match } from './route-table.ts';
-import type { ServedVersion } from './served-version.ts';
-import type { ServingState } from './serving-state.ts';
-import type { UnreadAnswers } from './unread-answers.ts';
-
-export type RequestHandlerDeps = {
-  readonly settings: Settings;
-  readonly state: ServingState;
-  readonly access: InferenceAccess;
-  readonly admission: Admission;
-  readonly finder: EndpointFinder;
-  readonly metrics: GatewayMetrics;
-  readonly protocols: readonly Protocol[];
-  /** In whose form errors are told where a path belongs to no protocol. */
-  readonly fallback: Protocol;
-  readonly log: Logger;
-  readonly limits: BodyLimits;
-  readonly largeBodies: LargeBodies;
-  readonly largeAnswers: LargeAnswers;
-  readonly unread: UnreadAnswers;
-  /** Told of every prediction for which a version was found. */
-  readonly observe: PredictionObserver | null;
-  readonly askControl: AskControl;
-  /** Whether the server is ending: answers then close their connections. */
-  readonly stopping: () => boolean;
-};
-
-/**
- * Answers one request. The order of the checks: where it comes from, what it asks for, who asks, whether that exists, may they, is it
- * ready; only then is the body read.
- * @param goOn tells a client that asked first (Expect: 100-continue) to send its body
- */
-export type RequestHandler = {
-  handle(wire: NodeWire, goOn?: () => void): void;
-  /** The same for a whole request that came on the lean path. */
-  handleLean(wire: LeanWire, body: Buffer): void;
-  /** Whether a request on the lean path passes every check that needs no body. */
-  wantsBody(head: LeanHead): boolean;
-};
+import { type ServedVersion, takesSameInputs } from './served-version.ts';
+import type { CallContent, SplitCall } from './split-routing.ts';
 
 /** A prediction that passed every check that needs no body. */
 type Asked = {
@@ -78,6 +33,8 @@ type Asked = {
   /** Whether it is known which endpoint; else its body says it. */
   readonly isNamed: boolean;
   readonly principal: Principal | null;
+  /** Found before the body was read; null until it is known which endpoint. */
+  readonly route: Route | null;
   readonly account: Account;
   readonly priority: Priority | undefined;
   readonly timeoutMs: number;
@@ -127,10 +84,9 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
     return meter;
   };
 
-  const pick = (match: Match<InferRoute>, principal: Principal | null): Route => {
-    const endpoint = finder.locate(match, principal, 'predict');
-    const pin = finder.pinOf(endpoint, match.ref);
-    return { version: finder.choose(endpoint, pin), assignment: pin === null ? WHOLE : PINNED };
+  const pick = (match: Match<InferRoute>, call: SplitCall): Route => {
+    const endpoint = finder.locate(match, call.principal, 'predict');
+    return finder.route(endpoint, finder.pinOf(endpoint, match.ref), call);
   };
 
   const admit = (exchange: Exchange, match: Match<InferRoute>, route: Route, account: Account): void => {
@@ -148,22 +104,24 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
     const principal = signer.principalOf(exchange, match, body);
     finder.assertProject(match.project, principal);
     const named = endpointOf(exchange, match, null);
-    const route = named === null ? null : pick(named, principal);
+    const route = named === null ? null : pick(named, callOf(exchange, principal, null));
     exchange.predicts = true;
     const account = admission.accountOf(principal);
     exchange.account = account;
     const priority = priorityOf(headers['x-slipway-priority']);
     const timeoutMs = timeoutOf(headers['x-request-timeout-ms'], settings.requestTimeoutMs);
     if (named !== null) admit(exchange, named, route!, account);
-    return { exchange, match: named ?? match, isNamed: named !== null, principal, account, priority, timeoutMs };
+    const isNamed = named !== null;
+    return { exchange, match: named ?? match, isNamed, principal, route, account, priority, timeoutMs };
   };
 
   /** Where the body names the endpoint, that is checked now. */
   const checkNamed = (asked: Asked, body: Buffer): Asked => {
     if (asked.isNamed) return asked;
     const match = endpointOf(asked.exchange, asked.match, body)!;
-    admit(asked.exchange, match, pick(match, asked.principal), asked.account);
-    return { ...asked, match, isNamed: true };
+    const route = pick(match, callOf(asked.exchange, asked.principal, null));
+    admit(asked.exchange, match, route, asked.account);
+    return { ...asked, match, route, isNamed: true };
   };
 
   const handlePrediction = (
@@ -219,6 +177,12 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
   const compute = (asked: Asked, route: Route, meter: Meter, inferRequest: InferRequest, body: Buffer): void => {
     const { exchange, match, account, priority, timeoutMs } = asked;
     const { version } = route;
+    if (route.waitsForContent && body.length > 0) {
+      const content = { inputs: inferRequest.inputs, body };
+      const decided = pick(match, callOf(exchange, asked.principal, content));
+      answerArm({ ...asked, route: decided }, decided, version, inferRequest, body);
+      return;
+    }
     if (inferRequest.encoded === undefined) {
       predict(prediction, exchange, match, route, meter, inferRequest, account, priority, timeoutMs);
       return;
@@ -227,6 +191,33 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
       (decoded) => goOnAfterWait(asked, version, null, decoded, body),
       (error: unknown) => goOnAfterWait(asked, version, toSlipwayError(error), null, body),
     );
+  };
+
+  /** The body has said which arm it is; it is read again where that arm's version takes other inputs. */
+  const answerArm = (
+    asked: Asked,
+    route: Route,
+    parsedFor: ServedVersion,
+    inferRequest: InferRequest,
+    body: Buffer,
+  ): void => {
+    const { exchange, match } = asked;
+    const { version } = route;
+    exchange.version = `${version.spec.version}`;
+    const meter = meterOf(match, version);
+    try {
+      const call = {
+        body,
+        headers: exchange.wire.headers,
+        params: match.params,
+        query: match.query,
+        method: exchange.method,
+      };
+      const again = takesSameInputs(version, parsedFor) ? inferRequest : match.route.parse(call, version.target);
+      compute(asked, route, meter, again, body);
+    } catch (thrown) {
+      refuseCounted(asked, route, meter, toSlipwayError(thrown));
+    }
   };
 
   /** Some time passed: the client may be gone, and the version, which then ends, may have been replaced. */
@@ -253,8 +244,14 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
     }
   };
 
-  const chooseFor = ({ exchange, match, principal }: Asked): Route => {
-    const route = pick(match, principal);
+  /** The same arm for the same call, whenever it is asked for; another version where the endpoint was changed meanwhile. */
+  const chooseFor = ({ exchange, match, principal, route: known }: Asked): Route => {
+    const isKept =
+      known !== null &&
+      known.endpoint.split !== null &&
+      known.endpoint === finder.locate(match, principal, 'predict') &&
+      known.version.wasReady;
+    const route = isKept ? known : pick(match, callOf(exchange, principal, null));
     exchange.version = `${route.version.spec.version}`;
     return route;
   };
@@ -363,13 +360,19 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
         const principal = access.principalOf(head.headers);
         finder.assertProject(match.project, principal);
         // Where headers or the body name the endpoint, that is looked at with the whole request.
-        if (isOf(match, 'infer') && match.route.nameEndpoint === undefined) pick(match, principal);
+        if (isOf(match, 'infer') && match.route.nameEndpoint === undefined)
+          pick(match, { headers: head.headers, requestId: '', principal, content: null });
         return match.route.kind === 'infer' || match.route.kind === 'action';
       } catch {
         return false; // node:http's side says why
       }
     },
   };
+}
+
+/** What of a call may decide its arm. */
+function callOf({ wire, requestId }: Exchange, principal: Principal | null, content: CallContent | null): SplitCall {
+  return { headers: wire.headers, requestId, principal, content };
 }
 
 function isOf<K extends Match['route']['kind']>(

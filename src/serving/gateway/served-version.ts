@@ -27,6 +27,10 @@ export type ServedVersion = {
   readonly target: InputTarget;
   /** Null before its turn to load came, and when it cannot even be started. */
   supervisor: RunnerSupervisor | null;
+  /** Whether it can answer here and now. */
+  isUp: boolean;
+  /** The shadow whose own copy of the version this is; null for those that answer callers. */
+  readonly shadow: string | null;
   /** Whether it ever answered its sample request: from then on it may take calls, also while its runner is started again. */
   wasReady: boolean;
   observe(): Omit<ObservedVersion, 'project' | 'model' | 'version'>;
@@ -54,6 +58,11 @@ export function versionKey(of: { project: string; model: string; version: number
   return `${of.project}/${of.model}@${of.version}`;
 }
 
+/** The key of a copy that one shadow has for itself. */
+export function shadowKey(of: { project: string; model: string; version: number }, shadow: string): string {
+  return `${versionKey(of)}#${shadow}`;
+}
+
 /** A version's digest covers its bytes and signature; limits and the verdicts on sharing runs may change without it. */
 export function identityOf(spec: DesiredVersion): string {
   return JSON.stringify([
@@ -71,10 +80,17 @@ export function identityOf(spec: DesiredVersion): string {
 const superviseHere: Supervise = (spec, _identity, deps) => superviseRunner(spec, deps);
 const superviseInline: Supervise = (spec, _identity, deps) => startInlineRunner(spec, deps);
 
-/** Starts a version as soon as it is its turn. */
-export function startVersion(spec: DesiredVersion, deps: ServedVersionDeps): ServedVersion {
+/**
+ * Starts a version as soon as it is its turn.
+ * @param shadow for a copy of it that is no caller's: always a process of its own, so that it takes nothing of the event loop
+ */
+export function startVersion(
+  spec: DesiredVersion,
+  deps: ServedVersionDeps,
+  shadow: string | null = null,
+): ServedVersion {
   const { log, clock, retryAfterS } = deps;
-  const key = versionKey(spec);
+  const key = shadow === null ? versionKey(spec) : shadowKey(spec, shadow);
   const { signature, canBatch, canPad } = spec;
   const target: InputTarget = { name: `${spec.model}@${spec.version}`, signature, canBatch };
   const since = clock.now().toISOString();
@@ -111,7 +127,7 @@ export function startVersion(spec: DesiredVersion, deps: ServedVersionDeps): Ser
       ...(spec.python === undefined ? {} : { python: pythonSpec(deps.dataDir, spec.python) }),
       warmUp,
     };
-    const isInline = deps.inline && canBeInline(supervised);
+    const isInline = deps.inline && shadow === null && canBeInline(supervised);
     const start: Supervise = isInline ? superviseInline : (deps.supervise ?? superviseHere);
     version.supervisor = start(supervised, version.identity, {
       log,
@@ -126,7 +142,8 @@ export function startVersion(spec: DesiredVersion, deps: ServedVersionDeps): Ser
     queueMicrotask(() => change('failed')); // whoever started it does not have it yet
   };
   const change = (state: VersionState): void => {
-    if (state === 'ready') version.wasReady = true;
+    version.isUp = state === 'ready';
+    if (version.isUp) version.wasReady = true;
     if (state !== 'loading' && state !== 'warming') turn.end();
     deps.onChange();
   };
@@ -137,6 +154,8 @@ export function startVersion(spec: DesiredVersion, deps: ServedVersionDeps): Ser
     identity: identityOf(spec),
     target,
     supervisor: null,
+    isUp: false,
+    shadow,
     wasReady: false,
     observe() {
       if (version.supervisor === null) return { ...before, since, memoryBytes: null, restarts: 0, waiting: 0 };
@@ -151,4 +170,22 @@ export function startVersion(spec: DesiredVersion, deps: ServedVersionDeps): Ser
   };
   const turn = deps.turns.take(begin);
   return version;
+}
+
+const sameInputs = new WeakMap<ServedVersion, WeakMap<ServedVersion, boolean>>();
+
+/** Whether what was read for one can be given to the other. */
+export function takesSameInputs(one: ServedVersion, other: ServedVersion): boolean {
+  if (one === other) return true;
+  let known = sameInputs.get(one);
+  if (known === undefined) {
+    known = new WeakMap();
+    sameInputs.set(one, known);
+  }
+  let same = known.get(other);
+  if (same === undefined) {
+    same = JSON.stringify(one.spec.signature.inputs) === JSON.stringify(other.spec.signature.inputs);
+    known.set(other, same);
+  }
+  return same;
 }

@@ -113,7 +113,12 @@ function holdings({ spec, versions }: ServedEndpoint, observed: readonly Observe
   if (!isLoaded(spec)) {
     const { project, model, version } = spec;
     const ending = observed.some(
-      (one) => one.project === project && one.model === model && one.version === version && one.state === 'draining',
+      (one) =>
+        one.project === project &&
+        one.model === model &&
+        one.version === version &&
+        one.shadow === undefined &&
+        one.state === 'draining',
     );
     return [{ endpoint: spec.name, version, state: ending ? 'unloading' : 'unavailable', reason: 'unloaded', model }];
   }

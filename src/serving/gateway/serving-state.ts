@@ -1,14 +1,33 @@
 import { availableParallelism } from 'node:os';
 import type { DesiredEndpoint, DesiredState, ObservedEndpoint, ObservedVersion } from '../endpoints/desired-state.ts';
 import type { Routable } from '../endpoints/routing.ts';
-import { identityOf, type ServedVersion, type ServedVersionDeps, startVersion, versionKey } from './served-version.ts';
+import type { ShadowSpec, TrafficSplit } from '../endpoints/traffic.ts';
+import {
+  identityOf,
+  type ServedVersion,
+  type ServedVersionDeps,
+  shadowKey,
+  startVersion,
+  versionKey,
+} from './served-version.ts';
 import { createStartTurns } from './start-turns.ts';
 
 export type ServedEndpoint = Routable<ServedVersion> & {
   readonly spec: DesiredEndpoint;
   /** What should answer; null when the state names a version that it does not hold. */
   readonly desired: ServedVersion | null;
+  /** How its calls are shared out; null: all to `serving`. */
+  readonly split: ServedSplit | null;
+  readonly shadows: readonly ServedShadow[];
 };
+
+export type ServedSplit = {
+  readonly spec: TrafficSplit;
+  /** By the name of the arm; without those whose version the state does not hold. */
+  readonly arms: ReadonlyMap<string, ServedVersion>;
+};
+
+export type ServedShadow = { readonly spec: ShadowSpec; readonly version: ServedVersion };
 
 /** Of the gateway, or of one version in it. A reason where it is not ready. */
 export type Readiness = { readonly ready: boolean; readonly reason: string | null };
@@ -20,6 +39,7 @@ export type ServingState = {
   find(project: string, name: string): ServedEndpoint | undefined;
   /** Endpoints of a project by name, or undefined when it has none. */
   endpointsOf(project: string): ReadonlyMap<string, ServedEndpoint> | undefined;
+  endpoints(): readonly ServedEndpoint[];
   observe(): { versions: ObservedVersion[]; endpoints: ObservedEndpoint[] };
   /** Whether the server as a whole can take traffic, and if not, why. */
   assess(): Readiness;
@@ -58,8 +78,8 @@ export function createServingState(deps: ServingStateDeps): ServingState {
   let generation = 0;
   let wasSettled = false;
 
-  const start = (spec: DesiredState['versions'][number]): ServedVersion => {
-    const version = startVersion(spec, { ...deps, turns, onChange: settle });
+  const start = (spec: DesiredState['versions'][number], shadow: string | null = null): ServedVersion => {
+    const version = startVersion(spec, { ...deps, turns, onChange: settle }, shadow);
     running.add(version);
     return version;
   };
@@ -77,6 +97,17 @@ export function createServingState(deps: ServingStateDeps): ServingState {
     for (const spec of state.versions) {
       const key = versionKey(spec);
       next.set(key, runningVersion(key, identityOf(spec)) ?? start(spec));
+    }
+    for (const endpoint of state.endpoints) {
+      if (!isLoaded(endpoint)) continue;
+      for (const { name, version } of endpoint.traffic?.shadows ?? []) {
+        const spec = next.get(versionKey({ ...endpoint, version }))?.spec;
+        if (spec === undefined) continue;
+        // Of two endpoints of one model each has its own.
+        const shadow = `${endpoint.name}/${name}`;
+        const key = shadowKey(spec, shadow);
+        next.set(key, runningVersion(key, identityOf(spec)) ?? start(spec, shadow));
+      }
     }
     wanted = next;
     const endpoints = new Map<string, Map<string, ServedEndpoint>>();
@@ -96,15 +127,29 @@ export function createServingState(deps: ServingStateDeps): ServingState {
   };
 
   const plan = (spec: DesiredEndpoint, before: ServedEndpoint | undefined): ServedEndpoint => {
-    if (!isLoaded(spec)) return { spec, desired: null, serving: null, versions: new Map() };
+    if (!isLoaded(spec)) {
+      return { spec, desired: null, serving: null, versions: new Map(), split: null, shadows: [] };
+    }
     const at = (version: number): ServedVersion | null => wanted.get(versionKey({ ...spec, version })) ?? null;
+    const arms = new Map<string, ServedVersion>();
+    for (const arm of spec.traffic?.split?.arms ?? []) {
+      const version = at(arm.version);
+      if (version !== null) arms.set(arm.name, version);
+    }
+    const shadows = (spec.traffic?.shadows ?? []).flatMap((shadow): ServedShadow[] => {
+      const version = wanted.get(shadowKey({ ...spec, version: shadow.version }, `${spec.name}/${shadow.name}`));
+      return version === undefined ? [] : [{ spec: shadow, version }];
+    });
     const desired = at(spec.version);
     // An endpoint that now serves another model has nothing to go on with: its callers asked for something else.
     const last = before?.spec.model === spec.model ? before.serving : null;
     const serving = desired?.wasReady ? desired : last;
     const versions = new Map<number, ServedVersion>();
-    for (const one of [...spec.pins.map(at), serving, desired]) if (one !== null) versions.set(one.spec.version, one);
-    return { spec, desired, serving, versions };
+    for (const one of [...spec.pins.map(at), ...arms.values(), serving, desired]) {
+      if (one !== null) versions.set(one.spec.version, one);
+    }
+    const split = spec.traffic?.split ? { spec: spec.traffic.split, arms } : null;
+    return { spec, desired, serving, versions, split, shadows };
   };
 
   /** After every change: switches endpoints whose desired version became ready, ends versions that nobody needs any more. */
@@ -141,7 +186,8 @@ export function createServingState(deps: ServingStateDeps): ServingState {
 
   const observeVersion = (version: ServedVersion): ObservedVersion => {
     const { project, model, version: number } = version.spec;
-    return { project, model, version: number, ...version.observe() };
+    const { shadow } = version;
+    return { project, model, version: number, ...version.observe(), ...(shadow === null ? {} : { shadow }) };
   };
 
   return {
@@ -151,6 +197,7 @@ export function createServingState(deps: ServingStateDeps): ServingState {
     apply,
     find: (project, name) => projects.get(project)?.get(name),
     endpointsOf: (project) => projects.get(project),
+    endpoints: allEndpoints,
     observe() {
       const shown = new Map<string, ServedVersion>();
       // Two may go by one name while limits change; the one that is asked for counts.
@@ -192,8 +239,11 @@ export function createServingState(deps: ServingStateDeps): ServingState {
 
 /** Versions of an endpoint that may still become ready by themselves: neither were they ever, nor were they given up. */
 function unsettledVersion(endpoint: ServedEndpoint): ServedVersion | undefined {
-  return [...endpoint.versions.values()].find((version) => {
-    if (version.wasReady) return false;
+  const { desired, serving, split, versions } = endpoint;
+  const arms = new Set(split?.arms.values());
+  return [...versions.values()].find((version) => {
+    // An arm that is only being tried takes no calls until it can, and keeps nobody waiting.
+    if (version.wasReady || (arms.has(version) && version !== desired && version !== serving)) return false;
     const { state } = version.observe();
     return state !== 'failed' && state !== 'quarantined';
   });
@@ -212,11 +262,27 @@ export function observeEndpoint(endpoint: ServedEndpoint): ObservedEndpoint {
   if (serving === null) {
     const missing = isLoaded(spec) ? `Version ${spec.version} is not available.` : UNLOADED;
     const reason = desired === null ? missing : desired.observe().reason;
-    return { project, name, servingVersion: null, ready: false, reason };
+    return { project, name, servingVersion: null, ready: false, reason, trafficRevision: null };
   }
   const now = serving.observe();
   const ready = now.state === 'ready';
   const waitsFor =
     desired !== serving ? (desired?.observe().reason ?? `Version ${spec.version} is not available.`) : null;
-  return { project, name, servingVersion: serving.spec.version, ready, reason: ready ? waitsFor : now.reason };
+  return {
+    project,
+    name,
+    servingVersion: serving.spec.version,
+    ready,
+    reason: ready ? waitsFor : now.reason,
+    trafficRevision: followedRevision(endpoint),
+  };
+}
+
+/** Null until what the traffic asks for can be done: the target answers, and every arm with a share and every shadow is up. */
+function followedRevision({ spec, desired, serving, split, shadows }: ServedEndpoint): number | null {
+  const { traffic } = spec;
+  if (traffic === undefined || serving !== desired) return null;
+  const arms = split?.spec.arms.every((arm) => arm.ranges.length === 0 || split.arms.get(arm.name)?.isUp === true);
+  if (arms === false || shadows.length < traffic.shadows.length) return null;
+  return shadows.every(({ version }) => version.wasReady) ? traffic.revision : null;
 }

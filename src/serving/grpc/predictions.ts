@@ -1,15 +1,14 @@
 /** Predictions over gRPC, whatever their messages look like: the way from a message to an answer, with the same checks, quotas and counts as over HTTP. */
 import { SlipwayError, toSlipwayError } from '../../base/errors.ts';
-import { WHOLE } from '../endpoints/assignment.ts';
 import type { Account } from '../gateway/account.ts';
 import { type Admission, priorityOf } from '../gateway/admission.ts';
 import { CLIENT_CLOSED } from '../gateway/client-closed.ts';
-import type { EndpointFinder } from '../gateway/find-endpoint.ts';
+import type { EndpointFinder, Route } from '../gateway/find-endpoint.ts';
 import type { InferenceAccess } from '../gateway/inference-access.ts';
 import type { GatewayMetrics, Meter } from '../gateway/metrics.ts';
-import type { Route } from '../gateway/prediction.ts';
-import { type Outcome, PINNED, type PredictionObserver } from '../gateway/prediction-observer.ts';
+import type { Outcome, PredictionObserver } from '../gateway/prediction-observer.ts';
 import type { ServedVersion } from '../gateway/served-version.ts';
+import { type CallContent, type SplitCall, sliceOf } from '../gateway/split-routing.ts';
 import { decodeRequest } from '../protocols/decode-request.ts';
 import type { InferRequest } from '../protocols/protocol.ts';
 import type { CallHandle, CallTimings, Priority } from '../runner/runner.ts';
@@ -81,6 +80,12 @@ export function createPredictions(deps: PredictionDeps): Predictions {
     return named.meter;
   };
 
+  const follow = <W extends WireMessage>(prediction: Prediction<W>, named: NamedModel, route: Route): void => {
+    prediction.route = route;
+    prediction.version = `${route.version.spec.version}`;
+    prediction.meter = meterFor(named, route.version);
+  };
+
   const start = <W extends WireMessage>(
     call: GrpcCall,
     form: MessageForm<W>,
@@ -98,16 +103,23 @@ export function createPredictions(deps: PredictionDeps): Predictions {
       finder.assertProject(named.project, principal);
       const endpoint = finder.locate(named, principal, 'predict');
       const pin = finder.pinOf(endpoint, named.ref);
-      const version = finder.choose(endpoint, pin);
+      let route = finder.route(endpoint, pin, splitCallOf(call, principal, null));
       prediction.named = named;
-      prediction.route = { version, assignment: pin === null ? WHOLE : PINNED };
-      prediction.version = `${version.spec.version}`;
-      const meter = meterFor(named, version);
-      prediction.meter = meter;
+      follow(prediction, named, route);
+      let { version } = route;
       const account = admission.accountOf(principal);
       const priority = priorityOf(call.headers['x-slipway-priority']);
       admission.admit(account, version);
-      const request = form.parse(wire, version.target);
+      let request = form.parse(wire, version.target);
+      if (route.waitsForContent) {
+        const content = { inputs: request.inputs, body: null };
+        route = finder.route(endpoint, pin, splitCallOf(call, principal, content));
+        follow(prediction, named, route);
+        if (route.version !== version) {
+          version = route.version;
+          request = form.parse(wire, version.target);
+        }
+      }
       prediction.request = request;
       prediction.target = version.target;
       prediction.modelName = named.shown;
@@ -139,8 +151,10 @@ export function createPredictions(deps: PredictionDeps): Predictions {
     try {
       const principal = access.principalOf(call.headers);
       const endpoint = finder.locate(named!, principal, 'predict');
-      const again = finder.choose(endpoint, finder.pinOf(endpoint, named!.ref));
-      if (again !== version) throw replaced();
+      // A call keeps its arm; the version of an endpoint that is whole may have been replaced.
+      const { split } = prediction.route!.endpoint;
+      const again = split === null ? finder.choose(endpoint, finder.pinOf(endpoint, named!.ref)) : version;
+      if (again !== version || !again.wasReady) throw replaced();
       compute(prediction, version, request, account, priority);
     } catch (thrown) {
       prediction.finish(toSlipwayError(thrown), null, NO_TIMINGS);
@@ -307,6 +321,8 @@ export class Prediction<W extends WireMessage> {
     const { observe, route, named, request, call } = this;
     if (observe === null || route === null) return;
     const { spec } = route.version;
+    const { split } = route.endpoint;
+    const inputs = request === null ? null : request.inputs;
     observe({
       predictionId: call.ownId,
       requestId: call.requestId,
@@ -319,8 +335,10 @@ export class Prediction<W extends WireMessage> {
       protocol: this.form.protocol,
       signature: spec.signature,
       assignment: route.assignment,
+      split: split === null ? null : split.spec,
+      slice: sliceOf(split, fieldsOf(call), call.headers.more, inputs),
       outcome,
-      inputs: request === null ? null : request.inputs,
+      inputs,
       rows: request === null ? 0 : request.rows,
       latencyMs,
       queueMs,
@@ -336,6 +354,21 @@ export class Prediction<W extends WireMessage> {
     this.account = null;
     this.meter!.inFlight -= 1;
   }
+}
+
+/** Headers are fields of an object of their own class; those that few calls send are beside them. */
+function fieldsOf(call: GrpcCall): SplitCall['headers'] {
+  return call.headers as unknown as SplitCall['headers'];
+}
+
+function splitCallOf(call: GrpcCall, principal: SplitCall['principal'], content: CallContent | null): SplitCall {
+  return {
+    headers: fieldsOf(call),
+    moreHeaders: call.headers.more,
+    requestId: call.requestId,
+    principal,
+    content,
+  };
 }
 
 function replaced(): SlipwayError {

@@ -1,4 +1,4 @@
-/** The headers of one call: the few that mean something here, each in a field of its own. Others are checked and dropped. */
+/** The headers of one call: the few that mean something here, each in a field of its own, and the others. */
 
 export class RequestHeaders {
   ':method' = '';
@@ -15,6 +15,10 @@ export class RequestHeaders {
   'x-api-key': string | undefined = undefined;
   'x-request-id': string | undefined = undefined;
   'x-slipway-priority': string | undefined = undefined;
+  'x-slipway-unit': string | undefined = undefined;
+  'x-slipway-arm': string | undefined = undefined;
+  /** The others, of which an endpoint may ask for some; null while there are none. Of one that is given twice, the first. */
+  more: Map<string, string> | null = null;
   /** Why they are no valid headers of a request; empty when they are. */
   fault = '';
   /** Bytes as RFC 9113 counts them: names, values, and 32 for each. */
@@ -40,6 +44,8 @@ const KNOWN: ReadonlySet<string> = new Set([
   'x-api-key',
   'x-request-id',
   'x-slipway-priority',
+  'x-slipway-unit',
+  'x-slipway-arm',
 ]);
 /** Of HTTP/1 connections; HTTP/2 forbids them. */
 const OF_CONNECTIONS: ReadonlySet<string> = new Set([
@@ -76,6 +82,8 @@ export function addHeader(headers: RequestHeaders, kind: HeaderKind, name: strin
     }
     case 'other':
       headers.regularSeen = true;
+      headers.more ??= new Map();
+      if (!headers.more.has(name)) headers.more.set(name, value);
       return;
     case 'te':
       headers.regularSeen = true;

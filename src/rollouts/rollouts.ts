@@ -1,0 +1,60 @@
+import type { Clock } from '../base/clock.ts';
+import type { Database } from '../base/db/database.ts';
+import { askOutside } from '../base/http/outbound.ts';
+import type { Logger } from '../base/log.ts';
+import type { Settings } from '../base/settings.ts';
+import { findVersion } from '../registry/version-store.ts';
+import type { EvidenceReport } from '../serving/endpoints/arm-evidence.ts';
+import type { DesiredStatePublisher } from '../serving/endpoints/desired-state-publisher.ts';
+import type { TrafficFacts } from './plan-estimate.ts';
+import { createRolloutLoop, type GoldenResult, type RolloutLoop } from './rollout-loop.ts';
+import { createRolloutService, type RolloutService } from './rollout-service.ts';
+
+export type Rollouts = {
+  readonly loop: RolloutLoop;
+  readonly service: RolloutService;
+  /** A gateway's message of kind `evidence`. What has another form is refused. */
+  readonly takeEvidence: (message: object) => void;
+};
+
+/** The rollouts room's parts in control, put together. */
+export function createRollouts(deps: {
+  database: Database;
+  publisher: DesiredStatePublisher;
+  clock: Clock;
+  log: Logger;
+  settings: Pick<Settings, 'externalHosts'>;
+  factsOf: (project: string, endpoint: string) => TrafficFacts;
+}): Rollouts {
+  const { database, publisher, clock, log, settings, factsOf } = deps;
+  const loop = createRolloutLoop({
+    database,
+    publisher,
+    clock,
+    log,
+    ask: (asked) => askOutside({ ...asked, allowedHosts: settings.externalHosts }),
+    goldenOf: (modelId, version) => goldenOf(database, modelId, version),
+  });
+  const service = createRolloutService({ database, publisher, clock, loop, factsOf });
+  return {
+    loop,
+    service,
+    takeEvidence(message) {
+      const { reports } = message as { reports?: unknown };
+      if (!Array.isArray(reports)) throw new TypeError('evidence comes without reports');
+      loop.takeEvidence(reports as EvidenceReport[]);
+    },
+  };
+}
+
+/** How validation found the golden set of a version; null where it has none. */
+async function goldenOf(database: Database, modelId: string, version: number): Promise<GoldenResult> {
+  const found = await findVersion(database.db, modelId, version);
+  const step = found?.validation?.steps.find((one) => one.name === 'golden');
+  if (step === undefined || step.outcome === 'skipped') return null;
+  // as validation words it: "5 of 5 cases agree"
+  const [passed = 0, cases = 0] = (/^(\d+) of (\d+) /.exec(step.detail ?? '') ?? []).slice(1).map(Number);
+  return step.outcome === 'passed'
+    ? { cases, passed }
+    : { cases: Math.max(1, cases), passed: Math.min(passed, cases - 1) };
+}
