@@ -9,6 +9,7 @@ import {
 } from './deploy.ts';
 import { createListing, type Listing } from './listing.ts';
 import { createMonitoringClient } from './monitoring.ts';
+import { createRolloutsClient } from './rollouts.ts';
 import { type CallOptions, createTransport, type Fetch, type Query, type TransportRequest } from './transport.ts';
 import type {
   Alias,
@@ -45,6 +46,7 @@ export type { DeployEvent, Deployed, DeployInput, DeployOptions, ServingOptions 
 export { parseJson, stringifyJson } from './json.ts';
 export type { Listing } from './listing.ts';
 export type * from './monitoring-types.ts';
+export type * from './rollout-types.ts';
 export type { CallOptions } from './transport.ts';
 export type * from './types.ts';
 export type { FileSource, UploadedFile, UploadOptions, UploadProgress } from './upload.ts';
@@ -299,6 +301,7 @@ export function createClient(options: ClientOptions) {
     projects,
     audit,
     ...createMonitoringClient({ base, get, change, list }),
+    ...createRolloutsClient({ base, get, change, list }),
     predict,
     predictFile,
     describe,

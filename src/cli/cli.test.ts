@@ -69,7 +69,10 @@ test.each(shown)('$line -h shows examples before usage and options', ({ words: p
 test.each(shown)('$line knows --json, and --dry-run if it changes something', ({ spec, line }) => {
   const flags = optionsOf(spec).map((option) => option.flags);
   expect(flags.some((flag) => flag.startsWith('--json'))).toBe(true);
-  const changing = /create|update|delete|set$|push|deploy|rotate|send|import|revoke|collect|load$/.test(line);
+  const changing =
+    /create|update|delete|set$|push|deploy|rotate|send|import|revoke|collect|load$|rollouts (start|pause|resume|promote|abort|approve)$|rollback$/.test(
+      line,
+    );
   expect(flags.includes('--dry-run')).toBe(changing);
   expect(spec.severe === true).toBe(/^(models|versions|endpoints|projects) delete$/.test(line));
   // Other users of a machine see command lines.

@@ -63,6 +63,24 @@ export const VERBS: readonly VerbRow[] = [
     load: async () => (await import('./endpoints.ts')).endpoints,
   },
   {
+    name: 'rollouts',
+    group: 'serving',
+    summary: 'Change what serves, in steps that evidence decides',
+    load: async () => (await import('./rollouts.ts')).rollouts,
+  },
+  {
+    name: 'rollback',
+    group: 'serving',
+    summary: 'Give all traffic back to the version before',
+    load: async () => (await import('./rollback.ts')).rollback,
+  },
+  {
+    name: 'history',
+    group: 'serving',
+    summary: 'What was live when, by whom and why',
+    load: async () => (await import('./history.ts')).history,
+  },
+  {
     name: 'feedback',
     group: 'monitoring',
     summary: 'Say what became of predictions',

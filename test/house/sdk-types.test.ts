@@ -7,6 +7,7 @@ import type { Static } from 'typebox';
 import { Value } from 'typebox/value';
 import { expect, test } from 'vitest';
 import type * as remembered from '../../sdk/src/monitoring-types.ts';
+import type * as moved from '../../sdk/src/rollout-types.ts';
 import type * as sdk from '../../sdk/src/types.ts';
 import type { ApiKeySchema, NewApiKeySchema, ProjectSchema } from '../../src/base/access/access-routes.ts';
 import type { AuditRecordSchema, AuditVerdictSchema } from '../../src/base/audit-routes.ts';
@@ -20,6 +21,7 @@ import type { AliasChangeSchema, AliasSchema } from '../../src/registry/alias-ro
 import type { UploadSchema } from '../../src/registry/artifacts/upload-routes.ts';
 import type { ModelSchema } from '../../src/registry/model-routes.ts';
 import type { SignatureDiffSchema, SignatureSchema, VersionSchema } from '../../src/registry/version-schema.ts';
+import type { LiveChangeSchema, RolloutSchema } from '../../src/rollouts/rollout-routes.ts';
 import type { EndpointSchema, TargetSchema, WhySchema } from '../../src/serving/endpoints/endpoint-routes.ts';
 import type { CheckSchema, ServerStatusSchema } from '../../src/serving/status/status-routes.ts';
 
@@ -56,6 +58,8 @@ test('the types of the SDK are those of the schemas', () => {
   same<remembered.FeedbackItem, Static<typeof FeedbackItemSchema>>(true);
   same<remembered.FeedbackReceipt, Static<typeof FeedbackReceiptSchema>>(true);
   same<remembered.FeedbackEvent, Static<typeof FeedbackEventSchema>>(true);
+  same<moved.Rollout, Static<typeof RolloutSchema>>(true);
+  same<moved.LiveChange, Static<typeof LiveChangeSchema>>(true);
   same<sdk.Check, Static<typeof CheckSchema>>(true);
   // The schemas are real: one of them refuses what the type refuses.
   expect(Value.Check(ProblemSchema, { type: 'x' })).toBe(false);

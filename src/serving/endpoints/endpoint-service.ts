@@ -3,7 +3,7 @@ import { assertCan, can, notPermitted, type Verb } from '../../base/access/permi
 import { readPermittedPage } from '../../base/access/permitted-page.ts';
 import { appendAudit } from '../../base/audit.ts';
 import type { Clock } from '../../base/clock.ts';
-import type { Database, Db } from '../../base/db/database.ts';
+import type { Database, Db, Tx } from '../../base/db/database.ts';
 import { SlipwayError } from '../../base/errors.ts';
 import { uuidv7 } from '../../base/ids.ts';
 import { assertName, assertRevision } from '../../registry/model.ts';
@@ -18,6 +18,7 @@ import {
 } from './endpoint.ts';
 import * as store from './endpoint-store.ts';
 import { assertNotBreaking, checkPins, inRollout, resolveTarget } from './endpoint-targets.ts';
+import { noteLive } from './live-history-store.ts';
 
 export type Endpoint = Omit<EndpointSpec, 'id' | 'modelId' | 'traffic'> & {
   readonly url: string | null;
@@ -58,6 +59,17 @@ export function createEndpointService(deps: { database: Database; publisher: Des
       status: assessEndpoint(spec, publisher.generation(), publisher.observed(), clock.now()),
     };
   };
+
+  /** What is live is kept with who changed it, in the same transaction. */
+  const noteChange = (tx: Tx, call: Call, endpoint: string, reason: string | null): Promise<void> =>
+    noteLive(tx, {
+      projectId: call.project.id,
+      endpoint,
+      actor: call.principal.actor,
+      reason,
+      requestId: call.requestId,
+      at: clock.now().toISOString(),
+    });
 
   /** A key for some models is told nothing of the others' endpoints, not even whether there is one by this name. */
   const find = async (db: Db, call: Call, name: string, verb: Verb): Promise<EndpointSpec> => {
@@ -122,6 +134,7 @@ export function createEndpointService(deps: { database: Database; publisher: Des
         };
         if (call.dryRun) return planned;
         await store.insertEndpoint(tx, { ...row, projectId: call.project.id, at, by });
+        await noteChange(tx, call, input.name, null);
         await appendAudit(
           tx,
           {
@@ -166,6 +179,7 @@ export function createEndpointService(deps: { database: Database; publisher: Des
         };
         if (call.dryRun) return { ...planned, revision: before.revision };
         await store.updateEndpoint(tx, planned, planned.updatedAt);
+        await noteChange(tx, call, name, change.reason ?? null);
         await appendAudit(
           tx,
           {
@@ -192,6 +206,7 @@ export function createEndpointService(deps: { database: Database; publisher: Des
         if (isSharedOut(spec.traffic)) throw inRollout(name);
         if (call.dryRun) return;
         await store.deleteEndpoint(tx, spec.id);
+        await noteChange(tx, call, name, null);
         await appendAudit(
           tx,
           {
