@@ -91,7 +91,6 @@ describe.skipIf(!hasPython)('clients of other systems', () => {
 
     test('gets predictions of arrays and of text', () => {
       expect(saw('array')).toEqual([1, 1]);
-      expect(saw('dict of arrays')).toEqual([1, 1]);
       expect(saw('text')).toMatchObject({ label: [expect.stringMatching('good'), expect.stringMatching('bad')] });
       expect(saw('missing values')).toEqual(['1.5', 'nan', '-inf']);
     });
@@ -108,6 +107,102 @@ describe.skipIf(!hasPython)('clients of other systems', () => {
 
     test('is told of a form of earlier releases', () => {
       expect(saw('error type')).toMatchObject({ status: 415, text: 'Unrecognized content type parameters: format.' });
+    });
+  });
+
+  describe("boto3's sagemaker-runtime", () => {
+    let saw: (check: string) => unknown;
+    beforeAll(async () => {
+      const { signingPair } = await server.client.keys.create({ name: 'boto', scopes: ['predict'], signing: true });
+      const { accessKeyId, secretAccessKey } = signingPair!;
+      const picture = join(FIXTURES, 'images/flower.jpg');
+      const rows = join(ROOT, 'examples/credit-risk/rows.csv');
+      saw = await runChecksIn(
+        ENVIRONMENT,
+        'sagemaker_client.py',
+        server.inferenceUrl,
+        accessKeyId,
+        secretAccessKey,
+        rows,
+        picture,
+      );
+    });
+
+    test('is answered in the type of its request, or the one it asks for, with what it sent along', () => {
+      expect(saw('csv')).toMatchObject({
+        type: expect.stringContaining('text/csv'),
+        variant: '1',
+        body: expect.stringMatching(/^(good|bad),[\d.]+,[\d.]+\n/),
+      });
+      expect(saw('csv to json')).toMatchObject({
+        type: 'application/json',
+        attributes: 'trace=7',
+        body: expect.stringMatching(/^\{"predictions":\[\{"label":/),
+      });
+      expect(saw('json')).toMatchObject({ body: '{"predictions":[1,1]}' });
+      expect(saw('list')).toMatchObject({ body: '[1,1]' });
+      expect(saw('lines')).toMatchObject({ type: 'application/jsonlines', body: '1\n1\n' });
+      expect(saw('text')).toMatchObject({ body: expect.stringMatching(/"label":"good".*"label":"bad"/) });
+      expect(saw('picture')).toHaveLength(3);
+      expect(saw('stream')).toEqual({ type: 'application/json', body: '[1,1]' });
+    });
+
+    test('names versions and models, in any region', () => {
+      expect(saw('variant')).toBe('1');
+      expect(saw('target model')).toBe('[1,1]');
+      expect(saw('other region')).toBe(200);
+    });
+
+    test.each([
+      ['error input', 'ModelError', 424],
+      ['error columns', 'ModelError', 424],
+      ['error accept', 'ModelError', 424],
+      ['error unknown', 'ValidationError', 400],
+      ['error variant', 'ValidationError', 400],
+      ['error session', 'ValidationError', 400],
+      ['error secret', 'InvalidSignatureException', 403],
+      ['error key', 'UnrecognizedClientException', 403],
+    ])('%s: raises %s', (check, code, status) => {
+      expect(saw(check)).toMatchObject({ code, status });
+    });
+  });
+
+  describe("OpenAI's client and Google's of Vertex AI", () => {
+    let saw: (check: string) => unknown;
+    beforeAll(async () => {
+      saw = await runChecksIn(ENVIRONMENT, 'openai_client.py', server.inferenceUrl, server.adminKey);
+    });
+
+    test('embeddings are what scikit-learn gives', () => {
+      for (const base of ['/v1', '/openai/v1']) {
+        const { model, vectors } = saw(`embeddings ${base}`) as { model: string; vectors: number[][] };
+        expect(model).toBe('word-vectors');
+        expect(vectors[0]!.map((value) => Math.round(value * 1e4) / 1e4)).toEqual([
+          0, 0, 0, 0.7495, 0, 0, 0, 0.662, 0, 0, 0, 0, 0,
+        ]);
+      }
+      expect(saw('models')).toContain('word-vectors');
+      expect(saw('model')).toBe('iris');
+    });
+
+    test.each([
+      ['error chat', 'BadRequestError', 400],
+      ['error not embedding', 'BadRequestError', 400],
+      ['error unknown', 'NotFoundError', 404],
+      ['error key', 'AuthenticationError', 401],
+      ['vertex error', 'BadRequest', 400],
+      ['vertex explain', 'MethodNotImplemented', 501],
+      ['vertex project', 'NotFound', 404],
+    ])('%s: raises %s', (check, kind, status) => {
+      expect(saw(check)).toMatchObject({ kind, status });
+    });
+
+    test('Vertex AI answers with model and version', () => {
+      expect(saw('vertex')).toEqual({
+        predictions: [1, 1],
+        version: '1',
+        model: 'projects/default/locations/europe-west1/models/iris',
+      });
     });
   });
 });

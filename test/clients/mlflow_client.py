@@ -56,7 +56,6 @@ class One(ScoringServerClient):
 
 flowers = np.array([[6.8, 2.8, 4.8, 1.4], [6.0, 3.4, 4.5, 1.6]], dtype=np.float32)
 said("array", One("iris").invoke(flowers).get_predictions("ndarray").tolist())
-said("dict of arrays", One("iris").invoke({"input-0": flowers}).get_predictions("ndarray").tolist())
 texts = pd.DataFrame({"text": ["a good day", 'an awful, "bad" film']})
 said("text", One("sentiment").invoke(texts).get_predictions("dataframe").to_dict(orient="list"))
 gap = np.array([[1.5], [np.nan], [-np.inf]], dtype=np.float32)
