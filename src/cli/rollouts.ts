@@ -21,7 +21,10 @@ export const rollouts: NounSpec = {
         'Nothing moves before the plan was found to work. With --dry-run it shows the stages and about how many calls and how long they need.',
       examples: [
         ['slipway rollouts start churn --to 3 --strategy canary', '1, 5, 25, 50, then 100 %, with gates for its task'],
-        ['slipway rollouts start churn --to 3 --strategy shadow --sample 20%', 'compares answers, serves none'],
+        [
+          'slipway rollouts start churn --to 3 --strategy blue-green',
+          'beside the old one, then all at once on your word',
+        ],
         ['slipway rollouts start churn --to 3 --plan rollout.yaml --dry-run', 'what that plan would need'],
       ],
       args: [NAME],

@@ -18,6 +18,7 @@ import type { Plan } from './plan.ts';
 import { planFaults } from './plan-check.ts';
 import { estimatePlan, type StageEstimate, type TrafficFacts } from './plan-estimate.ts';
 import { parsePlan, parsePlanText, planDigest } from './plan-file.ts';
+import { type Supported, unsupportedParts } from './plan-support.ts';
 import { type Command, ENDED, type Observations, type TransitionRecord } from './rollout.ts';
 import type { RolloutLoop } from './rollout-loop.ts';
 import { observeGateways } from './rollout-observations.ts';
@@ -47,6 +48,9 @@ export type Started = {
 export type CommandInput = { readonly reason?: string; readonly stage?: number };
 
 export type RolloutService = ReturnType<typeof createRolloutService>;
+
+/** What gateways and the join of feedback do today. */
+const SUPPORTED: Supported = { shadows: false, outcomes: false };
 
 /** How long a command waits until a step has taken it. */
 const TAKEN_WITHIN_MS = 3_000;
@@ -124,7 +128,10 @@ export function createRolloutService(deps: {
         const task = taskOf(to.signature, null);
         const facts = factsOf(call.project.name, name);
         const outputs = to.signature.outputs.map((one) => one.name);
-        const faults = planFaults(plan, { ...facts, hasControl: from !== null, outputs });
+        const faults = [
+          ...unsupportedParts(plan, outputs, SUPPORTED),
+          ...planFaults(plan, { ...facts, hasControl: from !== null, outputs }),
+        ];
         if (faults.length > 0)
           throw new SlipwayError(
             'invalid_request',
