@@ -175,3 +175,31 @@ test('abort gives everything back at once, without an error to anybody', async (
   const late = await api<{ code: string; detail: string }>('POST', '/endpoints/add/rollout/resume', {});
   expect(late).toMatchObject({ status: 409, body: { code: 'rollout_refused' } });
 }, 120_000);
+
+test('control killed with SIGKILL on the way: the rollout goes on where it was, and nobody notices', async () => {
+  const { api, running } = await openEndpoint();
+  const calls = load(running);
+  await api('POST', '/endpoints/add/rollouts', { to: '2', plan: QUICK.replace('minDwell: 1s', 'minDwell: 3s') });
+  for (const phase of ['baking', 'ramping|baking|promoting|soaking|completed']) {
+    await becomes(async () => {
+      const { body } = await api<{ rollout: View }>('GET', '/endpoints/add/rollout');
+      expect(body.rollout.phase).toMatch(new RegExp(phase));
+    }, 60_000);
+    const [control] = running.pids('control');
+    process.kill(control!, 'SIGKILL');
+    await becomes(async () => {
+      expect(running.pids('control').filter((pid) => pid !== control)).toHaveLength(1);
+      expect((await api('GET', '/endpoints/add/rollout')).status).toBe(200);
+    }, 30_000);
+  }
+  await becomes(async () => {
+    const { body } = await api<{ rollout: View }>('GET', '/endpoints/add/rollout');
+    expect(body.rollout.phase, JSON.stringify(body.rollout)).toBe('completed');
+  }, 90_000);
+  await calls.stop();
+  expect(calls.faults).toEqual([]);
+  const { body } = await api<{ records: { revision: number; to: string }[] }>('GET', '/endpoints/add/rollout');
+  const revisions = body.records.map((one) => one.revision);
+  expect(revisions).toEqual(revisions.map((_, at) => at + 2));
+  expect(body.records.at(-1)!.to).toBe('completed');
+}, 200_000);
