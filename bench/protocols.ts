@@ -43,6 +43,23 @@ const PROTOCOLS: Readonly<Record<string, Wire>> = {
     body: instances,
     headers: { 'ce-specversion': '1.0', 'ce-id': 'bench', 'ce-source': 'bench', 'ce-type': 'bench' },
   },
+  'mlflow frame': {
+    path: `/m/${MODEL}/invocations`,
+    body: (rows) => JSON.stringify({ dataframe_split: { columns: rows[0]!.map((_, at) => at), data: rows } }),
+  },
+  'mlflow instances': { path: `/m/${MODEL}/invocations`, body: instances },
+  'sagemaker csv': {
+    path: `/endpoints/${MODEL}/invocations`,
+    body: (rows) => rows.map((row) => row.join(',')).join('\n'),
+    contentType: 'text/csv',
+  },
+  'sagemaker json': { path: `/endpoints/${MODEL}/invocations`, body: (rows) => JSON.stringify(rows) },
+  vertex: { path: `/v1/projects/default/locations/x/endpoints/${MODEL}:predict`, body: instances },
+  'azure-ml': { path: `/aml/${MODEL}/score`, body: (rows) => JSON.stringify({ data: rows }) },
+  seldon: {
+    path: `/seldon/default/${MODEL}/api/v1.0/predictions`,
+    body: (rows) => JSON.stringify({ data: { ndarray: rows } }),
+  },
   torchserve: { path: `/predictions/${MODEL}`, body: (rows) => JSON.stringify(rows.length === 1 ? rows[0] : rows) },
 };
 
