@@ -71,6 +71,17 @@ export function createAliasService(deps: {
         const from = before?.version ?? null;
         const reason = input.reason ?? null;
         await store.putAlias(tx, { ...moveOf(call, found, alias, clock), from, to: input.version, reason, revision });
+        const { actor } = call.principal;
+        const note = {
+          projectId: call.project.id,
+          modelId: found.id,
+          alias,
+          actor,
+          reason,
+          requestId: call.requestId,
+          at,
+        };
+        await endpoints.noteAliasMove(tx, note);
         await audit(tx, call, 'alias.set', { model, alias, from, to: input.version, reason });
         return { alias: after, changed: true };
       });

@@ -1,4 +1,4 @@
-import type { Db } from '../base/db/database.ts';
+import type { Db, Tx } from '../base/db/database.ts';
 import type { Signature } from './signature.ts';
 
 /**
@@ -22,5 +22,18 @@ export type EndpointFacts = {
   assertAliasMovable(
     db: Db,
     move: { modelId: string; alias: string; version: number; allowBreaking: boolean },
+  ): Promise<void>;
+  /** Told after an alias was moved: what its followers serve has changed with it. */
+  noteAliasMove(
+    tx: Tx,
+    move: {
+      readonly projectId: string;
+      readonly modelId: string;
+      readonly alias: string;
+      readonly actor: string;
+      readonly reason: string | null;
+      readonly requestId: string;
+      readonly at: string;
+    },
   ): Promise<void>;
 };

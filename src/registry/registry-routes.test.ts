@@ -60,6 +60,7 @@ beforeEach(async () => {
           following: async () => [],
           signature: async () => null,
           assertAliasMovable: async () => undefined,
+          noteAliasMove: async () => undefined,
         },
         onChange: () => undefined,
       });

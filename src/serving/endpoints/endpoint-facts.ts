@@ -2,6 +2,7 @@ import type { EndpointFacts } from '../../registry/endpoint-facts.ts';
 import { isSharedOut, trafficVersions } from './endpoint.ts';
 import * as store from './endpoint-store.ts';
 import { assertNotBreaking, findServable, inRollout } from './endpoint-targets.ts';
+import { noteLive } from './live-history-store.ts';
 
 /** What the registry asks about endpoints; control passes it in. */
 export const endpointFacts: EndpointFacts = {
@@ -38,5 +39,10 @@ export const endpointFacts: EndpointFacts = {
       const version = await findServable(db, move.modelId, endpoint.model, move.version);
       if (!move.allowBreaking) await assertNotBreaking(db, endpoint, version);
     }
+  },
+
+  async noteAliasMove(tx, { modelId, alias, ...change }) {
+    for (const { target, name: endpoint } of await store.listEndpointsOfModel(tx, modelId))
+      if ('alias' in target && target.alias === alias) await noteLive(tx, { endpoint, ...change });
   },
 };

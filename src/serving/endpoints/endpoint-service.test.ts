@@ -9,6 +9,7 @@ import type { ObservedState } from './desired-state.ts';
 import { numberDesiredState } from './desired-state-store.ts';
 import { endpointFacts } from './endpoint-facts.ts';
 import { createEndpointService } from './endpoint-service.ts';
+import { lastChange, listChanges } from './live-history-store.ts';
 
 /** Versions that set no delay never wait, whatever the operator allows. */
 const limits = { ...limitsOfSettings(readSettings({}).settings), maxDelayMs: 0 };
@@ -66,6 +67,27 @@ eachDialect('the endpoint service', ({ open }) => {
       { action: 'endpoint.update', reason: 'better' },
       { action: 'endpoint.delete', reason: null },
     ]);
+  });
+
+  test('what was live when is kept: by whom, why, down to the digest, also where an alias moved', async () => {
+    const database = await open();
+    const { service, services, call } = await setUp(database);
+    await services.aliases.set(call, 'adder', 'champion', { version: 1 });
+    await service.create(call, { name: 'adder', model: 'adder', target: { alias: 'champion' } });
+    await services.aliases.set(call, 'adder', 'champion', { version: 2, reason: 'better' });
+    await service.update(call, 'adder', { environment: 'staging' }); // nothing that answers has changed
+    await service.remove(call, 'adder');
+    const changes = await listChanges(database.db, call.project.id, 'adder', { before: null, limit: 10 });
+    expect(changes.map((one) => [one.live?.target?.version ?? null, one.reason])).toEqual([
+      [null, null],
+      [2, 'better'],
+      [1, null],
+    ]);
+    expect(changes[1]).toMatchObject({ actor: call.principal.actor, live: { model: 'adder', arms: null } });
+    expect(changes[1]!.live!.target!.digest).toMatch(/^sha256:/);
+    const then = await lastChange(database.db, call.project.id, 'adder', changes[2]!.at);
+    expect(then).not.toBeNull();
+    expect(await lastChange(database.db, call.project.id, 'adder', '2000-01-01T00:00:00.000Z')).toBeNull();
   });
 
   test('a dry run checks everything and changes nothing', async () => {
