@@ -11,6 +11,7 @@ import { uuidv7 } from './base/ids.ts';
 import { createLogger } from './base/log.ts';
 import { type ProgramReady, runProgram } from './base/program.ts';
 import { assertGateways, assertSafeBind, type Settings } from './base/settings.ts';
+import { createPredictionRecorder } from './monitoring/predictions/prediction-recorder.ts';
 import type { DesiredState, ObservedState } from './serving/endpoints/desired-state.ts';
 import type { ChangeAsked } from './serving/endpoints/endpoint-change.ts';
 import { createAdmission } from './serving/gateway/admission.ts';
@@ -106,8 +107,15 @@ void runProgram('gateway', async (settings, lifecycle) => {
   });
   /** Later parts add themselves here: they are told of every prediction after its answer. */
   const instance = uuidv7();
+  const recorder = createPredictionRecorder({
+    dataDir: settings.dataDir,
+    instance,
+    quotaBytes: settings.logQuotaBytes,
+    profileRate: settings.profileRate,
+    log,
+  });
   const evidence = createEvidenceRecorder({ instance, state, shadows: () => [], nowMs: () => performance.now() });
-  const observers: PredictionObserver[] = [evidence.observe];
+  const observers: PredictionObserver[] = [evidence.observe, recorder.observe];
   const finder = createEndpointFinder({ state, retryAfterS: settings.retryAfterS });
   const serving = {
     settings,
@@ -193,7 +201,7 @@ void runProgram('gateway', async (settings, lifecycle) => {
       ...state.observe(),
     }),
     onConnected: sendEvidence,
-    metricsText: () => metrics.text(observeGauges(state, admission, IS_OWNER)),
+    metricsText: () => metrics.text([...observeGauges(state, admission, IS_OWNER), ...recorder.gauges()]),
     onState: (desired) => {
       const fault = assessState(desired);
       if (fault !== null) return log.error({ fault }, 'control sent a state that cannot be used; keeping the last');
@@ -211,7 +219,7 @@ void runProgram('gateway', async (settings, lifecycle) => {
     link?.close();
     quotaLink?.close();
     // What outlived the drain is given up; runners end with this process.
-    await Promise.race([state.close(), setTimeout(RUNNERS_END_MS)]);
+    await Promise.race([Promise.all([state.close(), recorder.close()]), setTimeout(RUNNERS_END_MS)]);
   });
   if (shared !== null) {
     const untilMs = performance.now() + HOLD_BACK_MS;

@@ -39,6 +39,8 @@ export const ERROR_HELP: Readonly<Record<ErrorCode, string>> = {
   version_not_found:
     '`slipway versions list MODEL` shows them. For predictions a version must be loaded as well: `slipway endpoints update NAME --pin VERSION`.',
   alias_not_found: '`slipway models show MODEL` lists them; `slipway aliases set` makes one.',
+  prediction_not_found:
+    'Predictions are logged only where the policy of the endpoint samples them, and kept for its retention. `slipway policy show` tells.',
   endpoint_not_found: '`slipway endpoints list` shows them; `slipway deploy` makes one. Mind the project.',
   upload_not_found: 'Uploads that get no byte for a day are forgotten. Announce it again.',
   blob_not_found:

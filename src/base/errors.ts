@@ -48,6 +48,7 @@ export const ERRORS = {
   blob_not_found: { kind: 'not_found', title: 'No such file' },
   rollout_not_found: { kind: 'not_found', title: 'No such rollout' },
   key_not_found: { kind: 'not_found', title: 'No such API key' },
+  prediction_not_found: { kind: 'not_found', title: 'No such prediction in the log' },
   method_not_allowed: { kind: 'invalid', title: 'The method is not allowed here' },
   // what stands in the way
   already_exists: { kind: 'conflict', title: 'It exists already' },

@@ -262,6 +262,20 @@ export const SETTINGS = {
     integer(0, 10_000_000),
     'Items of feedback that one key may send a second, with bursts of ten times as many; 0 for no limit.',
   ),
+  logQuotaBytes: row(
+    'SLIPWAY_LOG_QUOTA',
+    '--log-quota',
+    10 * 1024 * MIB,
+    size,
+    'Most that the prediction log may take on the disk; the oldest goes first.',
+  ),
+  profileRate: row(
+    'SLIPWAY_PROFILE_RATE',
+    '--profile-rate',
+    2000,
+    integer(1, 10_000_000),
+    'Rows a second of one version that profiles look at; of more, as many by lot. Counts stay exact.',
+  ),
   feedbackParkedMs: row(
     'SLIPWAY_FEEDBACK_PARKED',
     '--feedback-parked',

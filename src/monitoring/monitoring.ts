@@ -1,55 +1,109 @@
+import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import type { Database } from '../base/db/database.ts';
 import type { Logger } from '../base/log.ts';
 import type { Settings } from '../base/settings.ts';
-import { type LookUpPredictions, settleParked } from './feedback/feedback-match.ts';
+import { settleParked } from './feedback/feedback-match.ts';
 import { createFeedbackService } from './feedback/feedback-service.ts';
 import { createItemRate } from './feedback/item-rate.ts';
+import { createDuckStore } from './predictions/duck-store.ts';
+import { createErasureService } from './predictions/erasure-service.ts';
+import { createLogCompactor } from './predictions/log-compactor.ts';
+import { createLogQuery } from './predictions/log-query.ts';
+import { runRetention } from './predictions/log-retention.ts';
+import { createLogService } from './predictions/log-service.ts';
+import { createPolicyService } from './predictions/policy-service.ts';
+import { PREDICTIONS_FOLDER } from './predictions/recording-file.ts';
+import { createRecordingPublisher } from './predictions/recording-publisher.ts';
+import { ingestPanes } from './profiles/pane-ingest.ts';
+import { createProfileService } from './profiles/profile-service.ts';
 
 export type MonitoringDeps = {
   readonly database: Database;
   readonly clock: Clock;
   readonly log: Logger;
-  readonly settings: Pick<Settings, 'feedbackRate' | 'feedbackParkedMs'>;
+  readonly settings: Pick<Settings, 'feedbackRate' | 'feedbackParkedMs' | 'logQuotaBytes' | 'dataDir'>;
 };
 
 export type Monitoring = ReturnType<typeof createMonitoring>;
 
+const INGEST_EVERY_MS = 5_000;
 const SETTLE_EVERY_MS = 60_000;
+const RETAIN_EVERY_MS = 3_600_000;
 const BURST_S = 10;
 
 /** The monitoring room's services in control, put together. */
 export function createMonitoring(deps: MonitoringDeps) {
   const { database, clock, log, settings } = deps;
-  const lookUp: LookUpPredictions = async () => () => null;
+  const { dataDir } = settings;
+  const duck = createDuckStore({ temporary: join(dataDir, PREDICTIONS_FOLDER, 'temporary') });
+  const query = createLogQuery({ database, duck, dataDir });
+  const compactor = createLogCompactor({ database, duck, dataDir, clock, log });
+  const publisher = createRecordingPublisher({ database, dataDir, clock });
+  const predictions = createLogService({ database, query, dataDir });
+  const { lookUp } = predictions;
   const rate = createItemRate({
     perSecond: settings.feedbackRate,
     burst: settings.feedbackRate * BURST_S,
     clock,
   });
-  const feedback = createFeedbackService({ database, clock, rate, parkedMs: settings.feedbackParkedMs, lookUp });
-  let timer: NodeJS.Timeout | undefined;
-  let settling: Promise<void> = Promise.resolve();
+  const timers: NodeJS.Timeout[] = [];
+  let working: Promise<unknown> = Promise.resolve();
 
-  const settle = async (): Promise<void> => {
-    const { matched, expired } = await settleParked({ database, clock, lookUp });
-    if (matched + expired > 0) log.info({ matched, expired }, 'parked feedback was settled');
+  /** What changes files takes turns: jobs, and erasures. */
+  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
+    const done = working.then(work);
+    working = done.catch(() => undefined);
+    return done;
+  };
+  const job = (name: string, work: () => Promise<unknown>): Promise<void> =>
+    inTurn(work).then(
+      () => undefined,
+      (error: unknown) => log.error({ err: error }, `${name} failed; it is tried again`),
+    );
+  const every = (ms: number, name: string, work: () => Promise<unknown>): void => {
+    timers.push(setInterval(() => void job(name, work), ms).unref());
   };
 
   return {
-    feedback,
+    feedback: createFeedbackService({ database, clock, rate, parkedMs: settings.feedbackParkedMs, lookUp }),
+    predictions,
+    policies: createPolicyService({ database, clock, dataDir, publisher }),
+    erasures: createErasureService({ database, clock, dataDir, duck, query, compactor, inTurn }),
+    profiles: createProfileService({ database, clock, dataDir }),
+    compactor,
 
+    /** Takes up what gateways and a control before left, and goes on doing so. */
     async start(): Promise<void> {
-      timer = setInterval(() => {
-        settling = settling
-          .then(settle)
-          .catch((error: unknown) => log.error({ err: error }, 'settling feedback failed'));
-      }, SETTLE_EVERY_MS).unref();
+      await publisher.publish();
+      await predictions.removeLeftovers();
+      await job('looking for files that a crash left', () => compactor.sweep());
+      every(INGEST_EVERY_MS, 'taking over profiles and predictions', async () => {
+        await publisher.publish();
+        await ingestPanes({ database, dataDir, clock, log });
+        await compactor.run(false);
+      });
+      every(SETTLE_EVERY_MS, 'settling feedback', async () => {
+        const { matched, expired } = await settleParked({ database, clock, lookUp });
+        if (matched + expired > 0) log.info({ matched, expired }, 'parked feedback was settled');
+      });
+      every(RETAIN_EVERY_MS, 'retention', async () => {
+        const done = await runRetention({ database, clock, dataDir, quotaBytes: settings.logQuotaBytes, compactor });
+        log.info(done, 'retention ran');
+      });
     },
 
+    /** Takes over now what gateways wrote; for those who do not want to wait. */
+    ingest: () =>
+      job('taking over profiles and predictions', async () => {
+        await ingestPanes({ database, dataDir, clock, log });
+        await compactor.run(true);
+      }),
+
     async stop(): Promise<void> {
-      clearInterval(timer);
-      await settling;
+      for (const timer of timers) clearInterval(timer);
+      await working;
+      duck.close();
     },
   };
 }

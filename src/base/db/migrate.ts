@@ -10,6 +10,7 @@ import * as versionCanPad from './migrations/0004-version-can-pad.ts';
 import * as environments from './migrations/0006-environments.ts';
 import * as keySigning from './migrations/0008-key-signing.ts';
 import * as feedback from './migrations/0010-feedback.ts';
+import * as predictionLog from './migrations/0011-prediction-log.ts';
 import * as rollouts from './migrations/0020-rollouts.ts';
 import type { Tables } from './tables.ts';
 
@@ -26,6 +27,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { name: '0004-version-can-pad', up: versionCanPad.up },
   { name: '0010-feedback', up: feedback.up },
   { name: '0020-rollouts', up: rollouts.up },
+  { name: '0011-prediction-log', up: predictionLog.up },
   { name: '0008-key-signing', up: keySigning.up },
   { name: '0006-environments', up: environments.up },
 ];

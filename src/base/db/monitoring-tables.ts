@@ -30,4 +30,90 @@ export type MonitoringTables = {
     /** When it is given up if no prediction is found; null once one is. */
     expires_at: string | null;
   };
+  prediction_keys: { project_id: string; key: string };
+  prediction_policies: {
+    project_id: string;
+    endpoint: string;
+    /** JSON of `PrivacyPolicy`. */
+    policy: string;
+    revision: number;
+    updated_at: string;
+    updated_by: string;
+  };
+  /** Parquet files of the prediction log. */
+  prediction_files: {
+    id: string;
+    project_id: string;
+    endpoint: string;
+    /** Relative to the data folder. */
+    path: string;
+    from_ms: number;
+    to_ms: number;
+    rows: number;
+    bad_lines: number;
+    size_bytes: number;
+    digest: string;
+    /** JSON: kinds of its columns by name. */
+    columns: string;
+    created_at: string;
+  };
+  /** Files of gateways that were taken, so that none is taken twice. */
+  prediction_sources: { name: string; taken_at: string };
+  prediction_erasures: {
+    id: string;
+    project_id: string;
+    /** Keyed hash of the subject. */
+    subject: string;
+    at_ms: number;
+    actor: string;
+    /** JSON: what was erased, with digests before and after. */
+    proof: string;
+  };
+  prediction_holds: { project_id: string; endpoint: string; reason: string; set_at: string; set_by: string };
+  profile_panes: {
+    project_id: string;
+    endpoint: string;
+    version_digest: string;
+    slice: string;
+    span: string;
+    start_ms: number;
+    model: string;
+    version: number;
+    predictions: number;
+    failed: number;
+    rows: number;
+    profiled: number;
+    unrecorded: number;
+    /** JSON of a few rows; null where payloads are not logged. */
+    reservoir: string | null;
+  };
+  profile_columns: {
+    project_id: string;
+    endpoint: string;
+    version_digest: string;
+    slice: string;
+    span: string;
+    start_ms: number;
+    column_name: string;
+    profile: Uint8Array;
+  };
+  reference_profiles: {
+    project_id: string;
+    model: string;
+    version_digest: string;
+    column_name: string;
+    profile: Uint8Array;
+    revision: number;
+    origin: string;
+    made_at: string;
+  };
+  quality_rules: {
+    project_id: string;
+    endpoint: string;
+    revision: number;
+    /** JSON of `QualityRules`. */
+    rules: string;
+    set_at: string;
+    set_by: string;
+  };
 };

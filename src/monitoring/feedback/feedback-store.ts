@@ -220,3 +220,43 @@ function chunks<T>(items: readonly T[], size: number): T[][] {
   for (let at = 0; at < items.length; at += size) parts.push(items.slice(at, at + size));
   return parts;
 }
+
+/** @returns how many records of an endpoint are gone because they came before a time */
+export async function deleteFeedbackBefore(
+  tx: Tx,
+  projectId: string,
+  endpoint: string,
+  before: string,
+): Promise<number> {
+  const gone = await tx
+    .deleteFrom('feedback')
+    .where('project_id', '=', projectId)
+    .where('endpoint', '=', endpoint)
+    .where('arrived_at', '<', before)
+    .executeTakeFirst();
+  return Number(gone.numDeletedRows);
+}
+
+/** Removes what was said of these predictions, and what names the subject itself as join key. @returns how many */
+export async function deleteFeedbackOf(
+  tx: Tx,
+  projectId: string,
+  predictionIds: readonly string[],
+  joinKey: string,
+): Promise<number> {
+  let count = 0;
+  for (const part of chunks(predictionIds, LOOKUP_KEYS)) {
+    const gone = await tx
+      .deleteFrom('feedback')
+      .where('project_id', '=', projectId)
+      .where('prediction_id', 'in', part)
+      .executeTakeFirst();
+    count += Number(gone.numDeletedRows);
+  }
+  const named = await tx
+    .deleteFrom('feedback')
+    .where('project_id', '=', projectId)
+    .where('join_key', '=', joinKey)
+    .executeTakeFirst();
+  return count + Number(named.numDeletedRows);
+}
