@@ -269,13 +269,7 @@ export const SETTINGS = {
     size,
     'Most that the prediction log may take on the disk; the oldest goes first.',
   ),
-  profileRate: row(
-    'SLIPWAY_PROFILE_RATE',
-    '--profile-rate',
-    2000,
-    integer(1, 10_000_000),
-    'Rows a second of one version that profiles look at; of more, as many by lot. Counts stay exact.',
-  ),
+  profileRate: row('SLIPWAY_PROFILE_RATE', '--profile-rate', 2000, integer(1, 1e7), 'Rows a second that profiles see.'),
   feedbackParkedMs: row(
     'SLIPWAY_FEEDBACK_PARKED',
     '--feedback-parked',

@@ -142,10 +142,10 @@ describe('the file', () => {
 
   async function damage(): Promise<void> {
     const database = await open();
-    for (let i = 0; i < 200; i++) await fill(database, `p${i}`, 500);
+    for (let i = 0; i < 200; i++) await fill(database, `p${i}`, 2000);
     await database.close();
     const bytes = readFileSync(path);
-    bytes.fill(0xa5, bytes.length / 2);
+    bytes.fill(0xa5, Math.floor(bytes.length * 0.6));
     writeFileSync(path, bytes);
   }
 

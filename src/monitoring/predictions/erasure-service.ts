@@ -11,6 +11,7 @@ import { deleteFeedbackOf, readCurrentFeedback } from '../feedback/feedback-stor
 import { eraseFromReservoirs, listProfiledEndpoints } from '../profiles/profile-store.ts';
 import { createTokens } from './apply-policy.ts';
 import { type DuckStore, quoteText } from './duck-store.ts';
+import { assertLogAccess } from './log-access.ts';
 import type { LogCompactor } from './log-compactor.ts';
 import type { LogQuery } from './log-query.ts';
 import { endpointsWithSegments, listSegments } from './log-segments.ts';
@@ -106,7 +107,7 @@ export function createErasureService(deps: {
     },
 
     async hold(call: Call, endpoint: string, reason: string | null): Promise<void> {
-      assertCan(call.principal, 'admin', call.project.name);
+      await assertLogAccess(database.db, call, 'admin', endpoint, { dataDir });
       await database.transaction(async (tx) => {
         if (call.dryRun) return;
         const set = { set_at: clock.now().toISOString(), set_by: call.principal.actor };

@@ -17,7 +17,7 @@ export async function assertLogAccess(
   call: Call,
   verb: Verb,
   endpoint: string,
-  options: { readonly dataDir: string; readonly mayBeNew?: boolean },
+  options: { readonly dataDir: string },
 ): Promise<EndpointSpec | null> {
   const { principal, project } = call;
   const spec = await findEndpoint(db, project.id, endpoint);
@@ -27,7 +27,6 @@ export async function assertLogAccess(
   }
   assertCan(principal, verb, project.name);
   const isKnown =
-    options.mayBeNew === true ||
     (await listFiles(db, { projectId: project.id, endpoint })).length > 0 ||
     listSegments(options.dataDir, project.name, endpoint).length > 0;
   if (isKnown) return null;

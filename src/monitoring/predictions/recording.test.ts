@@ -70,6 +70,25 @@ beforeEach(async () => {
     ifMatch: null,
     idempotencyKey: null,
   };
+  const owned = { project_id: project.id, created_at: clock.now().toISOString(), created_by: 'test', revision: 1 };
+  await database.db
+    .insertInto('models')
+    .values({ ...owned, id: 'm1', name: 'churn-model', description: null, card: null, tags: '{}', next_version: 2 })
+    .execute();
+  await database.db
+    .insertInto('endpoints')
+    .values({
+      ...owned,
+      id: 'e1',
+      name: 'churn',
+      environment: 'production',
+      model_id: 'm1',
+      target: '{"version":1}',
+      pins: '[]',
+      loaded: 1,
+      updated_at: owned.created_at,
+    })
+    .execute();
   await monitoring.policies.set(call, 'churn', {
     sample: 1,
     fields: {

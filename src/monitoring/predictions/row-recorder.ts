@@ -14,12 +14,13 @@ import {
 } from '../profiles/column-profile.ts';
 import type { HistogramEdges } from '../profiles/fixed-histogram.ts';
 import { encodeProfile } from '../profiles/profile-codec.ts';
-import { createReservoir, offerToReservoir, type Reservoir } from '../profiles/reservoir.ts';
+import { offerToReservoir } from '../profiles/reservoir.ts';
 import { K_ANONYMITY, type TopValue } from '../profiles/top-values.ts';
 import { applyAction, createTokens, type Tokens, tokenText } from './apply-policy.ts';
 import type { PaneLine } from './pane-writer.ts';
 import { actionOf, DEFAULT_POLICY, type FieldAction, type PrivacyPolicy, unfit } from './privacy-policy.ts';
 import type { CellValue } from './recorded-columns.ts';
+import { jsonOf, openPane, type Pane, remember, round } from './recorded-pane.ts';
 import { type EventMeta, isNumeric, type RowBatch, type Stream, TO_PROFILE, WITHOUT_OUTPUTS } from './recorded-rows.ts';
 import type { RecordingFile } from './recording-file.ts';
 
@@ -33,21 +34,9 @@ const MAX_SLICE_VALUES = 16;
 const OTHER = '(other)';
 /** Open profiles of all streams together; each takes up to some 20 kB. Beyond, slices and then streams go without. */
 const MAX_PROFILES = 10_000;
-/** Values of a column that are remembered to be common. */
-const MAX_COMMON = 512;
 
 /** Version of the form of logged lines. */
 export const EVENT_SCHEMA = 1;
-
-type Pane = {
-  readonly startMs: number;
-  readonly slices: Map<string, OpenProfile[]>;
-  predictions: number;
-  failed: number;
-  rows: number;
-  readonly profiled: Map<string, number>;
-  reservoir: Reservoir;
-};
 
 type State = {
   readonly stream: Stream;
@@ -165,15 +154,7 @@ export function createRowRecorder(deps: RowRecorderDeps, fallbackKey: string): R
       const oldest = [...state.panes.values()].reduce((a, b) => (a.startMs <= b.startMs ? a : b));
       deps.take(closePane(state, oldest));
     }
-    const pane = {
-      startMs,
-      slices: new Map<string, OpenProfile[]>(),
-      predictions: 0,
-      failed: 0,
-      rows: 0,
-      profiled: new Map<string, number>(),
-      reservoir: createReservoir(),
-    };
+    const pane = openPane(startMs);
     state.panes.set(startMs, pane);
     return pane;
   };
@@ -407,26 +388,4 @@ function subjectOf(state: State, meta: EventMeta, raw: Raw): string | null {
 
 function subjectToken(state: State, value: CellValue | undefined): string | null {
   return value === undefined || value instanceof Float64Array ? null : state.tokens(tokenText(value));
-}
-
-function remember(common: Map<TopValue, number>, value: TopValue): void {
-  const known = common.get(value);
-  if (known !== undefined) {
-    if (known < K_ANONYMITY) common.set(value, known + 1);
-  } else if (common.size < MAX_COMMON) common.set(value, 1);
-  else {
-    // Full of rare ones: they start anew, those that are common stay.
-    for (const [other, count] of common) if (count < K_ANONYMITY) common.delete(other);
-    if (common.size < MAX_COMMON) common.set(value, 1);
-  }
-}
-
-/** JSON has no NaN and no infinities; as text they are read back by DuckDB and by our own reader. */
-function jsonOf(value: CellValue): unknown {
-  if (typeof value === 'number') return Number.isFinite(value) ? value : String(value);
-  return value instanceof Float64Array ? Array.from(value, jsonOf) : value;
-}
-
-function round(ms: number): number {
-  return Math.round(ms * 1000) / 1000;
 }
