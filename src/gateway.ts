@@ -12,6 +12,7 @@ import { createLogger } from './base/log.ts';
 import { type ProgramReady, runProgram } from './base/program.ts';
 import { assertGateways, assertSafeBind, type Settings } from './base/settings.ts';
 import { createPredictionRecorder } from './monitoring/predictions/prediction-recorder.ts';
+import { createShadowCounts } from './rollouts/shadow-counts.ts';
 import type { DesiredState, ObservedState } from './serving/endpoints/desired-state.ts';
 import type { ChangeAsked } from './serving/endpoints/endpoint-change.ts';
 import { createAdmission } from './serving/gateway/admission.ts';
@@ -28,6 +29,7 @@ import { joinObservers, type PredictionObserver } from './serving/gateway/predic
 import { openQuotaLink } from './serving/gateway/quota-link.ts';
 import type { Supervise } from './serving/gateway/served-version.ts';
 import { createServingState } from './serving/gateway/serving-state.ts';
+import { createShadowCalls } from './serving/gateway/shadow-calls.ts';
 import { createGrpcServer, type GrpcServer } from './serving/grpc/grpc-server.ts';
 import { chooseProtocols } from './serving/protocols/chosen-protocols.ts';
 import { FALLBACK } from './serving/protocols/protocols.ts';
@@ -114,8 +116,15 @@ void runProgram('gateway', async (settings, lifecycle) => {
     profileRate: settings.profileRate,
     log,
   });
-  const evidence = createEvidenceRecorder({ instance, state, shadows: () => [], nowMs: () => performance.now() });
-  const observers: PredictionObserver[] = [evidence.observe, recorder.observe];
+  const evidence = createEvidenceRecorder({
+    instance,
+    state,
+    shadows: () => shadows.readings(),
+    nowMs: () => performance.now(),
+  });
+  const shadows = createShadowCalls({ state, compare: createShadowCounts, tell: (copy) => observe!(copy) });
+  const observers: PredictionObserver[] = [evidence.observe, shadows.observe, recorder.observe];
+  const observe = joinObservers(observers, log);
   const finder = createEndpointFinder({ state, retryAfterS: settings.retryAfterS });
   const serving = {
     settings,
@@ -127,7 +136,7 @@ void runProgram('gateway', async (settings, lifecycle) => {
     log,
     // Requests need a state, and that needs the link or comes just before it.
     askControl: (asked: ChangeAsked) => link!.change(asked),
-    observe: joinObservers(observers, log),
+    observe,
   };
   const server = createGatewayServer({
     ...serving,

@@ -49,8 +49,8 @@ export type CommandInput = { readonly reason?: string; readonly stage?: number }
 
 export type RolloutService = ReturnType<typeof createRolloutService>;
 
-/** What gateways and the join of feedback do today. */
-const SUPPORTED: Supported = { shadows: false, outcomes: false };
+/** Feedback is not joined with arms today. */
+const SUPPORTED: Supported = { shadows: true, outcomes: false };
 
 /** How long a command waits until a step has taken it. */
 const TAKEN_WITHIN_MS = 3_000;

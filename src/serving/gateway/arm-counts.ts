@@ -31,6 +31,11 @@ const NOT_THE_VERSION: ReadonlySet<ErrorCode> = new Set([
   'shutting_down',
 ]);
 
+/** Whether a failure is one of the version itself. */
+export function isOfVersion(code: ErrorCode): boolean {
+  return !NOT_THE_VERSION.has(code);
+}
+
 /** Place of a duration among LATENCY_EDGES_MS: how many edges are below it. */
 export function latencyPlace(ms: number): number {
   if (ms <= LATENCY_EDGES_MS[0]!) return 0;

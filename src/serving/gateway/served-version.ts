@@ -1,3 +1,4 @@
+import { constants, setPriority } from 'node:os';
 import { join } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import { toSlipwayError } from '../../base/errors.ts';
@@ -61,6 +62,16 @@ export function versionKey(of: { project: string; model: string; version: number
 /** The key of a copy that one shadow has for itself. */
 export function shadowKey(of: { project: string; model: string; version: number }, shadow: string): string {
   return `${versionKey(of)}#${shadow}`;
+}
+
+/** Lets other processes have the processor first. A process that ended meanwhile needs nothing. */
+function yieldTo(pid: number | undefined): void {
+  if (pid === undefined) return;
+  try {
+    setPriority(pid, constants.priority.PRIORITY_LOW);
+  } catch {
+    // it is gone, or the system does not let us
+  }
 }
 
 /** A version's digest covers its bytes and signature; limits and the verdicts on sharing runs may change without it. */
@@ -143,6 +154,7 @@ export function startVersion(
   };
   const change = (state: VersionState): void => {
     version.isUp = state === 'ready';
+    if (shadow !== null) yieldTo(version.supervisor?.pid);
     if (version.isUp) version.wasReady = true;
     if (state !== 'loading' && state !== 'warming') turn.end();
     deps.onChange();
