@@ -8,7 +8,7 @@ import {
   untilServing,
 } from './deploy.ts';
 import { createListing, type Listing } from './listing.ts';
-import { createMonitoringClient } from './monitoring.ts';
+import { createMonitoringClient, type DownloadedFile } from './monitoring.ts';
 import { createRolloutsClient } from './rollouts.ts';
 import { type CallOptions, createTransport, type Fetch, type Query, type TransportRequest } from './transport.ts';
 import type {
@@ -126,6 +126,11 @@ export function createClient(options: ClientOptions) {
 
   function list<T>(url: string, call: ListOptions = {}, query: Query = {}): Listing<T> {
     return createListing((cursor) => get<Page<T>>(url, { ...query, limit: call.limit, cursor }, call));
+  }
+
+  async function file(url: string, query: Query, call: CallOptions = {}): Promise<DownloadedFile | null> {
+    const { status, headers, body } = await transport.stream({ method: 'GET', url, query, ...limitsOf(call) });
+    return status === 204 || body === null ? null : { body, rows: Number(headers.get('x-rows')) };
   }
 
   const modelUrl = (model: string): string => `${base}/models/${segment(model)}`;
@@ -300,8 +305,8 @@ export function createClient(options: ClientOptions) {
     keys,
     projects,
     audit,
-    ...createMonitoringClient({ base, get, change, list }),
-    ...createRolloutsClient({ base, get, change, list }),
+    ...createMonitoringClient({ base, get, change, list, file }),
+    ...createRolloutsClient({ base, get, change, list, file }),
     predict,
     predictFile,
     describe,

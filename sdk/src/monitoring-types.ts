@@ -54,3 +54,129 @@ export type FeedbackEvent = {
   predictedAt: string | null;
   expiresAt: string | null;
 };
+
+/** One row of a logged prediction. Columns that the policy drops are missing. */
+export type LoggedPrediction = {
+  id: string;
+  row: number;
+  at: string;
+  model: string | null;
+  version: number | null;
+  digest: string | null;
+  arm: string | null;
+  reason: string | null;
+  unit: string | null;
+  /** `answered`, or the code of the error. */
+  status: string;
+  latencyMs: number | null;
+  requestId: string | null;
+  protocol: string | null;
+  /** The live prediction of which it is a shadow's copy. */
+  shadowOf: string | null;
+  joinKey: string | null;
+  /** How many predictions it stands for. */
+  weight: number | null;
+  inputs: Record<string, unknown>;
+  outputs: Record<string, unknown>;
+};
+
+/** All rows of a prediction, and what was said of them. */
+export type ShownPrediction = { endpoint: string; rows: LoggedPrediction[]; feedback: FeedbackEvent[] };
+
+export type FieldAction =
+  | { action: 'keep' | 'drop' | 'hash' }
+  | { action: 'truncate'; chars: number }
+  | { action: 'bucket'; width: number };
+
+/** What may be kept of an endpoint's predictions, as people write it; what is left out is the default's. */
+export type PolicyDocument = {
+  /** Share of predictions that are logged with their values; 0 unless given. */
+  sample?: number;
+  /** Whether profiles are made; true unless given. */
+  profile?: boolean;
+  /** By column (`input.age`), side (`input.*`), or `unit`, `feedback.text`, `feedback.truth`, `feedback.correction`. */
+  fields?: Record<string, 'keep' | 'drop' | 'hash' | { truncate: number } | { bucket: number } | FieldAction>;
+  subject?: string | null;
+  joinKey?: string | null;
+  slices?: string[];
+  retention?: { payloadDays?: number; feedbackDays?: number };
+};
+
+export type PrivacyPolicy = {
+  sample: number;
+  profile: boolean;
+  fields: Record<string, FieldAction>;
+  subject: string | null;
+  joinKey: string | null;
+  slices: string[];
+  retention: { payloadDays: number; feedbackDays: number };
+};
+
+export type ShownPolicy = {
+  endpoint: string;
+  policy: PrivacyPolicy;
+  /** 0: none was set, the default holds. */
+  revision: number;
+  updatedAt: string | null;
+  updatedBy: string | null;
+  /** What it means for each field of the version that is served now. */
+  fields: { field: string; kind: string; action: FieldAction; by: string | null; uses: string[] }[];
+};
+
+/** A column in numbers: quantiles within 1 % of the value, distinct values within some 1.6 %. */
+export type ColumnProfile = {
+  column: string;
+  values: number;
+  missing: number;
+  nan: number;
+  infinite: number;
+  /** Zeros, and texts of no characters; never missing ones. */
+  zeros: number;
+  kinds: { numbers: number; texts: number; booleans: number; vectors: number };
+  /** Of numbers; of the lengths of texts and vectors. */
+  mean: number | null;
+  standardDeviation: number | null;
+  min: number | null;
+  max: number | null;
+  /** `p1` to `p99`. */
+  quantiles: Record<string, number>;
+  distinct: number;
+  /** Only values that at least ten predictions had. */
+  top: { value: string; count: number }[];
+  topError: number;
+  histogram: { edges: number[]; counts: number[]; revision: number } | null;
+  text: { chars: number; letters: number; digits: number; spaces: number; beyondAscii: number } | null;
+};
+
+export type Profile = {
+  endpoint: string;
+  from: string;
+  to: string;
+  slice: string;
+  versions: { model: string; version: number; digest: string }[];
+  predictions: number;
+  failed: number;
+  rows: number;
+  /** Rows that the profiles saw; fewer than `rows` under much traffic. */
+  profiled: number;
+  unrecorded: number;
+  slices: string[];
+  columns: ColumnProfile[];
+};
+
+export type SubjectRecords = {
+  /** Keyed hash by which the subject is known. */
+  subject: string;
+  endpoints: { endpoint: string; predictions: Record<string, unknown>[]; feedback: FeedbackEvent[] }[];
+};
+
+export type ErasureProof = {
+  subject: string;
+  rows: number;
+  feedback: number;
+  reservoirRows: number;
+  files: { before: string; after: string | null; rows: number }[];
+  openSegments: number;
+  /** Rows that a look through all files found afterwards. */
+  left: number;
+};

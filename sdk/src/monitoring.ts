@@ -1,6 +1,18 @@
-import type { ChangeOptions, ListOptions } from './client.ts';
+import type { ChangeOptions, GuardedOptions, ListOptions } from './client.ts';
 import type { Listing } from './listing.ts';
-import type { FeedbackEvent, FeedbackItem, FeedbackKind, FeedbackReceipt } from './monitoring-types.ts';
+import type {
+  ErasureProof,
+  FeedbackEvent,
+  FeedbackItem,
+  FeedbackKind,
+  FeedbackReceipt,
+  LoggedPrediction,
+  PolicyDocument,
+  Profile,
+  ShownPolicy,
+  ShownPrediction,
+  SubjectRecords,
+} from './monitoring-types.ts';
 import type { CallOptions, Query } from './transport.ts';
 
 /** How the client speaks to its server. */
@@ -8,7 +20,9 @@ export type Speak = {
   /** Of the project's things. */
   readonly base: string;
   get<T>(url: string, query: Query, call?: CallOptions): Promise<T>;
-  change<T>(method: string, url: string, json: unknown, call?: ChangeOptions & { query?: Query }): Promise<T>;
+  change<T>(method: string, url: string, json: unknown, call?: GuardedOptions & { query?: Query }): Promise<T>;
+  /** A file, as it comes; null where there is nothing. */
+  file(url: string, query: Query, call?: CallOptions): Promise<DownloadedFile | null>;
   list<T>(url: string, call?: ListOptions, query?: Query): Listing<T>;
 };
 
@@ -19,12 +33,28 @@ export type FeedbackFilter = ListOptions & {
   readonly state?: 'parked' | 'matched';
 };
 
+export type DownloadedFile = { readonly body: ReadableStream<Uint8Array>; readonly rows: number };
+
+/** Times as RFC 3339; `where` as `output.score > 0.9 and input.country = 'DE'`. */
+export type PredictionFilter = { readonly since?: string; readonly until?: string; readonly where?: string };
+
+export type ProfileFilter = CallOptions & {
+  /** A day ago unless given. */
+  readonly since?: string;
+  readonly until?: string;
+  readonly column?: string;
+  /** As `input.country=DE`. */
+  readonly slice?: string;
+  readonly version?: number;
+};
+
 const segment = encodeURIComponent;
 
 /** The part of the client that remembers predictions. */
-export function createMonitoringClient({ base, change, list }: Speak) {
+export function createMonitoringClient({ base, get, change, list, file }: Speak) {
   const of = (endpoint: string | undefined): string =>
     endpoint === undefined ? base : `${base}/endpoints/${segment(endpoint)}`;
+  const rangeOf = ({ since, until, where }: PredictionFilter): Query => ({ since, until, where });
   return {
     feedback: {
       /** Sends up to 10,000 items. What was sent before is recognised, so a call may be repeated. */
@@ -36,6 +66,49 @@ export function createMonitoringClient({ base, change, list }: Speak) {
           kind: filter.kind,
           state: filter.state,
           predictionId: filter.predictionId,
+        }),
+    },
+    predictions: {
+      /** The youngest first. */
+      list: (endpoint: string, filter: ListOptions & PredictionFilter = {}) =>
+        list<LoggedPrediction>(`${of(endpoint)}/predictions`, filter, rangeOf(filter)),
+      /** One prediction, wherever in the project it was made. */
+      show: (id: string, call?: CallOptions) => get<ShownPrediction>(`${base}/predictions/${segment(id)}`, {}, call),
+      /** All that match as one file; null where nothing does. */
+      export: (
+        endpoint: string,
+        filter: CallOptions & PredictionFilter & { format?: 'parquet' | 'csv' | 'ndjson'; feedback?: boolean } = {},
+      ) =>
+        file(
+          `${of(endpoint)}/predictions-export`,
+          { ...rangeOf(filter), format: filter.format, feedback: filter.feedback },
+          filter,
+        ),
+      /** Legal hold: nothing of the endpoint's log goes while it is set. */
+      hold: (endpoint: string, reason: string, call?: ChangeOptions) =>
+        change<void>('PUT', `${of(endpoint)}/hold`, { reason }, call),
+      release: (endpoint: string, call?: ChangeOptions) =>
+        change<void>('DELETE', `${of(endpoint)}/hold`, undefined, call),
+    },
+    /** What the values of an endpoint were over a time, by column. */
+    profile: (endpoint: string, filter: ProfileFilter = {}) => {
+      const { since, until, column, slice, version } = filter;
+      return get<Profile>(`${of(endpoint)}/profile`, { since, until, column, slice, version }, filter);
+    },
+    policy: {
+      show: (endpoint: string, call?: CallOptions) => get<ShownPolicy>(`${of(endpoint)}/policy`, {}, call),
+      /** With `dryRun` it says what the policy would mean for each field. */
+      set: (endpoint: string, policy: PolicyDocument, call?: GuardedOptions) =>
+        change<ShownPolicy>('PUT', `${of(endpoint)}/policy`, policy, call),
+    },
+    subjects: {
+      /** All that is kept of a subject, by the text that is the subject's. */
+      find: (subject: string, call?: CallOptions) =>
+        get<SubjectRecords>(`${base}/subjects/${segment(subject)}`, {}, call),
+      erase: (subject: string, call: ChangeOptions & { reason?: string } = {}) =>
+        change<ErasureProof>('DELETE', `${base}/subjects/${segment(subject)}`, undefined, {
+          ...call,
+          query: { reason: call.reason },
         }),
     },
   };

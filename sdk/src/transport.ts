@@ -39,6 +39,8 @@ export type Answer<T> = { readonly status: number; readonly headers: Headers; re
 export type Transport = {
   /** Calls and reads a JSON answer. Throws SlipwayApiError, nothing else. */
   call<T>(request: TransportRequest): Promise<Answer<T>>;
+  /** Calls and gives the body as it comes; null where there is none. No time limit but the caller's signal. */
+  stream(request: TransportRequest): Promise<Answer<ReadableStream<Uint8Array> | null>>;
   /** Calls and gives the body line by line as it comes. No time limit but the caller's signal. */
   lines(request: TransportRequest): AsyncGenerator<string>;
 };
@@ -97,15 +99,18 @@ export function createTransport(options: TransportOptions): Transport {
     }
   }
 
-  async function* lines(request: TransportRequest): AsyncGenerator<string> {
+  async function stream(request: TransportRequest): Promise<Answer<ReadableStream<Uint8Array> | null>> {
     const response = await attempt(request, null);
-    if (!response.ok) {
-      const body = await readBody(response, request, null);
-      throw errorOfAnswer(response.status, response.headers, body);
-    }
-    if (response.body === null) return;
+    const { status, headers } = response;
+    if (response.ok) return { status, headers, body: response.body };
+    throw errorOfAnswer(status, headers, await readBody(response, request, null));
+  }
+
+  async function* lines(request: TransportRequest): AsyncGenerator<string> {
+    const { body } = await stream(request);
+    if (body === null) return;
     const decoder = new TextDecoder();
-    const reader = response.body.getReader();
+    const reader = body.getReader();
     let rest = '';
     try {
       for (;;) {
@@ -123,7 +128,7 @@ export function createTransport(options: TransportOptions): Transport {
     }
   }
 
-  return { call, lines };
+  return { call, stream, lines };
 }
 
 function withQuery(url: string, query: Query = {}): string {

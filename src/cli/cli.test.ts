@@ -70,11 +70,11 @@ test.each(shown)('$line knows --json, and --dry-run if it changes something', ({
   const flags = optionsOf(spec).map((option) => option.flags);
   expect(flags.some((flag) => flag.startsWith('--json'))).toBe(true);
   const changing =
-    /create|update|delete|set$|push|deploy|rotate|send|import|revoke|collect|load$|rollouts (start|pause|resume|promote|abort|approve)$|rollback$/.test(
+    /create|update|delete|erase|set$|hold$|release$|push|deploy|rotate|send|import|revoke|collect|load$|rollouts (start|pause|resume|promote|abort|approve)$|rollback$/.test(
       line,
     );
   expect(flags.includes('--dry-run')).toBe(changing);
-  expect(spec.severe === true).toBe(/^(models|versions|endpoints|projects) delete$/.test(line));
+  expect(spec.severe === true).toBe(/^(models|versions|endpoints|projects) delete$|^subjects erase$/.test(line));
   // Other users of a machine see command lines.
   expect(flags.filter((flag) => /^--(token|api-key|password|secret)/.test(flag))).toEqual([]);
 });

@@ -87,6 +87,30 @@ export const VERBS: readonly VerbRow[] = [
     load: async () => (await import('./feedback.ts')).feedback,
   },
   {
+    name: 'predictions',
+    group: 'monitoring',
+    summary: 'List, show and export logged predictions',
+    load: async () => (await import('./predictions.ts')).predictions,
+  },
+  {
+    name: 'profile',
+    group: 'monitoring',
+    summary: 'What values were, column by column',
+    load: async () => (await import('./profile.ts')).profile,
+  },
+  {
+    name: 'policy',
+    group: 'monitoring',
+    summary: 'What may be kept of predictions, field by field',
+    load: async () => (await import('./policy.ts')).policy,
+  },
+  {
+    name: 'subjects',
+    group: 'monitoring',
+    summary: 'Find and erase all that is kept of somebody',
+    load: async () => (await import('./subjects.ts')).subjects,
+  },
+  {
     name: 'status',
     group: 'operate',
     summary: 'What is serving, since when, is it healthy',

@@ -17,6 +17,15 @@ import type {
   FeedbackItemSchema,
   FeedbackReceiptSchema,
 } from '../../src/monitoring/feedback/feedback-routes.ts';
+import type {
+  ErasureProofSchema,
+  FieldActionSchema,
+  LoggedPredictionSchema,
+  ShownPolicySchema,
+  ShownPredictionSchema,
+  SubjectRecordsSchema,
+} from '../../src/monitoring/predictions/log-routes.ts';
+import type { ShownProfileSchema, ShownProfilesSchema } from '../../src/monitoring/profiles/profile-routes.ts';
 import type { AliasChangeSchema, AliasSchema } from '../../src/registry/alias-routes.ts';
 import type { UploadSchema } from '../../src/registry/artifacts/upload-routes.ts';
 import type { ModelSchema } from '../../src/registry/model-routes.ts';
@@ -58,6 +67,14 @@ test('the types of the SDK are those of the schemas', () => {
   same<remembered.FeedbackItem, Static<typeof FeedbackItemSchema>>(true);
   same<remembered.FeedbackReceipt, Static<typeof FeedbackReceiptSchema>>(true);
   same<remembered.FeedbackEvent, Static<typeof FeedbackEventSchema>>(true);
+  same<remembered.LoggedPrediction, Static<typeof LoggedPredictionSchema>>(true);
+  same<remembered.ShownPrediction, Static<typeof ShownPredictionSchema>>(true);
+  same<remembered.FieldAction, Static<typeof FieldActionSchema>>(true);
+  same<remembered.ShownPolicy, Static<typeof ShownPolicySchema>>(true);
+  same<remembered.ColumnProfile, Static<typeof ShownProfileSchema>>(true);
+  same<remembered.Profile, Static<typeof ShownProfilesSchema>>(true);
+  same<remembered.SubjectRecords, Static<typeof SubjectRecordsSchema>>(true);
+  same<remembered.ErasureProof, Static<typeof ErasureProofSchema>>(true);
   same<moved.Rollout, Static<typeof RolloutSchema>>(true);
   same<moved.LiveChange, Static<typeof LiveChangeSchema>>(true);
   same<sdk.Check, Static<typeof CheckSchema>>(true);

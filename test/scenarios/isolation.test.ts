@@ -108,6 +108,7 @@ test("another project's things answer exactly like absent ones, on every route",
       'POST /models': 'it names nothing that exists: it makes a model of its own, under any name',
       'GET /endpoints/:endpoint/predictions/:id':
         'there is no logged prediction; the log is looked up by project and endpoint',
+      'GET /predictions/:id': 'likewise',
       'GET /endpoints/:endpoint/rollout':
         'there is no rollout; it is looked up by project and endpoint, as GET /endpoints/:endpoint/history is',
       'GET /subjects/:subject': 'a subject is a text that hashes with the key of its own project',

@@ -35,6 +35,11 @@ export async function assertLogAccess(
   });
 }
 
+export async function mayReadLog(db: Db, { principal, project }: Call, endpoint: string): Promise<boolean> {
+  const spec = await findEndpoint(db, project.id, endpoint);
+  return can(principal, 'read', project.name, spec?.model);
+}
+
 /** Fields of the version that an endpoint serves; null where it serves none. */
 export async function fieldsOf(
   db: Db,

@@ -32,6 +32,12 @@ export const LoggedPredictionSchema = Type.Object({
   outputs: Type.Record(Type.String(), Type.Unknown()),
 });
 
+export const ShownPredictionSchema = Type.Object({
+  endpoint: Name,
+  rows: Type.Array(LoggedPredictionSchema),
+  feedback: Type.Array(FeedbackEventSchema),
+});
+
 export const FieldActionSchema = Type.Union([
   Type.Object({ action: oneOf(['keep', 'drop', 'hash'] as const) }),
   Type.Object({ action: Type.Literal('truncate'), chars: Type.Integer() }),
@@ -71,6 +77,17 @@ export const ErasureProofSchema = Type.Object({
   files: Type.Array(Type.Object({ before: Type.String(), after: Nullable(Type.String()), rows: Type.Integer() })),
   openSegments: Type.Integer(),
   left: Type.Integer(),
+});
+
+export const SubjectRecordsSchema = Type.Object({
+  subject: Type.String({ description: 'Keyed hash by which it is known.' }),
+  endpoints: Type.Array(
+    Type.Object({
+      endpoint: Name,
+      predictions: Type.Array(Type.Record(Type.String(), Type.Unknown())),
+      feedback: Type.Array(FeedbackEventSchema),
+    }),
+  ),
 });
 
 const ByName = Type.Object({ endpoint: Name });
@@ -128,12 +145,24 @@ export function registerLogRoutes(instance: FastifyInstance, deps: LogRoutesDeps
         tags,
         summary: 'One logged prediction, with what was said of it',
         params: Type.Object({ endpoint: Name, id: Type.String({ maxLength: 256 }) }),
-        response: {
-          200: Type.Object({ rows: Type.Array(LoggedPredictionSchema), feedback: Type.Array(FeedbackEventSchema) }),
-        },
+        response: { 200: ShownPredictionSchema },
       },
     },
     async (request) => (await predictions.show(callOf(request), request.params.endpoint, request.params.id)) as never,
+  );
+
+  scope.get(
+    '/predictions/:id',
+    {
+      config: { permission: 'read' },
+      schema: {
+        tags,
+        summary: 'One logged prediction by its id alone, with what was said of it',
+        params: Type.Object({ id: Type.String({ maxLength: 256 }) }),
+        response: { 200: ShownPredictionSchema },
+      },
+    },
+    async (request) => (await predictions.show(callOf(request), null, request.params.id)) as never,
   );
 
   scope.get(
@@ -210,18 +239,7 @@ export function registerLogRoutes(instance: FastifyInstance, deps: LogRoutesDeps
         tags,
         summary: 'All that is kept of a subject',
         params: Type.Object({ subject: Type.String({ maxLength: 512 }) }),
-        response: {
-          200: Type.Object({
-            subject: Type.String(),
-            endpoints: Type.Array(
-              Type.Object({
-                endpoint: Name,
-                predictions: Type.Array(Type.Record(Type.String(), Type.Unknown())),
-                feedback: Type.Array(FeedbackEventSchema),
-              }),
-            ),
-          }),
-        },
+        response: { 200: SubjectRecordsSchema },
       },
     },
     async (request) => (await erasures.find(callOf(request), request.params.subject)) as never,

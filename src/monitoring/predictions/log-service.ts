@@ -7,10 +7,10 @@ import type { Database } from '../../base/db/database.ts';
 import { SlipwayError } from '../../base/errors.ts';
 import { timeOfPredictionId } from '../feedback/feedback.ts';
 import type { FoundPrediction, LookUpPredictions, PredictionPlace } from '../feedback/feedback-match.ts';
-import { readCurrentFeedback } from '../feedback/feedback-store.ts';
+import { type FeedbackEvent, readCurrentFeedback } from '../feedback/feedback-store.ts';
 import { quoteText } from './duck-store.ts';
 import { EXPORT_COLUMNS, loadLabels } from './label-join.ts';
-import { assertLogAccess } from './log-access.ts';
+import { assertLogAccess, mayReadLog } from './log-access.ts';
 import type { LogQuery, LogScope } from './log-query.ts';
 import { endpointsWithSegments } from './log-segments.ts';
 import { listFiles, readKeys } from './log-store.ts';
@@ -35,6 +35,12 @@ export type LoggedPrediction = {
   readonly weight: number | null;
   readonly inputs: Record<string, unknown>;
   readonly outputs: Record<string, unknown>;
+};
+
+export type ShownPrediction = {
+  readonly endpoint: string;
+  readonly rows: readonly LoggedPrediction[];
+  readonly feedback: readonly FeedbackEvent[];
 };
 
 export type LogRange = { readonly since?: string | undefined; readonly until?: string | undefined };
@@ -83,36 +89,26 @@ export function createLogService({ database, query, dataDir }: LogServiceDeps) {
       });
     },
 
-    /** One prediction, all its rows, with what was said of it. */
-    async show(call: Call, endpoint: string, id: string) {
-      await assertLogAccess(database.db, call, 'read', endpoint, { dataDir });
-      const made = timeOfPredictionId(id);
-      const scope = {
-        project: call.project,
-        endpoint,
-        fromMs: made === null ? 0 : made - SLACK_MS,
-        toMs: made === null ? FAR_MS : made + SLACK_MS,
-      };
-      const rows = await query.run(
-        scope,
-        null,
-        [] as LoggedPrediction[],
-        async (duck, relation, parameters, columns) => {
-          const found = await duck.rows(`select * from ${relation} where "id" = ? order by "row"`, [...parameters, id]);
-          return found.map((row) => showEvent(row, columns));
+    /**
+     * One prediction, all its rows, with what was said of it.
+     * @param endpoint null: whichever of those that the caller may read
+     */
+    async show(call: Call, endpoint: string | null, id: string): Promise<ShownPrediction> {
+      if (endpoint !== null) await assertLogAccess(database.db, call, 'read', endpoint, { dataDir });
+      const endpoints = endpoint === null ? await readableEndpoints(call) : [endpoint];
+      for (const one of endpoints) {
+        const rows = await findRows(call, one, id);
+        if (rows.length === 0) continue;
+        const feedback = (await readCurrentFeedback(database.db, call.project.id, [id])).get(id) ?? [];
+        return { endpoint: one, rows, feedback };
+      }
+      throw new SlipwayError(
+        'prediction_not_found',
+        `There is no prediction ${id.slice(0, 80)} in the log${endpoint === null ? '' : ` of ${endpoint}`}`,
+        {
+          hint: 'Predictions are logged only where the policy samples them: `slipway policy show` tells. A new one is there after a second.',
         },
       );
-      if (rows.length === 0) {
-        throw new SlipwayError(
-          'prediction_not_found',
-          `There is no prediction ${id.slice(0, 80)} in the log of ${endpoint}`,
-          {
-            hint: 'Predictions are logged only where the policy samples them: `slipway policy show` tells. A new one is there after a second.',
-          },
-        );
-      }
-      const feedback = (await readCurrentFeedback(database.db, call.project.id, [id])).get(id) ?? [];
-      return { rows, feedback };
     },
 
     /** Predictions by hour and status: what a window holds, without reading it. */
@@ -237,6 +233,29 @@ export function createLogService({ database, query, dataDir }: LogServiceDeps) {
       };
     }) satisfies LookUpPredictions,
   };
+
+  async function findRows(call: Call, endpoint: string, id: string): Promise<LoggedPrediction[]> {
+    const made = timeOfPredictionId(id);
+    const scope = {
+      project: call.project,
+      endpoint,
+      fromMs: made === null ? 0 : made - SLACK_MS,
+      toMs: made === null ? FAR_MS : made + SLACK_MS,
+    };
+    return query.run(scope, null, [] as LoggedPrediction[], async (duck, relation, parameters, columns) => {
+      const found = await duck.rows(`select * from ${relation} where "id" = ? order by "row"`, [...parameters, id]);
+      return found.map((row) => showEvent(row, columns));
+    });
+  }
+
+  /** Endpoints with a log that the caller may read; a stranger to all of them is refused. */
+  async function readableEndpoints(call: Call): Promise<string[]> {
+    const readable: string[] = [];
+    for (const endpoint of await endpointsOf(call.project.id, call.project.name)) {
+      if (await mayReadLog(database.db, call, endpoint)) readable.push(endpoint);
+    }
+    return readable;
+  }
 
   async function endpointsOf(projectId: string, project: string): Promise<string[]> {
     const files = await listFiles(database.db, { projectId });

@@ -202,11 +202,17 @@ function parseAction(given: unknown): FieldAction | string {
   const rule = 'must be keep, drop, hash, {truncate: characters} or {bucket: width}';
   if (given === 'keep' || given === 'drop' || given === 'hash') return { action: given };
   if (typeof given !== 'object' || given === null || Array.isArray(given)) return rule;
+  // As a policy is shown, so that what was read may be sent back.
+  if ('action' in given) {
+    const { action, chars, width } = given as { action: unknown; chars?: unknown; width?: unknown };
+    if (action === 'truncate') return parseAction({ truncate: chars });
+    return parseAction(action === 'bucket' ? { bucket: width } : action);
+  }
   const entries = Object.entries(given);
   if (entries.length !== 1) return rule;
   const [name, size] = entries[0]!;
   if (name === 'truncate') {
-    return Number.isInteger(size) && size >= 1 && size <= 1000
+    return typeof size === 'number' && Number.isInteger(size) && size >= 1 && size <= 1000
       ? { action: name, chars: size }
       : 'truncate needs a number of characters from 1';
   }

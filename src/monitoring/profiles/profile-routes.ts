@@ -69,7 +69,7 @@ export function registerProfileRoutes(instance: FastifyInstance, profiles: Profi
         querystring: Type.Object({
           since: Type.Optional(Time),
           until: Type.Optional(Time),
-          column: Type.Optional(Type.String({ maxLength: 512, description: 'For example `input.age`.' })),
+          column: Type.Optional(Type.String({ maxLength: 512, description: 'For example `input.age`, or `age`.' })),
           slice: Type.Optional(Type.String({ maxLength: 512, description: 'For example `input.country=DE`.' })),
           version: Type.Optional(Type.Integer({ minimum: 1 })),
         }),

@@ -100,11 +100,15 @@ export function createProfileService({
         for (const [name, profile] of await store.readProfiles(
           database.db,
           { ...filter, versionDigest: digest },
-          asked.column,
+          asked.column === undefined ? undefined : namesOf(asked.column),
         )) {
           const known = merged.get(name);
           merged.set(name, known === undefined ? profile : mergeProfiles(known, profile));
         }
+      }
+      if (asked.column !== undefined) {
+        const meant = namesOf(asked.column).find((name) => merged.has(name));
+        for (const name of merged.keys()) if (name !== meant) merged.delete(name);
       }
       if (asked.column !== undefined && merged.size === 0 && total.rows > 0) {
         throw new SlipwayError('invalid_request', `There is no profile of ${asked.column.slice(0, 80)} in this time`, {
@@ -123,6 +127,11 @@ export function createProfileService({
       };
     },
   };
+}
+
+/** What a column may be meant by: its name, or that without its side. */
+function namesOf(column: string): string[] {
+  return [column, `input.${column}`, `output.${column}`];
 }
 
 /** The panes that cover a time: whole days, hours at both ends of them, and minutes at the ends of those, as far as minutes are kept. */

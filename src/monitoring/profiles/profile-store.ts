@@ -131,7 +131,11 @@ export async function listPanes(db: Db, filter: PaneFilter): Promise<PaneRow[]> 
 }
 
 /** Profiles of panes, by column, merged. */
-export async function readProfiles(db: Db, filter: PaneFilter, column?: string): Promise<Map<string, ColumnProfile>> {
+export async function readProfiles(
+  db: Db,
+  filter: PaneFilter,
+  columns?: readonly string[],
+): Promise<Map<string, ColumnProfile>> {
   let query = db
     .selectFrom('profile_columns')
     .select(['column_name', 'profile'])
@@ -142,7 +146,7 @@ export async function readProfiles(db: Db, filter: PaneFilter, column?: string):
     .where('start_ms', '>=', filter.fromMs)
     .where('start_ms', '<', filter.toMs);
   if (filter.versionDigest !== undefined) query = query.where('version_digest', '=', filter.versionDigest);
-  if (column !== undefined) query = query.where('column_name', '=', column);
+  if (columns !== undefined) query = query.where('column_name', 'in', columns);
   const merged = new Map<string, ColumnProfile>();
   for (const row of await query.execute()) {
     const profile = decodeProfile(row.profile);
