@@ -29,6 +29,8 @@ export type FeedbackReceipt = {
   repeated: number;
   matched: number;
   parked: number;
+  /** Not written: the policy of the endpoint keeps nothing of it. */
+  dropped: number;
   conflicts: { index: number; message: string }[];
   /** Of a request with one value. */
   id: string | null;
@@ -167,7 +169,15 @@ export type Profile = {
 export type SubjectRecords = {
   /** Keyed hash by which the subject is known. */
   subject: string;
-  endpoints: { endpoint: string; predictions: Record<string, unknown>[]; feedback: FeedbackEvent[] }[];
+  endpoints: {
+    endpoint: string;
+    predictions: Record<string, unknown>[];
+    feedback: FeedbackEvent[];
+    /** Rows in the samples of profiles; one may be in that of a minute, an hour and a day. */
+    samples: Record<string, unknown>[];
+  }[];
+  /** Such that names no endpoint. */
+  feedback: FeedbackEvent[];
 };
 
 export type ErasureProof = {

@@ -215,6 +215,7 @@ async function sendFile(
     repeated: 0,
     matched: 0,
     parked: 0,
+    dropped: 0,
     conflicts: [],
     id: null,
     revision: null,
@@ -225,7 +226,7 @@ async function sendFile(
   for await (const batch of readLabels(chunks, file, columns)) {
     const items = batch.items.map((item) => ({ ...item, ...who }));
     const receipt = await client.feedback.send(items, { endpoint, dryRun: call.dryRun, signal: call.signal });
-    for (const name of ['accepted', 'revised', 'superseded', 'repeated', 'matched', 'parked'] as const) {
+    for (const name of ['accepted', 'revised', 'superseded', 'repeated', 'matched', 'parked', 'dropped'] as const) {
       total[name] += receipt[name];
     }
     for (const { index, message } of receipt.conflicts) {
@@ -239,7 +240,7 @@ async function sendFile(
 }
 
 function receiptText(receipt: FeedbackReceipt, dryRun: boolean): string {
-  const { accepted, revised, superseded, repeated, matched, parked, conflicts } = receipt;
+  const { accepted, revised, superseded, repeated, matched, parked, dropped, conflicts } = receipt;
   const parts = [
     `${dryRun ? 'Would take' : 'Took'} ${count(accepted, 'record')}`,
     ...(revised > 0 ? [`${revised} of them ${revised === 1 ? 'a correction' : 'corrections'}`] : []),
@@ -249,6 +250,10 @@ function receiptText(receipt: FeedbackReceipt, dryRun: boolean): string {
   const lines = [`${parts.join(', ')}.`];
   if (matched > 0) lines.push(`${count(matched, 'record')} matched a logged prediction.`);
   if (parked > 0) lines.push(`${count(parked, 'record')} wait for a prediction that is not in the log.`);
+  if (dropped > 0)
+    lines.push(
+      `${count(dropped, 'record')} not kept: the policy of the endpoint drops ${dropped === 1 ? 'it' : 'them'}.`,
+    );
   for (const { message } of conflicts.slice(0, 20)) lines.push(`Not taken: ${cleanLine(message)}`);
   if (conflicts.length > 20) lines.push(`… and ${conflicts.length - 20} more.`);
   return lines.join('\n');

@@ -46,10 +46,21 @@ export const subjects: NounSpec = {
   ],
 };
 
-function foundText({ subject, endpoints }: SubjectRecords, paint: Paint): string {
-  if (endpoints.length === 0) return 'Nothing is kept of it.';
-  const rows = endpoints.map((one) => [one.endpoint, String(one.predictions.length), String(one.feedback.length)]);
-  const columns = [{ title: 'endpoint' }, { title: 'rows', right: true }, { title: 'feedback', right: true }];
+function foundText({ subject, endpoints, feedback }: SubjectRecords, paint: Paint): string {
+  if (endpoints.length + feedback.length === 0) return 'Nothing is kept of it.';
+  const rows = endpoints.map((one) => [
+    one.endpoint,
+    String(one.predictions.length),
+    String(one.feedback.length),
+    String(one.samples.length),
+  ]);
+  if (feedback.length > 0) rows.push(['(none)', '0', String(feedback.length), '0']);
+  const columns = [
+    { title: 'endpoint' },
+    { title: 'rows', right: true },
+    { title: 'feedback', right: true },
+    { title: 'samples', right: true },
+  ];
   return `Known as ${cleanLine(subject)}. --json gives all of it.\n\n${table(columns, rows, paint)}`;
 }
 

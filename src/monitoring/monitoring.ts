@@ -42,6 +42,7 @@ export function createMonitoring(deps: MonitoringDeps) {
   const publisher = createRecordingPublisher({ database, dataDir, clock });
   const predictions = createLogService({ database, query, dataDir });
   const { lookUp } = predictions;
+  const policies = createPolicyService({ database, clock, dataDir, publisher });
   const rate = createItemRate({
     perSecond: settings.feedbackRate,
     burst: settings.feedbackRate * BURST_S,
@@ -65,11 +66,26 @@ export function createMonitoring(deps: MonitoringDeps) {
     timers.push(setInterval(() => void job(name, work), ms).unref());
   };
 
+  /** What gateways have closed, into the database and into files. */
+  const takeOver = async (all: boolean): Promise<void> => {
+    await ingestPanes({ database, dataDir, clock, log });
+    await compactor.run(all);
+  };
+  const ingest = () => takeOver(true);
+  const erasures = createErasureService({ database, clock, dataDir, duck, query, compactor, ingest, inTurn });
+
   return {
-    feedback: createFeedbackService({ database, clock, rate, parkedMs: settings.feedbackParkedMs, lookUp }),
+    feedback: createFeedbackService({
+      database,
+      clock,
+      rate,
+      parkedMs: settings.feedbackParkedMs,
+      lookUp,
+      guardOf: policies.guardOf,
+    }),
     predictions,
-    policies: createPolicyService({ database, clock, dataDir, publisher }),
-    erasures: createErasureService({ database, clock, dataDir, duck, query, compactor, inTurn }),
+    policies,
+    erasures,
     profiles: createProfileService({ database, clock, dataDir }),
     compactor,
 
@@ -78,10 +94,10 @@ export function createMonitoring(deps: MonitoringDeps) {
       await publisher.publish();
       await predictions.removeLeftovers();
       await job('looking for files that a crash left', () => compactor.sweep());
+      await job('ending erasures', () => erasures.resume());
       every(INGEST_EVERY_MS, 'taking over profiles and predictions', async () => {
         await publisher.publish();
-        await ingestPanes({ database, dataDir, clock, log });
-        await compactor.run(false);
+        await takeOver(false);
       });
       every(SETTLE_EVERY_MS, 'settling feedback', async () => {
         const { matched, expired } = await settleParked({ database, clock, lookUp });
@@ -94,11 +110,7 @@ export function createMonitoring(deps: MonitoringDeps) {
     },
 
     /** Takes over now what gateways wrote; for those who do not want to wait. */
-    ingest: () =>
-      job('taking over profiles and predictions', async () => {
-        await ingestPanes({ database, dataDir, clock, log });
-        await compactor.run(true);
-      }),
+    ingest: () => job('taking over profiles and predictions', ingest),
 
     async stop(): Promise<void> {
       for (const timer of timers) clearInterval(timer);

@@ -143,6 +143,7 @@ describe('what start-up asserts', () => {
       journal_mode: 'wal',
       synchronous: 2,
       foreign_keys: 1,
+      secure_delete: 1,
       locking_mode: 'exclusive',
     };
     expect(findUnsafe((name) => good[name], false)).toEqual([]);

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { Kysely, type Transaction } from 'kysely';
+import { Kysely, sql, type Transaction } from 'kysely';
 import type { Clock } from '../clock.ts';
 import { SlipwayError } from '../errors.ts';
 import type { Dialect } from './dialect.ts';
@@ -27,6 +27,8 @@ export type Database = {
   transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
   /** Whether what was promised at start still holds, asked anew. */
   durability(): Promise<{ readonly safe: boolean; readonly detail: string }>;
+  /** Takes what was deleted out of the files as well: the bytes themselves are in none of them any more when it resolves. */
+  forget(): Promise<void>;
   close(): Promise<void>;
 };
 
@@ -72,7 +74,8 @@ export async function openSqlite(options: OpenSqliteOptions): Promise<Database> 
     const detail = wrong.length === 0 ? 'WAL, synchronous=FULL, foreign keys on, exclusive lock' : wrong.join(', ');
     return { safe: wrong.length === 0, detail };
   };
-  return { db, dialect: 'sqlite', transaction, durability, close: () => db.destroy() };
+  const forget = async () => void (await sql`pragma wal_checkpoint(truncate)`.execute(db));
+  return { db, dialect: 'sqlite', transaction, durability, forget, close: () => db.destroy() };
 }
 
 /**
@@ -100,6 +103,7 @@ function configure(connection: DatabaseSync, path: string): void {
   connection.exec('pragma synchronous = full');
   connection.exec('pragma foreign_keys = on');
   connection.exec('pragma journal_size_limit = 67108864');
+  connection.exec('pragma secure_delete = on'); // what is deleted is overwritten
   connection.exec('begin immediate; commit'); // takes the lock now, not at the first write
   const wrong = findUnsafe(readPragma(connection), path === ':memory:');
   if (wrong.length > 0) {
@@ -123,6 +127,7 @@ export function findUnsafe(pragma: (name: string) => unknown, inMemory: boolean)
     ['journal_mode', inMemory ? 'memory' : 'wal'],
     ['synchronous', 2],
     ['foreign_keys', 1],
+    ['secure_delete', 1],
     ['locking_mode', 'exclusive'],
   ];
   return wanted

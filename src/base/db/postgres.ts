@@ -65,7 +65,8 @@ export async function openPostgres(options: OpenPostgresOptions): Promise<Databa
     const { fsync, commit } = rows[0]!;
     return { safe: fsync === 'on' && commit !== 'off', detail: `fsync=${fsync}, synchronous_commit=${commit}` };
   };
-  return { db, dialect: 'postgres', transaction, durability, close: () => db.destroy() };
+  const forget = async () => void (await sql`vacuum`.execute(db));
+  return { db, dialect: 'postgres', transaction, durability, forget, close: () => db.destroy() };
 }
 
 function fromPostgresError(error: unknown): unknown {

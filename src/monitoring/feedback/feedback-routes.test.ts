@@ -3,6 +3,8 @@ import { type ManagementUnderTest, startManagement } from '../../../test/fixture
 import type { Clock } from '../../base/clock.ts';
 import { registerProjectRoutes } from '../../base/http/management-server.ts';
 import { uuidv7 } from '../../base/ids.ts';
+import { createTokens } from '../predictions/apply-policy.ts';
+import { createFeedbackGuard } from './feedback-guard.ts';
 import { type FoundPrediction, settleParked } from './feedback-match.ts';
 import { registerFeedbackRoutes } from './feedback-routes.ts';
 import { createFeedbackService } from './feedback-service.ts';
@@ -37,7 +39,8 @@ async function start(): Promise<void> {
     clock,
     routes: (app, { database }) => {
       const rate = createItemRate({ perSecond, burst: perSecond * 10, clock });
-      const feedback = createFeedbackService({ database, clock, rate, parkedMs: 30 * DAY_MS, lookUp });
+      const guardOf = async () => createFeedbackGuard([], createTokens('key'));
+      const feedback = createFeedbackService({ database, clock, rate, parkedMs: 30 * DAY_MS, lookUp, guardOf });
       registerProjectRoutes(app, (scope) => registerFeedbackRoutes(scope, feedback));
     },
   });

@@ -51,6 +51,7 @@ export const FeedbackReceiptSchema = Type.Object({
   repeated: Type.Integer({ description: 'Already there; nothing was written.' }),
   matched: Type.Integer({ description: 'Written, and their prediction is in the log.' }),
   parked: Type.Integer({ description: 'Written, and kept until their prediction is found, or given up.' }),
+  dropped: Type.Integer({ description: 'Not written: the policy of the endpoint keeps nothing of it.' }),
   conflicts: Type.Array(Type.Object({ index: Type.Integer(), message: Type.String() })),
   id: Nullable(Type.String()),
   revision: Nullable(Type.Integer()),

@@ -5,7 +5,8 @@ import type { Database, Db } from '../../base/db/database.ts';
 import { SlipwayError } from '../../base/errors.ts';
 import { uuidv7 } from '../../base/ids.ts';
 import { findEndpoint } from '../../serving/endpoints/endpoint-store.ts';
-import { type FeedbackInput, parseFeedback, timeOfPredictionId } from './feedback.ts';
+import { type FeedbackInput, type FeedbackRecord, parseFeedback, timeOfPredictionId } from './feedback.ts';
+import { type FeedbackGuard, guardKeys, guardRecords } from './feedback-guard.ts';
 import type { FoundPrediction, LookUpPredictions } from './feedback-match.ts';
 import { canonicalJson, type FeedbackOutcome, type PlannedRecord, planFeedback } from './feedback-plan.ts';
 import * as store from './feedback-store.ts';
@@ -21,6 +22,8 @@ export type FeedbackReceipt = {
   readonly matched: number;
   /** Written, and kept until their prediction is found, or given up. */
   readonly parked: number;
+  /** Not written: the policy of the endpoint keeps nothing of it. */
+  readonly dropped: number;
   /** Not written: another value stands under the revision they name. */
   readonly conflicts: readonly { readonly index: number; readonly message: string }[];
   /** Of a request with one value: its record. */
@@ -36,13 +39,15 @@ export type FeedbackServiceDeps = {
   readonly parkedMs: number;
   /** Which of these predictions the log holds. */
   readonly lookUp: LookUpPredictions;
+  /** What may be kept of feedback about an endpoint; null: about any of the project. */
+  readonly guardOf: (project: Call['project'], endpoint: string | null) => Promise<FeedbackGuard>;
 };
 
 export type FeedbackService = ReturnType<typeof createFeedbackService>;
 
 /** Feedback comes in with the right to predict: who gets answers may say what became of them. Reading it needs the right to read. */
 export function createFeedbackService(deps: FeedbackServiceDeps) {
-  const { database, clock, rate, parkedMs, lookUp } = deps;
+  const { database, clock, rate, parkedMs, lookUp, guardOf } = deps;
 
   /** The right to the endpoint's model; without an endpoint, to all of the project. */
   const assertAllowed = async (db: Db, call: Call, verb: Verb, endpoint: string | null): Promise<void> => {
@@ -70,17 +75,18 @@ export function createFeedbackService(deps: FeedbackServiceDeps) {
     ): Promise<FeedbackReceipt> {
       await assertAllowed(database.db, call, 'predict', endpoint);
       const source = call.principal.actor.replace(/^key:/, '');
-      const records = parseFeedback(items, { endpoint, source, pointer });
-      if (!call.dryRun) rate.take(call.principal.keyId, records.length);
-      const ids = records.flatMap(({ subject }) => (subject.kind === 'prediction' ? [subject.predictionId] : []));
-      const keys = records.flatMap(({ subject }) => (subject.kind === 'join-key' ? [subject.joinKey] : []));
-      const found = await lookUp({ projectId: call.project.id, endpoint, predictionIds: ids, joinKeys: keys });
+      const given = parseFeedback(items, { endpoint, source, pointer });
+      if (!call.dryRun) rate.take(call.principal.keyId, given.length);
+      const guard = await guardOf(call.project, endpoint);
+      const keyed = guardKeys(given, guard);
+      const { records, found } = await keptOf(call, endpoint, keyed, guard);
+      const dropped = given.length - records.length;
       return database.transaction(async (tx) => {
         const subjects = [...new Set(planFeedback(records, []).map((planned) => planned.subject))];
         const planned = planFeedback(records, await store.findRevisions(tx, call.project.id, subjects));
         const rows = await newRows(tx, call, endpoint, planned, found);
         if (!call.dryRun) await store.insertFeedback(tx, rows);
-        return receiptOf(planned, rows);
+        return receiptOf(planned, rows, dropped);
       });
     },
 
@@ -95,6 +101,24 @@ export function createFeedbackService(deps: FeedbackServiceDeps) {
       return store.readFeedback(database.db, call.project.id, { afterSeq, limit: page.limit }, filter);
     },
   };
+
+  /** Feedback as the policy of what it is about lets it be kept, and where its predictions are. */
+  async function keptOf(call: Call, endpoint: string | null, records: readonly FeedbackRecord[], guard: FeedbackGuard) {
+    const found = await lookUp({
+      projectId: call.project.id,
+      endpoint,
+      predictionIds: records.flatMap(({ subject }) => (subject.kind === 'prediction' ? [subject.predictionId] : [])),
+      joinKeys: records.flatMap(({ subject }) => (subject.kind === 'join-key' ? [subject.joinKey] : [])),
+    });
+    const guards = new Map<string, FeedbackGuard>();
+    if (endpoint === null) {
+      for (const name of new Set(records.map((record) => found(record.subject)?.endpoint))) {
+        if (name !== undefined) guards.set(name, await guardOf(call.project, name));
+      }
+    }
+    const guardFor = ({ subject }: FeedbackRecord) => guards.get(found(subject)?.endpoint ?? '') ?? guard;
+    return { records: guardRecords(records, guardFor), found };
+  }
 
   async function newRows(
     db: Db,
@@ -139,7 +163,11 @@ export function createFeedbackService(deps: FeedbackServiceDeps) {
   }
 }
 
-function receiptOf(planned: readonly PlannedRecord[], rows: readonly store.FeedbackRow[]): FeedbackReceipt {
+function receiptOf(
+  planned: readonly PlannedRecord[],
+  rows: readonly store.FeedbackRow[],
+  dropped: number,
+): FeedbackReceipt {
   const count = (outcome: FeedbackOutcome): number => planned.filter((one) => one.outcome === outcome).length;
   const conflicts = planned
     .filter((one) => one.outcome === 'conflict')
@@ -159,6 +187,7 @@ function receiptOf(planned: readonly PlannedRecord[], rows: readonly store.Feedb
     repeated: count('repeated'),
     matched,
     parked: rows.length - matched,
+    dropped,
     conflicts,
     id: only === null ? null : (only.knownId ?? rows[0]?.id ?? null),
     revision: only?.revision ?? null,

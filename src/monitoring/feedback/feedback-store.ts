@@ -221,42 +221,47 @@ function chunks<T>(items: readonly T[], size: number): T[][] {
   return parts;
 }
 
-/** @returns how many records of an endpoint are gone because they came before a time */
+export type FeedbackEndpoint = { readonly projectId: string; readonly endpoint: string | null };
+
+/** Endpoints that something was said about; null: what names none. */
+export async function listFeedbackEndpoints(db: Db): Promise<FeedbackEndpoint[]> {
+  return db.selectFrom('feedback').select(['project_id as projectId', 'endpoint']).distinct().execute();
+}
+
+/** @returns how many records about an endpoint are gone because they came before a time */
 export async function deleteFeedbackBefore(
   tx: Tx,
-  projectId: string,
-  endpoint: string,
+  { projectId, endpoint }: FeedbackEndpoint,
   before: string,
 ): Promise<number> {
   const gone = await tx
     .deleteFrom('feedback')
     .where('project_id', '=', projectId)
-    .where('endpoint', '=', endpoint)
+    .where('endpoint', 'is', endpoint)
     .where('arrived_at', '<', before)
     .executeTakeFirst();
   return Number(gone.numDeletedRows);
 }
 
-/** Removes what was said of these predictions, and what names the subject itself as join key. @returns how many */
-export async function deleteFeedbackOf(
-  tx: Tx,
+/** What was said of these predictions, or under one of these join keys: every revision, in the order it came. */
+export async function listFeedbackAbout(
+  db: Db,
   projectId: string,
   predictionIds: readonly string[],
-  joinKey: string,
-): Promise<number> {
-  let count = 0;
+  joinKeys: readonly string[],
+): Promise<FeedbackEvent[]> {
+  const found = new Map<number, FeedbackEvent>();
+  const add = (rows: readonly FeedbackRow[]): void => {
+    for (const row of rows) found.set(Number(row.seq), toEvent(row));
+  };
+  const ofProject = () => db.selectFrom('feedback').selectAll().where('project_id', '=', projectId);
   for (const part of chunks(predictionIds, LOOKUP_KEYS)) {
-    const gone = await tx
-      .deleteFrom('feedback')
-      .where('project_id', '=', projectId)
-      .where('prediction_id', 'in', part)
-      .executeTakeFirst();
-    count += Number(gone.numDeletedRows);
+    add(await ofProject().where('prediction_id', 'in', part).execute());
   }
-  const named = await tx
-    .deleteFrom('feedback')
-    .where('project_id', '=', projectId)
-    .where('join_key', '=', joinKey)
-    .executeTakeFirst();
-  return count + Number(named.numDeletedRows);
+  add(await ofProject().where('join_key', 'in', joinKeys).execute());
+  return [...found.values()].sort((a, b) => a.seq - b.seq);
+}
+
+export async function deleteFeedback(tx: Tx, ids: readonly string[]): Promise<void> {
+  for (const part of chunks(ids, LOOKUP_KEYS)) await tx.deleteFrom('feedback').where('id', 'in', part).execute();
 }

@@ -7,8 +7,8 @@ import type { Clock } from '../../base/clock.ts';
 import type { Database } from '../../base/db/database.ts';
 import { SlipwayError } from '../../base/errors.ts';
 import { uuidv7 } from '../../base/ids.ts';
-import { deleteFeedbackOf, readCurrentFeedback } from '../feedback/feedback-store.ts';
-import { eraseFromReservoirs, listProfiledEndpoints } from '../profiles/profile-store.ts';
+import { deleteFeedback } from '../feedback/feedback-store.ts';
+import { eraseFromReservoirs } from '../profiles/profile-store.ts';
 import { createTokens } from './apply-policy.ts';
 import { type DuckStore, quoteText } from './duck-store.ts';
 import { assertLogAccess } from './log-access.ts';
@@ -16,6 +16,7 @@ import type { LogCompactor } from './log-compactor.ts';
 import type { LogQuery } from './log-query.ts';
 import { endpointsWithSegments, listSegments } from './log-segments.ts';
 import * as store from './log-store.ts';
+import { findTraces, type SubjectTraces } from './subject-traces.ts';
 
 export type ErasureProof = {
   /** Keyed hash by which the subject was known; the subject itself is not kept. */
@@ -31,7 +32,17 @@ export type ErasureProof = {
   readonly left: number;
 };
 
-const FAR_MS = 8_640_000_000_000;
+/** What was noted when an erasure began: with it it can be ended by another process. */
+type Begun = {
+  readonly id: string;
+  readonly project: Call['project'];
+  readonly token: string;
+  readonly actor: string;
+  readonly reason: string | null;
+  readonly requestId: string | null;
+  readonly feedback: number;
+  readonly reservoirRows: number;
+};
 
 export type ErasureService = ReturnType<typeof createErasureService>;
 
@@ -42,59 +53,25 @@ export function createErasureService(deps: {
   readonly duck: DuckStore;
   readonly query: LogQuery;
   readonly compactor: LogCompactor;
+  /** Takes over what gateways have written. */
+  readonly ingest: () => Promise<unknown>;
   /** Nothing else changes the log's files meanwhile. */
   readonly inTurn: <T>(work: () => Promise<T>) => Promise<T>;
 }) {
-  const { database, clock, dataDir, duck, query, compactor, inTurn } = deps;
+  const { database, clock, dataDir, duck, query, compactor, ingest, inTurn } = deps;
 
   const tokenOf = async (call: Call, subject: string): Promise<string> => {
     const key = await database.transaction((tx) => store.ensureKey(tx, call.project.id));
     return createTokens(key)(subject);
   };
 
-  const endpointsOf = async (call: Call): Promise<string[]> => {
-    const files = await store.listFiles(database.db, { projectId: call.project.id });
-    const segments = endpointsWithSegments(dataDir).filter((one) => one.project === call.project.name);
-    const profiled = await listProfiledEndpoints(database.db, call.project.id);
-    return [
-      ...new Set([...files.map((file) => file.endpoint), ...segments.map((one) => one.endpoint), ...profiled]),
-    ].sort();
-  };
-
-  const idsOf = async (call: Call, endpoint: string, token: string): Promise<string[]> =>
-    query.run(
-      { project: call.project, endpoint, fromMs: 0, toMs: FAR_MS },
-      null,
-      [],
-      async (one, relation, parameters) => {
-        const rows = await one.rows(`select distinct "id" from ${relation} where "subject" = ?`, [
-          ...parameters,
-          token,
-        ]);
-        return rows.map((row) => String(row['id']));
-      },
-    );
-
   return {
     /** Everything that is kept of a subject. */
     async find(call: Call, subject: string) {
       assertCan(call.principal, 'admin', call.project.name);
       const token = await tokenOf(call, subject);
-      const found = [];
-      for (const endpoint of await endpointsOf(call)) {
-        const scope = { project: call.project, endpoint, fromMs: 0, toMs: FAR_MS };
-        const rows = await query.run(scope, null, [] as Record<string, unknown>[], (one, relation, parameters) =>
-          one.rows(`select * from ${relation} where "subject" = ? order by "at" limit 10000`, [...parameters, token]),
-        );
-        if (rows.length === 0) continue;
-        const predictions = rows.map((row) =>
-          Object.fromEntries(Object.entries(row).filter(([, value]) => value !== null)),
-        );
-        const ids = [...new Set(rows.map((row) => String(row['id'])))];
-        const feedback = [...(await readCurrentFeedback(database.db, call.project.id, ids)).values()].flat();
-        found.push({ endpoint, predictions, feedback });
-      }
-      return { subject: token, endpoints: found };
+      const traces = await findTraces({ database, dataDir, query }, call.project, { token, text: subject });
+      return { subject: token, ...byEndpoint(traces) };
     },
 
     /**
@@ -104,6 +81,14 @@ export function createErasureService(deps: {
     async erase(call: Call, subject: string, reason: string | null): Promise<ErasureProof> {
       assertCan(call.principal, 'admin', call.project.name);
       return inTurn(() => eraseNow(call, subject, reason));
+    },
+
+    /** Ends what a process that was killed had begun. */
+    async resume(): Promise<void> {
+      for (const { id, project_id, project, subject, actor } of await store.listOpenErasures(database.db)) {
+        const counts = { feedback: 0, reservoirRows: 0, reason: null, requestId: null };
+        await end({ id, project: { id: project_id, name: project }, token: subject, actor, ...counts });
+      }
     },
 
     async hold(call: Call, endpoint: string, reason: string | null): Promise<void> {
@@ -126,83 +111,107 @@ export function createErasureService(deps: {
   };
 
   async function eraseNow(call: Call, subject: string, reason: string | null): Promise<ErasureProof> {
-    await compactor.run(true);
+    const { project, principal, requestId } = call;
+    await ingest();
     const token = await tokenOf(call, subject);
-    const atMs = clock.now().getTime();
-    const holds = (await store.listHolds(database.db)).filter((hold) => hold.project_id === call.project.id);
-    const endpoints = await endpointsOf(call);
-    const idsByEndpoint = new Map<string, string[]>();
-    for (const endpoint of endpoints) idsByEndpoint.set(endpoint, await idsOf(call, endpoint, token));
-    const inTheWay = holds.filter((hold) => (idsByEndpoint.get(hold.endpoint)?.length ?? 0) > 0);
-    if (inTheWay.length > 0) {
-      throw new SlipwayError(
-        'in_use',
-        `The log of ${inTheWay[0]!.endpoint} is under legal hold: ${inTheWay[0]!.reason}`,
-        {
-          hint: 'Lift the hold first, or answer the request with the reason of the hold.',
-        },
-      );
-    }
-    if (call.dryRun) {
-      const rows = [...idsByEndpoint.values()].reduce((sum, ids) => sum + ids.length, 0);
-      return { subject: token, rows, feedback: 0, reservoirRows: 0, files: [], openSegments: 0, left: rows };
-    }
-    // First the mark: from here on nothing of it is shown, and no segment that comes later brings it back.
-    const id = uuidv7(atMs);
-    await database.transaction((tx) =>
-      store.insertErasure(tx, {
-        id,
-        project_id: call.project.id,
-        subject: token,
-        at_ms: atMs,
-        actor: call.principal.actor,
-        proof: '{}',
-      }),
+    const traces = await findTraces({ database, dataDir, query }, project, { token, text: subject });
+    const holds = await store.listHolds(database.db);
+    assertNotHeld(
+      holds.filter((hold) => hold.project_id === project.id),
+      traces,
     );
-    await compactor.run(true);
-    const changed: { before: string; after: string | null; rows: number }[] = [];
-    let rows = 0;
-    for (const file of await store.listFiles(database.db, { projectId: call.project.id })) {
-      const path = quoteText(join(dataDir, file.path));
-      const [held] = await duck.use((one) =>
-        one.rows(`select count(*) as n from read_parquet(${path}) where "subject" = ?`, [token]),
+    if (call.dryRun) {
+      const rows = traces.endpoints.reduce((sum, one) => sum + one.rowCount, 0);
+      const reservoirRows = traces.reservoirs.reduce((sum, one) => sum + one.rows.length, 0);
+      const counts = { rows, feedback: traces.feedback.length, reservoirRows };
+      return { subject: token, ...counts, files: [], openSegments: 0, left: rows };
+    }
+    const atMs = clock.now().getTime();
+    const id = uuidv7(atMs);
+    // First the mark: from here on nothing of it is shown, and nothing that gateways still hold brings it back.
+    const reservoirRows = await database.transaction(async (tx) => {
+      const mark = { id, project_id: project.id, subject: token, at_ms: atMs, actor: principal.actor };
+      await store.insertErasure(tx, { ...mark, proof: store.OPEN_PROOF });
+      await deleteFeedback(
+        tx,
+        traces.feedback.map((event) => event.id),
       );
-      const n = Number(held!['n']);
-      if (n === 0) continue;
+      return eraseFromReservoirs(tx, project.id, token);
+    });
+    const counts = { feedback: traces.feedback.length, reservoirRows };
+    return end({ id, project, token, actor: principal.actor, reason, requestId, ...counts });
+  }
+
+  async function end(begun: Begun): Promise<ErasureProof> {
+    const { id, project, token } = begun;
+    await compactor.run(true);
+    const files: { before: string; after: string | null; rows: number }[] = [];
+    for (const file of await store.listFiles(database.db, { projectId: project.id })) {
+      const rows = await countIn(file, token);
+      if (rows === 0) continue;
       const [after] = await compactor.rewrite([file], '"subject" is distinct from ?', [token]);
-      changed.push({ before: file.digest, after: after?.digest ?? null, rows: n });
-      rows += n;
+      files.push({ before: file.digest, after: after?.digest ?? null, rows });
     }
     let left = 0;
-    for (const file of await store.listFiles(database.db, { projectId: call.project.id })) {
-      const path = quoteText(join(dataDir, file.path));
-      const [found] = await duck.use((one) =>
-        one.rows(`select count(*) as n from read_parquet(${path}) where "subject" = ?`, [token]),
-      );
-      left += Number(found!['n']);
-    }
-    const openSegments = endpoints
-      .flatMap((endpoint) => listSegments(dataDir, call.project.name, endpoint))
+    for (const file of await store.listFiles(database.db, { projectId: project.id }))
+      left += await countIn(file, token);
+    const openSegments = endpointsWithSegments(dataDir)
+      .filter((one) => one.project === project.name)
+      .flatMap(({ endpoint }) => listSegments(dataDir, project.name, endpoint))
       .filter((segment) => segment.open).length;
-    const ids = [...new Set([...idsByEndpoint.values()].flat())];
-    return database.transaction(async (tx): Promise<ErasureProof> => {
-      const feedback = await deleteFeedbackOf(tx, call.project.id, ids, subject);
-      const reservoirRows = await eraseFromReservoirs(tx, call.project.id, token);
-      const proof = { subject: token, rows, feedback, reservoirRows, files: changed, openSegments, left };
-      await appendAudit(
-        tx,
-        {
-          project: call.project.name,
-          actor: call.principal.actor,
-          action: 'predictions.erase',
-          resource: `erasure/${id}`,
-          detail: proof,
-          reason,
-          requestId: call.requestId,
-        },
-        clock,
-      );
-      return proof;
+    const { feedback, reservoirRows, actor, reason, requestId } = begun;
+    const rows = files.reduce((sum, file) => sum + file.rows, 0);
+    const proof = { subject: token, rows, feedback, reservoirRows, files, openSegments, left };
+    await database.transaction(async (tx) => {
+      await store.endErasure(tx, id, JSON.stringify(proof));
+      const entry = { actor, action: 'predictions.erase', resource: `erasure/${id}`, requestId };
+      await appendAudit(tx, { ...entry, project: project.name, detail: proof, reason }, clock);
     });
+    await database.forget();
+    return proof;
   }
+
+  async function countIn(file: store.LogFile, token: string): Promise<number> {
+    const path = quoteText(join(dataDir, file.path));
+    const [found] = await duck.use((one) =>
+      one.rows(`select count(*) as n from read_parquet(${path}) where "subject" = ?`, [token]),
+    );
+    return Number(found!['n']);
+  }
+}
+
+function assertNotHeld(holds: readonly { endpoint: string; reason: string }[], traces: SubjectTraces): void {
+  const touched = new Set([
+    ...traces.endpoints.map((one) => one.endpoint),
+    ...traces.feedback.map((event) => event.endpoint),
+    ...traces.reservoirs.map((one) => one.endpoint),
+  ]);
+  const inTheWay = holds.find((hold) => touched.has(hold.endpoint));
+  if (inTheWay === undefined) return;
+  throw new SlipwayError('in_use', `The log of ${inTheWay.endpoint} is under legal hold: ${inTheWay.reason}`, {
+    hint: 'Lift the hold first, or answer the request with the reason of the hold.',
+  });
+}
+
+function byEndpoint({ endpoints, feedback, reservoirs }: SubjectTraces) {
+  const names = new Set([
+    ...endpoints.map((one) => one.endpoint),
+    ...feedback.flatMap((event) => event.endpoint ?? []),
+    ...reservoirs.map((one) => one.endpoint),
+  ]);
+  return {
+    endpoints: [...names].sort().map((endpoint) => ({
+      endpoint,
+      predictions: (endpoints.find((one) => one.endpoint === endpoint)?.rows ?? []).map((row) =>
+        Object.fromEntries(Object.entries(row).filter(([, value]) => value !== null)),
+      ),
+      feedback: feedback.filter((event) => event.endpoint === endpoint),
+      samples: reservoirs
+        .filter((one) => one.endpoint === endpoint)
+        .flatMap(({ columns, rows }) =>
+          rows.map((row) => Object.fromEntries(columns.map((name, at) => [name, row[at]]))),
+        ),
+    })),
+    feedback: feedback.filter((event) => event.endpoint === null),
+  };
 }

@@ -99,7 +99,7 @@ export function createLogCompactor(deps: LogCompactorDeps) {
     endpoint: string,
     segments: readonly Segment[],
   ): Promise<number> => {
-    const erased = await store.listErasures(database.db, project.id);
+    const erased = await store.listErasures(database.db, project.id, clock.now().getTime());
     const parameters: WhereParameter[] = [];
     const conditions = erased.map(({ subject, atMs }) => {
       parameters.push(subject, atMs);

@@ -76,7 +76,7 @@ export function createLogQuery({ database, duck, dataDir }: LogQueryDeps) {
       segments.map((segment) => segment.name),
     );
     const files = await store.listFiles(database.db, { projectId: project.id, endpoint, fromMs, toMs });
-    const erased = await store.listErasures(database.db, project.id);
+    const erased = await store.listErasures(database.db, project.id, Date.now());
     const fresh = segments.filter((segment) => !taken.has(segment.name));
     const columns = new Map<string, ColumnKind>();
     for (const file of files) {

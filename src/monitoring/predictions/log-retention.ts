@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { appendAudit } from '../../base/audit.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { Database } from '../../base/db/database.ts';
-import { deleteFeedbackBefore } from '../feedback/feedback-store.ts';
+import { deleteFeedbackBefore, listFeedbackEndpoints } from '../feedback/feedback-store.ts';
 import { deletePanesBefore } from '../profiles/profile-store.ts';
 import type { LogCompactor } from './log-compactor.ts';
 import * as store from './log-store.ts';
@@ -37,11 +37,10 @@ export async function runRetention(deps: {
   const policies = await store.readPolicies(database.db);
   const held = new Set((await store.listHolds(database.db)).map((hold) => `${hold.project_id}/${hold.endpoint}`));
   const isHeld = (file: store.LogFile): boolean => held.has(`${file.project_id}/${file.endpoint}`);
-  const daysOf = (file: store.LogFile): number =>
-    (
-      policies.find((one) => one.projectId === file.project_id && one.endpoint === file.endpoint)?.policy ??
-      DEFAULT_POLICY
-    ).retention.payloadDays;
+  const retentionOf = (projectId: string, endpoint: string | null) =>
+    (policies.find((one) => one.projectId === projectId && one.endpoint === endpoint)?.policy ?? DEFAULT_POLICY)
+      .retention;
+  const daysOf = (file: store.LogFile): number => retentionOf(file.project_id, file.endpoint).payloadDays;
   const all = await store.listAllFiles(database.db);
   const old = all.filter((file) => !isHeld(file) && Number(file.to_ms) < nowMs - daysOf(file) * DAY_MS);
   const kept = all.filter((file) => !old.includes(file));
@@ -61,14 +60,10 @@ export async function runRetention(deps: {
       [...old, ...over].map((file) => file.id),
     );
     let feedback = 0;
-    for (const { projectId, endpoint, policy } of policies) {
-      if (held.has(`${projectId}/${endpoint}`)) continue;
-      feedback += await deleteFeedbackBefore(
-        tx,
-        projectId,
-        endpoint,
-        new Date(at(policy.retention.feedbackDays)).toISOString(),
-      );
+    for (const about of await listFeedbackEndpoints(tx)) {
+      if (held.has(`${about.projectId}/${about.endpoint}`)) continue;
+      const { feedbackDays } = retentionOf(about.projectId, about.endpoint);
+      feedback += await deleteFeedbackBefore(tx, about, new Date(at(feedbackDays)).toISOString());
     }
     let panes = 0;
     for (const [span, days] of Object.entries(PROFILE_DAYS)) panes += await deletePanesBefore(tx, span, at(days));

@@ -86,8 +86,12 @@ export const SubjectRecordsSchema = Type.Object({
       endpoint: Name,
       predictions: Type.Array(Type.Record(Type.String(), Type.Unknown())),
       feedback: Type.Array(FeedbackEventSchema),
+      samples: Type.Array(Type.Record(Type.String(), Type.Unknown()), {
+        description: 'Rows in the samples of profiles; one may be in that of a minute, an hour and a day.',
+      }),
     }),
   ),
+  feedback: Type.Array(FeedbackEventSchema, { description: 'Such that names no endpoint.' }),
 });
 
 const ByName = Type.Object({ endpoint: Name });

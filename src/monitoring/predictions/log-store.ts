@@ -140,11 +140,39 @@ export async function insertErasure(tx: Tx, row: Tables['prediction_erasures']):
   await tx.insertInto('prediction_erasures').values(row).execute();
 }
 
-export async function listErasures(db: Db, projectId: string): Promise<{ subject: string; atMs: number }[]> {
+/** Notes what was done, when all of it was. */
+export async function endErasure(tx: Tx, id: string, proof: string): Promise<void> {
+  await tx.updateTable('prediction_erasures').set({ proof }).where('id', '=', id).execute();
+}
+
+/** Erasures that were begun and whose end is not known. */
+export async function listOpenErasures(db: Db): Promise<(Tables['prediction_erasures'] & { project: string })[]> {
+  return db
+    .selectFrom('prediction_erasures')
+    .innerJoin('projects', 'projects.id', 'prediction_erasures.project_id')
+    .selectAll('prediction_erasures')
+    .select('projects.name as project')
+    .where('proof', '=', OPEN_PROOF)
+    .execute();
+}
+
+/** Proof of an erasure that is under way. */
+export const OPEN_PROOF = '{}';
+
+/** Gateways hold nothing back for longer than this: files have nothing any more of what was erased before. */
+const HELD_BACK_MS = 7 * 86_400_000;
+
+/** Subjects that were erased lately, and all whose erasure is under way. */
+export async function listErasures(
+  db: Db,
+  projectId: string,
+  nowMs: number,
+): Promise<{ subject: string; atMs: number }[]> {
   const rows = await db
     .selectFrom('prediction_erasures')
     .select(['subject', 'at_ms as atMs'])
     .where('project_id', '=', projectId)
+    .where((eb) => eb.or([eb('at_ms', '>=', nowMs - HELD_BACK_MS), eb('proof', '=', OPEN_PROOF)]))
     .execute();
   return rows.map((row) => ({ subject: row.subject, atMs: Number(row.atMs) }));
 }

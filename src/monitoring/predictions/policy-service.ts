@@ -3,6 +3,8 @@ import { appendAudit } from '../../base/audit.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { Database } from '../../base/db/database.ts';
 import { assertRevision } from '../../registry/model.ts';
+import { createFeedbackGuard, type FeedbackGuard } from '../feedback/feedback-guard.ts';
+import { createTokens } from './apply-policy.ts';
 import { assertLogAccess, fieldsOf } from './log-access.ts';
 import * as store from './log-store.ts';
 import { DEFAULT_POLICY, type FieldPlan, type PrivacyPolicy, parsePolicy, planFields } from './privacy-policy.ts';
@@ -42,6 +44,15 @@ export function createPolicyService(deps: {
         updatedBy: found?.updatedBy ?? null,
         fields: planFields(policy, fields),
       };
+    },
+
+    /** What may be kept of feedback about an endpoint; null: about any of the project. */
+    async guardOf(project: Call['project'], endpoint: string | null): Promise<FeedbackGuard> {
+      const policies = (await store.readPolicies(database.db))
+        .filter((one) => one.projectId === project.id && (endpoint === null || one.endpoint === endpoint))
+        .map((one) => one.policy);
+      const key = policies.length === 0 ? '' : await database.transaction((tx) => store.ensureKey(tx, project.id));
+      return createFeedbackGuard(policies, createTokens(key));
     },
 
     /** Gateways hold to it within a second after it is answered. What was logged before stays as it is, until its time is up or it is erased. */

@@ -36,7 +36,13 @@ export type PrivacyPolicy = {
 export type Retention = { readonly payloadDays: number; readonly feedbackDays: number };
 
 export const MAX_SLICES = 4;
-export const OTHER_FIELDS = ['unit', 'feedback.text', 'feedback.truth', 'feedback.correction'] as const;
+/** Fields that are no columns, with their kinds: what somebody says may be any value. */
+const OTHER_FIELDS = [
+  { name: 'unit', kind: 'text' },
+  { name: 'feedback.text', kind: 'text' },
+  { name: 'feedback.truth', kind: 'any' },
+  { name: 'feedback.correction', kind: 'any' },
+] as const;
 
 export const DEFAULT_POLICY: PrivacyPolicy = {
   sample: 0,
@@ -88,9 +94,9 @@ export function parsePolicy(
   const faults: FieldError[] = [];
   const fault = (pointer: string, message: string): void => void faults.push({ pointer, message });
   const given = objectOf(document, '', fault);
-  const known = ['sample', 'profile', 'fields', 'subject', 'joinKey', 'slices', 'retention'];
-  tellUnknown(given, known, '', fault);
-  const names = fields === null ? null : [...fields.map((field) => field.name), ...OTHER_FIELDS];
+  tellUnknown(given, ['sample', 'profile', 'fields', 'subject', 'joinKey', 'slices', 'retention'], '', fault);
+  const known = fields === null ? null : [...fields, ...OTHER_FIELDS];
+  const names = known?.map((field) => field.name) ?? null;
   const assertField = (name: string, pointer: string, wildcards: boolean): void => {
     if (wildcards && (name === 'input.*' || name === 'output.*')) return;
     if (names === null || names.includes(name)) return;
@@ -110,7 +116,7 @@ export function parsePolicy(
     const action = parseAction(text);
     if (typeof action === 'string') fault(pointer, action);
     else {
-      const kind = fields?.find((field) => field.name === name)?.kind;
+      const kind = known?.find((field) => field.name === name)?.kind;
       const wrong = kind === undefined ? null : unfit(action, kind);
       if (wrong !== null) fault(pointer, wrong);
       actions[name] = action;
@@ -121,7 +127,10 @@ export function parsePolicy(
     const name = given[key] ?? null;
     if (name === null) return null;
     if (typeof name !== 'string') fault(`/${key}`, 'must be the name of a field');
+    else if (!/^(input|output)\.|^unit$/.test(name)) fault(`/${key}`, 'must be an input, an output or unit');
     else assertField(name, `/${key}`, false);
+    if (fields?.find((field) => field.name === name)?.kind === 'vector')
+      fault(`/${key}`, 'is a vector: it names nobody');
     return String(name);
   };
   const subject = fieldOf('subject');
@@ -134,6 +143,7 @@ export function parsePolicy(
     const kind = fields?.find((field) => field.name === name)?.kind;
     if (kind === 'vector') fault(`/slices/${at}`, 'is a vector: it has no values to tell apart');
     if (!/^(input|output)\./.test(name)) fault(`/slices/${at}`, 'must be an input or an output');
+    if (name === subject || name === joinKey) fault(`/slices/${at}`, 'says who it is: slices are of many');
   }
   const retention = objectOf(given['retention'] ?? {}, '/retention', fault);
   tellUnknown(retention, ['payloadDays', 'feedbackDays'], '/retention', fault);
@@ -178,7 +188,7 @@ export function planFields(
   policy: PrivacyPolicy,
   fields: readonly { readonly name: string; readonly kind: string }[],
 ): FieldPlan[] {
-  return [...fields, ...OTHER_FIELDS.map((name) => ({ name, kind: 'text' }))].map(({ name, kind }) => {
+  return [...fields, ...OTHER_FIELDS].map(({ name, kind }) => {
     const uses = [
       ...(policy.subject === name ? ['subject'] : []),
       ...(policy.joinKey === name ? ['join key'] : []),
@@ -191,6 +201,7 @@ export function planFields(
 
 /** Why an action cannot be done to values of a kind; such a field is dropped. */
 export function unfit(action: FieldAction, kind: string): string | null {
+  if (kind === 'any') return null;
   if (action.action === 'bucket' && kind !== 'number' && kind !== 'integer')
     return `bucket is for numbers, and this is ${kind}`;
   if (action.action === 'truncate' && kind !== 'text') return `truncate is for text, and this is ${kind}`;

@@ -114,8 +114,10 @@ export function createRowRecorder(deps: RowRecorderDeps, fallbackKey: string): R
       const columns: Record<string, string> = {};
       for (const [at, profile] of open.entries()) {
         if (profile.values + profile.missing === 0 || isDropped(state, at)) continue;
+        // Who it is, is nobody's frequent value, however often they come.
+        const isPerson = at === state.subjectAt || at === state.joinAt;
         const isCommon = (value: TopValue, count: number): boolean =>
-          Math.max(count, state.common[at]!.get(value) ?? 0) >= K_ANONYMITY;
+          !isPerson && Math.max(count, state.common[at]!.get(value) ?? 0) >= K_ANONYMITY;
         const sealed = sealProfile(profile, hashOf, isCommon);
         columns[stream.columns[at]!.name] = Buffer.from(encodeProfile(sealed)).toString('base64');
       }
@@ -221,7 +223,7 @@ export function createRowRecorder(deps: RowRecorderDeps, fallbackKey: string): R
     const { stream, policy, tokens, unitAction } = state;
     const unit = meta.unit === null ? null : applyAction(unitAction, meta.unit, tokens);
     const subject = subjectOf(state, meta, raw);
-    const join = state.joinAt < 0 ? null : (values[state.joinAt] ?? null);
+    const join = policy.joinKey === 'unit' ? unit : state.joinAt < 0 ? null : (values[state.joinAt] ?? null);
     const event: Record<string, unknown> = {
       id: meta.id,
       row: meta.row,

@@ -5,7 +5,7 @@ import type { Clock } from '../../base/clock.ts';
 import type { Database } from '../../base/db/database.ts';
 import type { Logger } from '../../base/log.ts';
 import { filesBelow } from '../predictions/log-segments.ts';
-import { findTaken, insertTaken, readKeys } from '../predictions/log-store.ts';
+import { findTaken, insertTaken, listErasures, readKeys } from '../predictions/log-store.ts';
 import type { PaneLine } from '../predictions/pane-writer.ts';
 import { PANES_FOLDER } from '../predictions/recording-file.ts';
 import { mergePane } from './profile-store.ts';
@@ -45,7 +45,11 @@ export async function ingestPanes(deps: {
         await database.transaction(async (tx) => {
           for (const pane of panes) {
             const projectId = projects.get(pane.project);
-            if (projectId !== undefined) await mergePane(tx, projectId, pane);
+            if (projectId === undefined) continue;
+            const erased = await listErasures(tx, projectId, clock.now().getTime());
+            await mergePane(tx, projectId, pane, (subject) =>
+              erased.some((one) => one.subject === subject && pane.startMs <= one.atMs),
+            );
           }
           await insertTaken(tx, [name], clock.now().toISOString());
         });

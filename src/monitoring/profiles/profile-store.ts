@@ -12,8 +12,18 @@ export const SPAN_MS: Readonly<Record<Span, number>> = { minute: 60_000, hour: 3
 
 type KeptReservoir = { readonly columns: readonly string[]; readonly rows: readonly ReservoirRow[] };
 
-/** Adds a gateway's minute to the minute, the hour and the day it lies in: what is read is merged already. */
-export async function mergePane(tx: Tx, projectId: string, line: PaneLine): Promise<void> {
+/**
+ * Adds a gateway's minute to the minute, the hour and the day it lies in: what is read is merged already.
+ * @param isErased whether a subject was erased after that minute began: none of its rows come back with it
+ */
+export async function mergePane(
+  tx: Tx,
+  projectId: string,
+  line: PaneLine,
+  isErased: (subject: string) => boolean = () => false,
+): Promise<void> {
+  const given = line.reservoir as KeptReservoir | null;
+  const reservoir = given === null ? null : withoutSubjects(given, isErased);
   const fresh = Object.entries(line.columns).map(
     ([name, text]) => [name, decodeProfile(Buffer.from(text, 'base64'))] as const,
   );
@@ -26,7 +36,7 @@ export async function mergePane(tx: Tx, projectId: string, line: PaneLine): Prom
       span,
       start_ms: Math.floor(line.startMs / SPAN_MS[span]) * SPAN_MS[span],
     };
-    await mergeCounts(tx, key, line);
+    await mergeCounts(tx, key, line, reservoir);
     const known = await readColumns(tx, key);
     for (const [name, profile] of fresh) {
       const before = known.get(name);
@@ -47,10 +57,10 @@ export async function mergePane(tx: Tx, projectId: string, line: PaneLine): Prom
 
 type PaneKey = Pick<PaneRow, 'project_id' | 'endpoint' | 'version_digest' | 'slice' | 'span' | 'start_ms'>;
 
-async function mergeCounts(tx: Tx, key: PaneKey, line: PaneLine): Promise<void> {
+async function mergeCounts(tx: Tx, key: PaneKey, line: PaneLine, fresh: KeptReservoir | null): Promise<void> {
   const before = await whereKey(tx, key).selectAll().executeTakeFirst();
   const kept = before?.reservoir == null ? null : (JSON.parse(before.reservoir) as KeptReservoir);
-  const reservoir = joinReservoirs(kept, line.reservoir as KeptReservoir | null);
+  const reservoir = joinReservoirs(kept, fresh);
   const row: PaneRow = {
     ...key,
     model: line.model,
@@ -191,22 +201,30 @@ export async function deletePanesBefore(tx: Tx, span: string, beforeMs: number):
   return Number(gone.numDeletedRows);
 }
 
+export type ReservoirRowsOf = {
+  readonly endpoint: string;
+  readonly columns: readonly string[];
+  readonly rows: readonly (readonly unknown[])[];
+};
+
+/** A subject's rows in the samples of minutes, hours and days: the same row may be in several. */
+export async function listReservoirRows(db: Db, projectId: string, subject: string): Promise<ReservoirRowsOf[]> {
+  return (await panesWith(db, projectId, subject)).map(({ pane, kept }) => ({
+    endpoint: pane.endpoint,
+    columns: kept.columns,
+    rows: kept.rows.filter((row) => row.subject === subject).map((row) => row.values),
+  }));
+}
+
 /** Takes a subject's rows out of every sample. @returns how many there were */
 export async function eraseFromReservoirs(tx: Tx, projectId: string, subject: string): Promise<number> {
-  const panes = await tx
-    .selectFrom('profile_panes')
-    .selectAll()
-    .where('project_id', '=', projectId)
-    .where('reservoir', 'like', `%"${subject}"%`)
-    .execute();
   let erased = 0;
-  for (const pane of panes) {
-    const { columns, rows } = JSON.parse(pane.reservoir!) as KeptReservoir;
-    const left = rows.filter((row) => row.subject !== subject);
-    erased += rows.length - left.length;
+  for (const { pane, kept } of await panesWith(tx, projectId, subject)) {
+    const left = withoutSubjects(kept, (one) => one === subject);
+    erased += kept.rows.length - left.rows.length;
     await tx
       .updateTable('profile_panes')
-      .set({ reservoir: JSON.stringify({ columns, rows: left }) })
+      .set({ reservoir: JSON.stringify(left) })
       .where('project_id', '=', pane.project_id)
       .where('endpoint', '=', pane.endpoint)
       .where('version_digest', '=', pane.version_digest)
@@ -216,6 +234,22 @@ export async function eraseFromReservoirs(tx: Tx, projectId: string, subject: st
       .execute();
   }
   return erased;
+}
+
+async function panesWith(db: Db, projectId: string, subject: string) {
+  const panes = await db
+    .selectFrom('profile_panes')
+    .selectAll()
+    .where('project_id', '=', projectId)
+    .where('reservoir', 'like', `%"${subject}"%`)
+    .execute();
+  return panes
+    .map((pane) => ({ pane, kept: JSON.parse(pane.reservoir!) as KeptReservoir }))
+    .filter(({ kept }) => kept.rows.some((row) => row.subject === subject));
+}
+
+function withoutSubjects({ columns, rows }: KeptReservoir, isGone: (subject: string) => boolean): KeptReservoir {
+  return { columns, rows: rows.filter((row) => row.subject === null || !isGone(row.subject)) };
 }
 
 export async function putReference(tx: Tx, rows: readonly Tables['reference_profiles'][]): Promise<void> {
