@@ -68,9 +68,7 @@ export function createGuestConnection(deps: GuestConnectionDeps): GuestConnectio
   const flush = (): void => {
     scheduled = false;
     if (over || writer.sizeBytes === 0) return;
-    socket.write(writer.written());
-    if (socket.writableLength === 0) writer.reuse();
-    else writer.release();
+    writer.sendTo(socket);
     if (socket.writableLength > MAX_UNREAD_BYTES) deps.onViolation('it does not read its answers');
   };
 

@@ -23,7 +23,7 @@ export function openQuotaLink(deps: {
   const tell = (usage: readonly Usage[]): void => {
     const writer = new FrameWriter();
     writer.json(FRAME.usage, 0, { usage });
-    socket!.write(writer.written());
+    writer.sendTo(socket!);
   };
 
   const dial = (): void => {

@@ -15,6 +15,8 @@ import {
 } from './frames.ts';
 
 const FIRST_CAPACITY = 64 * 1024;
+/** Memory is taken for a whole frame at once, but for no more than this many times the bytes that came of it. */
+const MOST_AHEAD = 16;
 
 /** One whole frame at `at` in `source`; both are valid during the call, the memory as long as somebody holds a view of it. */
 export type FrameHandler = (kind: FrameKind, source: FrameSource, at: number, size: number) => void;
@@ -60,7 +62,7 @@ export function createFrameReader(handle: FrameHandler, maxFrameBytes = MAX_FRAM
     }
     const size = frameSize(partial.readUInt32LE(0), maxFrameBytes);
     const more = Math.min(size - held, chunk.length - used);
-    hold(chunk.subarray(used, used + more));
+    hold(chunk.subarray(used, used + more), size);
     used += more;
     if (held === size) {
       const source = frameSource(partial.subarray(0, size));
@@ -72,12 +74,11 @@ export function createFrameReader(handle: FrameHandler, maxFrameBytes = MAX_FRAM
     return used;
   };
 
-  const hold = (bytes: Uint8Array): void => {
+  const hold = (bytes: Uint8Array, announced = FIRST_CAPACITY): void => {
     const needed = held + bytes.length;
     if (needed > partial.length) {
-      const grown = Buffer.allocUnsafeSlow(
-        align8(Math.max(needed, Math.min(2 * partial.length, maxFrameBytes), FIRST_CAPACITY)),
-      );
+      const most = Math.max(MOST_AHEAD * needed, FIRST_CAPACITY);
+      const grown = Buffer.allocUnsafeSlow(align8(Math.max(needed, Math.min(announced, most))));
       partial.copy(grown, 0, 0, held);
       partial = grown;
     }

@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream';
 import { elementCount } from '../tensors/shape.ts';
 import type { NumericData, Tensor } from '../tensors/tensor.ts';
 import {
@@ -13,10 +14,17 @@ import {
 
 const FIRST_CAPACITY = 64 * 1024;
 const LARGEST_KEPT = 4 * 1024 * 1024;
+/** Numbers of this many bytes are sent from where they lie: copying them would cost more than another piece in a `writev`. */
+const LEFT_IN_PLACE = 32 * 1024;
+const ZEROS = new Uint8Array(8);
+
+/** Bytes that lie outside the writer's block, and where in it they belong. */
+type Piece = { readonly at: number; readonly bytes: Uint8Array };
 
 /**
  * Writes frames one after another into one growing block of memory, so that all that a tick has to say leaves in one system
- * call. A class, because its fields change with every frame of the hot path.
+ * call; large numeric tensors stay where they are until then, so nobody may write over them. A class, because its fields
+ * change with every frame of the hot path.
  */
 export class FrameWriter {
   #bytes = Buffer.alloc(0);
@@ -25,9 +33,14 @@ export class FrameWriter {
   #at = 0;
   #frame = 0;
   #tensors = 0;
+  #pieces: Piece[] = [];
+  #piecesBytes = 0;
+  /** Pieces, and their bytes, of the frames before the one that is being written. */
+  #piecesBefore = 0;
+  #piecesBytesBefore = 0;
 
   get sizeBytes(): number {
-    return this.#at;
+    return this.#at + this.#piecesBytes;
   }
 
   /** A frame of a header only. */
@@ -70,7 +83,7 @@ export class FrameWriter {
       if (given !== inputs.length) throw new FrameError('there are inputs which the signature does not name');
       this.#end();
     } catch (error) {
-      this.#at = this.#frame;
+      this.#takeBack();
       throw error;
     }
   }
@@ -101,33 +114,72 @@ export class FrameWriter {
       }
       this.#end();
     } catch (error) {
-      this.#at = this.#frame;
+      this.#takeBack();
       throw error;
     }
   }
 
-  /** What was written. The memory stays the writer's: call `reuse` or `release` when it was handed on. */
+  /** Hands what was written to the socket, in one system call where the kernel takes it; the writer is empty then. */
+  sendTo(socket: Duplex): void {
+    if (this.#pieces.length === 0) socket.write(this.#bytes.subarray(0, this.#at));
+    else {
+      socket.cork();
+      for (const part of this.#parts()) socket.write(part);
+      socket.uncork();
+    }
+    // Nearly always the kernel has it all by now, and the memory can be written over.
+    if (socket.writableLength > 0 || this.#bytes.length > LARGEST_KEPT) this.#release();
+    this.clear();
+  }
+
+  /** A copy of what was written. */
   written(): Buffer {
-    return this.#bytes.subarray(0, this.#at);
+    const copy = Buffer.allocUnsafeSlow(this.sizeBytes); // not pooled: it starts at a multiple of 8
+    let at = 0;
+    for (const part of this.#parts()) {
+      copy.set(part, at);
+      at += part.length;
+    }
+    return copy;
   }
 
-  /** The bytes are with the kernel: write over them. */
-  reuse(): void {
-    if (this.#bytes.length > LARGEST_KEPT) this.release();
+  /** Forgets what was written. */
+  clear(): void {
     this.#at = 0;
+    this.#frame = 0;
+    if (this.#pieces.length > 0) this.#pieces = [];
+    this.#piecesBytes = 0;
   }
 
-  /** Somebody still reads the bytes: take new memory next time. */
-  release(): void {
+  *#parts(): Generator<Uint8Array> {
+    let from = 0;
+    for (const { at, bytes } of this.#pieces) {
+      if (at > from) yield this.#bytes.subarray(from, at);
+      yield bytes;
+      from = at;
+    }
+    if (this.#at > from) yield this.#bytes.subarray(from, this.#at);
+  }
+
+  /** Somebody still reads the bytes: new memory is taken next time. */
+  #release(): void {
     this.#bytes = Buffer.alloc(0);
     this.#u32 = new Uint32Array(0);
     this.#f64 = new Float64Array(0);
-    this.#at = 0;
+  }
+
+  /** As if the frame under way had not been begun. */
+  #takeBack(): void {
+    this.#at = this.#frame;
+    this.#pieces.length = this.#piecesBefore;
+    this.#piecesBytes = this.#piecesBytesBefore;
   }
 
   #begin(kind: FrameKind, id: number, rows: number, value: number): void {
     this.#frame = this.#at;
     this.#tensors = 0;
+    this.#piecesBefore = this.#pieces.length;
+    this.#piecesBytesBefore = this.#piecesBytes;
     this.#reserve(HEADER_BYTES);
     const word = this.#at >>> 2;
     this.#u32[word + 1] = kind;
@@ -138,14 +190,18 @@ export class FrameWriter {
   }
 
   #end(): void {
-    const size = this.#at - this.#frame;
+    const size = this.#frameBytes();
     if (size > MAX_FRAME_BYTES) {
-      this.#at = this.#frame;
+      this.#takeBack();
       throw new FrameError(`it has more than ${MAX_FRAME_BYTES / 1024 / 1024} MiB`);
     }
     const word = this.#frame >>> 2;
     this.#u32[word] = size;
     this.#u32[word + 1]! |= this.#tensors << 16;
+  }
+
+  #frameBytes(): number {
+    return this.#at - this.#frame + this.#piecesBytes - this.#piecesBytesBefore;
   }
 
   #tensor(index: number, tensor: Tensor, rows: number, from: number, to: number, spec: FrameTensor): void {
@@ -178,12 +234,23 @@ export class FrameWriter {
   #numbers(data: NumericData, from: number, to: number, spec: FrameTensor): number {
     if (!(data instanceof spec.array!)) throw new FrameError(`${spec.name} does not hold ${spec.datatype} data`);
     const bytes = (to - from) * spec.bytes;
-    this.#reserve(align8(bytes));
-    const target = this.#bytes;
     // Copying bytes through a short-lived view costs about 60 ns more than a typed set, and needs no case per type.
-    target.set(new Uint8Array(data.buffer, data.byteOffset + from * spec.bytes, bytes), this.#at);
+    const view = new Uint8Array(data.buffer, data.byteOffset + from * spec.bytes, bytes);
+    if (bytes >= LEFT_IN_PLACE) {
+      this.#piece(view);
+      if (bytes % 8 !== 0) this.#piece(ZEROS.subarray(bytes % 8));
+      return bytes;
+    }
+    this.#reserve(align8(bytes));
+    this.#bytes.set(view, this.#at);
     this.#pad(this.#at + bytes);
     return bytes;
+  }
+
+  #piece(bytes: Uint8Array): void {
+    if (this.#frameBytes() + bytes.length > MAX_FRAME_BYTES) throw new FrameError('it is too large');
+    this.#pieces.push({ at: this.#at, bytes });
+    this.#piecesBytes += bytes.length;
   }
 
   #strings(data: readonly string[], from: number, to: number, spec: FrameTensor): number {
@@ -221,7 +288,7 @@ export class FrameWriter {
   #reserve(bytes: number): void {
     const needed = this.#at + bytes;
     if (needed <= this.#bytes.length) return;
-    if (needed - this.#frame > MAX_FRAME_BYTES) throw new FrameError('it is too large');
+    if (this.#frameBytes() + bytes > MAX_FRAME_BYTES) throw new FrameError('it is too large');
     let capacity = Math.max(FIRST_CAPACITY, this.#bytes.length);
     while (capacity < needed) capacity *= 2;
     const grown = Buffer.allocUnsafeSlow(capacity); // not pooled: it starts at a multiple of 8

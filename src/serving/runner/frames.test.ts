@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { DATATYPES, type TensorSpec } from '../../registry/signature.ts';
@@ -23,6 +25,16 @@ function collect(specs: readonly TensorSpec[], seen: Seen[], maxFrameBytes?: num
     else if (kind !== FRAME.cancel && kind !== FRAME.skipped) frame.json = readJson(source, at, size);
     seen.push(frame);
   }, maxFrameBytes);
+}
+
+async function connectedPair(): Promise<[Socket, Socket]> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const accepted = once(server, 'connection') as Promise<[Socket]>;
+  const one = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  const [other] = await accepted;
+  server.close();
+  return [one, other];
 }
 
 const SPECS: TensorSpec[] = DATATYPES.map((datatype, i) => ({
@@ -157,12 +169,46 @@ describe('frames', () => {
     ]);
   });
 
+  test('large tensors leave from where they lie, between frames of the block, and come out whole', async () => {
+    const specs: TensorSpec[] = [
+      { name: 'X', datatype: 'UINT8', shape: [-1] },
+      { name: 'Y', datatype: 'FP32', shape: [-1] },
+    ];
+    // Lengths on both sides of what is left in place, and that are no multiples of 8.
+    const lengths = [3, 32 * 1024 - 1, 32 * 1024, 32 * 1024 + 1, 300_007];
+    const calls = lengths.map((length): Tensor[] => [
+      { name: 'X', datatype: 'UINT8', shape: [length], data: Uint8Array.from({ length }, (_, i) => i * 7) },
+      { name: 'Y', datatype: 'FP32', shape: [length], data: Float32Array.from({ length }, (_, i) => i) },
+    ]);
+    const writer = new FrameWriter();
+    const [from, to] = await connectedPair();
+    const seen: Seen[] = [];
+    const reader = collect(specs, seen);
+    to.on('data', (chunk) => reader.push(chunk));
+    for (const round of [1, 2]) {
+      for (const [i, tensors] of calls.entries())
+        writer.infer(round * 10 + i, lengths[i]!, 0, tensors, frameTensors(specs));
+      // The one that is refused had a large tensor written already.
+      const bad = [calls[4]![0]!, { ...calls[4]![1]!, shape: [1] }];
+      expect(() => writer.infer(99, 1, 0, bad, frameTensors(specs))).toThrow(FrameError);
+      writer.bare(FRAME.cancel, round);
+      const size = writer.sizeBytes;
+      expect(writer.written().length).toBe(size);
+      writer.sendTo(from);
+      expect(writer.sizeBytes).toBe(0);
+    }
+    from.end();
+    await once(to, 'end');
+    expect(seen.map(({ id }) => id)).toEqual([10, 11, 12, 13, 14, 1, 20, 21, 22, 23, 24, 2]);
+    for (const { id, tensors } of seen) if (id >= 10) expect(tensors).toEqual(calls[id % 10]);
+  });
+
   test('a call that cannot be written leaves the frames before it whole', () => {
     const specs: TensorSpec[] = [{ name: 'X', datatype: 'FP32', shape: [-1] }];
     const good: Tensor = { name: 'X', datatype: 'FP32', shape: [1], data: Float32Array.of(1) };
     const writer = new FrameWriter();
     writer.infer(1, 1, 0, [good], frameTensors(specs));
-    const before = Buffer.from(writer.written());
+    const before = writer.written();
     const bad: Tensor[][] = [
       [],
       [{ ...good, name: 'Z' }],
@@ -192,7 +238,7 @@ describe('bad frames', () => {
   const good = (): Buffer => {
     const writer = new FrameWriter();
     writer.infer(1, 2, 0, inputs, frameTensors(specs));
-    return Buffer.from(writer.written());
+    return writer.written();
   };
   const read = (bytes: Uint8Array, max?: number): Seen[] => {
     const seen: Seen[] = [];
@@ -233,7 +279,7 @@ describe('bad frames', () => {
   test('a text longer than its frame, or no JSON, is refused', () => {
     const writer = new FrameWriter();
     writer.json(FRAME.fault, 1, { message: 'hello' });
-    const frame = Buffer.from(writer.written());
+    const frame = writer.written();
     frame.writeUInt32LE(5000, 12);
     expect(() => read(frame)).toThrow(FrameError);
     frame.writeUInt32LE(3, 12);

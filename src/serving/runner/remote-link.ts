@@ -69,9 +69,7 @@ export function createRemoteLink(deps: RemoteLinkDeps): RemoteLink {
       for (const call of queue.take(Number.POSITIVE_INFINITY, MAX_UNSENT_BYTES, deps.maxCalls - sent.size)) send(call);
     }
     if (writer.sizeBytes === 0) return;
-    socket.write(writer.written());
-    if (socket.writableLength === 0) writer.reuse();
-    else writer.release();
+    writer.sendTo(socket);
   };
 
   const send = (call: Call): void => {

@@ -44,7 +44,7 @@ function open({ maxBatchRows = 4 } = {}) {
   const say = async (write: (writer: FrameWriter) => void): Promise<void> => {
     const writer = new FrameWriter();
     write(writer);
-    theirs.write(Buffer.from(writer.written()));
+    theirs.write(writer.written());
     await settle();
   };
   const ids = (kind: number): number[] => seen.frames.filter((frame) => frame.kind === kind).map((frame) => frame.id);
@@ -139,7 +139,7 @@ test('any noise is a violation or nothing, and never anything else', async () =>
 test('any damage to a true answer gives that call an answer or an error, and no other call anything', async () => {
   const writer = new FrameWriter();
   answer(1)(writer);
-  const good = Buffer.from(writer.written());
+  const good = writer.written();
   await fc.assert(
     fc.asyncProperty(
       fc.array(fc.tuple(fc.nat(good.length - 1), fc.nat(255)), { minLength: 1, maxLength: 4 }),

@@ -89,9 +89,7 @@ export function createRunnerLink(deps: RunnerLinkDeps): RunnerLink {
       if (sending.left > 0) open++;
     }
     if (writer.sizeBytes === 0) return;
-    socket.write(writer.written());
-    if (socket.writableLength === 0) writer.reuse();
-    else writer.release();
+    writer.sendTo(socket);
   };
 
   const maxCalls = (): number =>

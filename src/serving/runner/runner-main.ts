@@ -28,10 +28,7 @@ export function runnerMain({ engines, socketFd, diaryFd }: RunnerMain): void {
 
   const send = (): void => {
     if (writer.sizeBytes === 0) return;
-    socket.write(writer.written());
-    // Nearly always the kernel has it all by now, and the memory can be written over.
-    if (socket.writableLength === 0) writer.reuse();
-    else writer.release();
+    writer.sendTo(socket);
   };
 
   const step = (message: StepMessage): void => {
