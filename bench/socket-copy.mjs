@@ -15,7 +15,7 @@ const server = createServer({ noDelay: true }, (socket) => {
     if (answer === null) {
       const head = chunk.toString('latin1').split('\r\n\r\n', 1)[0];
       headBytes = head.length + 4;
-      bodyBytes = Number(/content-length: (\d+)/i.exec(head)[1]);
+      bodyBytes = Number(/\r\ncontent-length: (\d+)/i.exec(head)[1]);
       answer = `HTTP/1.1 200 OK\r\nContent-Length: ${bodyBytes}\r\n\r\n`;
     }
     if (came === 0) socket.write(answer);

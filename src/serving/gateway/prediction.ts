@@ -133,7 +133,6 @@ function settleMuch(
 ): void {
   const { exchange, match, meter, inferRequest, account, deadlineMs } = asked;
   const { connection, startedMs } = exchange;
-  const seen = deps.observe === null ? outputs : outputs.map(copyOf); // their memory goes to the thread
   try {
     deps.unread.makeRoom(bytesOf(outputs));
   } catch (thrown) {
@@ -144,6 +143,7 @@ function settleMuch(
     writeNow(deps, asked, outputs, timings, computedMs);
     return;
   }
+  const seen = deps.observe === null ? outputs : outputs.map(copyOf); // their memory goes to the thread
   const done = (error: SlipwayError | null, content: Content | null): void => {
     connection.calls.splice(connection.calls.indexOf(call), 1);
     meter.inFlight -= 1;
