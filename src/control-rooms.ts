@@ -6,7 +6,7 @@ import { createKeyService } from './base/access/key-service.ts';
 import { createProjectService } from './base/access/project-service.ts';
 import { registerAuditRoutes } from './base/audit-routes.ts';
 import type { Clock } from './base/clock.ts';
-import { RUN_FOLDER } from './base/data-folder.ts';
+import { ROLLBACKS_FILE, RUN_FOLDER } from './base/data-folder.ts';
 import type { Database } from './base/db/database.ts';
 import { createManagementServer, registerProjectRoutes } from './base/http/management-server.ts';
 import type { Logger } from './base/log.ts';
@@ -18,6 +18,8 @@ import { createFileStore } from './registry/artifacts/file-store.ts';
 import { limitsOfSettings } from './registry/limits.ts';
 import { createRegistry, type Registry } from './registry/registry.ts';
 import { registerArtifactRoutes, registerRegistryRoutes } from './registry/registry-routes.ts';
+import { openRollbackIntents } from './rollouts/rollback-intents.ts';
+import { registerRollbackRoute } from './rollouts/rollback-routes.ts';
 import { registerRolloutRoutes } from './rollouts/rollout-routes.ts';
 import { createRollouts, type Rollouts } from './rollouts/rollouts.ts';
 import type { DesiredStatePublisher } from './serving/endpoints/desired-state-publisher.ts';
@@ -86,7 +88,9 @@ export async function composeControl(deps: {
   const monitoring = createMonitoring({ database, clock, log, settings });
 
   const trafficFacts = createTrafficFacts({ publisher, clock });
-  const rollouts = createRollouts({ database, publisher, clock, log, settings, factsOf: trafficFacts.factsOf });
+  const intents = await openRollbackIntents(join(dataDir, ROLLBACKS_FILE));
+  const { factsOf } = trafficFacts;
+  const rollouts = createRollouts({ database, publisher, clock, log, settings, intents, factsOf });
 
   const { authenticate } = keys;
   const server = await createManagementServer({
@@ -105,6 +109,7 @@ export async function composeControl(deps: {
     registerEndpointRoutes(scope, { endpoints, host: settings.host });
     registerMonitoringRoutes(scope, monitoring);
     registerRolloutRoutes(scope, rollouts.service);
+    registerRollbackRoute(scope, rollouts.rollBack);
   });
   const changeForGateway = createGatewayChanges({ authenticate, findProject: projects.find, endpoints });
   return { server, registry, monitoring, rollouts, changeForGateway };

@@ -13,14 +13,26 @@ import { runProgram } from './base/program.ts';
 import { RELEASE } from './base/release.ts';
 import { assertSafeBind } from './base/settings.ts';
 import { composeControl } from './control-rooms.ts';
+import { untilDatabase } from './control-without-database.ts';
 import { limitsOfSettings } from './registry/limits.ts';
 import { listenControlSocket } from './serving/endpoints/control-socket.ts';
 import { createDesiredStatePublisher } from './serving/endpoints/desired-state-publisher.ts';
 
-void runProgram('control', async (settings, { ready, onStop }) => {
+/** Whether this server has run before; the supervisor says so. */
+const IS_RESTART = process.argv.includes('again');
+
+void runProgram('control', async (settings, lifecycle) => {
+  const { ready, onStop } = lifecycle;
   assertSafeBind(settings);
   const log = createLogger('control', settings.logLevel);
-  const database = await openSqlite({ path: join(settings.dataDir, DATABASE_FILE), clock });
+  const database = await untilDatabase({
+    open: () => openSqlite({ path: join(settings.dataDir, DATABASE_FILE), clock }),
+    isRestart: IS_RESTART,
+    settings,
+    log,
+    clock,
+    lifecycle,
+  });
   onStop(() => database.close());
   const adminKey = await ensureAdminKey({ database, clock, dataDir: settings.dataDir });
 

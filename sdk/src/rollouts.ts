@@ -27,7 +27,7 @@ export function createRolloutsClient({ base, get, change, list }: Speak) {
     },
     /** Back to the version before, or to one that is named. */
     rollback: (endpoint: string, input: { to?: number; reason?: string } = {}, call?: ChangeOptions) =>
-      change<{ version: number }>('POST', `${of(endpoint)}/rollback`, input, call),
+      change<{ version: number; isEntered: boolean }>('POST', `${of(endpoint)}/rollback`, input, call),
     /** What was live when; with `at` what held then. */
     history: (endpoint: string, call?: ListOptions & { at?: string }) =>
       list<LiveChange>(`${of(endpoint)}/history`, call, { at: call?.at }),

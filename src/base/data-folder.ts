@@ -2,6 +2,8 @@
 export const DATABASE_FILE = 'slipway.db';
 /** The first key, for its owner only. */
 export const ADMIN_KEY_FILE = 'admin.key';
+/** Rollbacks that the database has not heard of yet. */
+export const ROLLBACKS_FILE = 'rollbacks.ndjson';
 /** Settings by name; optional. */
 export const SETTINGS_FILE = 'settings.yaml';
 /** Working folder of the processes: sockets and what a running server keeps for itself. */

@@ -91,6 +91,8 @@ export const ERROR_HELP: Readonly<Record<ErrorCode, string>> = {
     'Free some space; `slipway artifacts collect` removes files that nothing uses. Uploads go on where they stopped.',
   data_unwritable:
     'Owner, mode or mount of the data folder keep the server from writing. `slipway doctor` looks at it.',
+  database_down:
+    'Predictions go on, and `slipway rollback` works to versions that are loaded; everything else waits until the database is back. The hint and `slipway logs` say what keeps it.',
   shutting_down: 'The server is being stopped. Retry; a supervisor starts it again.',
   port_taken:
     'Another process listens there, perhaps another Slipway. Stop it, or take another port; 0 picks a free one.',

@@ -78,6 +78,7 @@ export const ERRORS = {
   artifact_corrupt: { kind: 'unavailable', title: 'The stored bytes of the model were altered' },
   disk_full: { kind: 'unavailable', title: 'The disk is full' },
   data_unwritable: { kind: 'unavailable', title: 'The data folder cannot be written' },
+  database_down: { kind: 'unavailable', title: 'The database cannot be used now' },
   shutting_down: { kind: 'unavailable', title: 'The server is shutting down' },
   // start-up
   port_taken: { kind: 'conflict', title: 'The port is taken' },

@@ -30,7 +30,7 @@ const [CONTROL, GATEWAY]: readonly [ProcessRow, ProcessRow] = [
   {
     name: 'gateway',
     title: 'gateway',
-    args: [],
+    args: ['0'],
     // Parallel collection starves beside a runner on the same core (pauses of up to 42 ms); a larger young generation makes it rarer.
     flags: [...COMMON, '--single-threaded-gc', '--max-semi-space-size=16'],
     readyWithinMs: 60_000,

@@ -30,7 +30,9 @@ export const rollback: VerbSpec = {
     call.out.result('rollback', { ...got, dryRun: call.dryRun }, () =>
       call.dryRun
         ? `${endpoint} would go back to version ${got.version}. Nothing was changed.`
-        : `${endpoint} goes back to version ${got.version}\nNext: slipway endpoints show ${endpoint}`,
+        : got.isEntered
+          ? `${endpoint} goes back to version ${got.version}\nNext: slipway endpoints show ${endpoint}`
+          : `${endpoint} goes back to version ${got.version}. The database is down: history has it when it is back.\nNext: slipway logs`,
     );
   },
 };

@@ -218,24 +218,6 @@ export function registerRolloutRoutes(instance: FastifyInstance, rollouts: Rollo
     );
   }
 
-  scope.post(
-    '/endpoints/:endpoint/rollback',
-    {
-      config: { permission: 'deploy' },
-      schema: {
-        tags,
-        summary: 'Give all traffic back to the version before, or to one that is named',
-        params: ByName,
-        body: Type.Object({
-          to: Type.Optional(Type.Integer({ minimum: 1, maximum: 999_999_999 })),
-          reason: Type.Optional(Reason),
-        }),
-        response: { 200: Type.Object({ version: Type.Integer() }) },
-      },
-    },
-    async (request) => rollouts.rollback(callOf(request), request.params.endpoint, request.body),
-  );
-
   scope.get(
     '/endpoints/:endpoint/history',
     {

@@ -12,7 +12,7 @@ import type { DesiredStatePublisher } from '../serving/endpoints/desired-state-p
 import type { EndpointSpec } from '../serving/endpoints/endpoint.ts';
 import { findAliasVersion, findEndpoint, setEndpointTraffic } from '../serving/endpoints/endpoint-store.ts';
 import { findServable } from '../serving/endpoints/endpoint-targets.ts';
-import { type LiveChange, lastChange, listChanges, noteLive } from '../serving/endpoints/live-history-store.ts';
+import { type LiveChange, lastChange, listChanges } from '../serving/endpoints/live-history-store.ts';
 import { refusalOf } from './commands.ts';
 import type { Plan } from './plan.ts';
 import { planFaults } from './plan-check.ts';
@@ -227,61 +227,6 @@ export function createRolloutService(deps: {
       return show(await latestOf(database.db, call, name));
     },
 
-    /** Back to the version before, or to one that is named: the rollout under way is aborted, or the endpoint is moved at once. */
-    async rollback(call: Call, name: string, input: { to?: number; reason?: string }): Promise<{ version: number }> {
-      const spec = await endpointOf(database.db, call, name, 'deploy');
-      const latest = await store.findLatest(database.db, call.project.id, name);
-      const isRunning = latest?.isActive && !ENDED.includes(latest.state.phase.kind);
-      if (
-        isRunning &&
-        latest.state.from !== null &&
-        (input.to === undefined || input.to === latest.state.from.version)
-      ) {
-        await this.command(call, name, 'abort', { reason: input.reason ?? 'Rolled back' });
-        return { version: latest.state.from.version };
-      }
-      if (isRunning)
-        throw new SlipwayError(
-          'rollout_refused',
-          `${name} is in a rollout, which goes back to version ${latest.state.from?.version}`,
-          {
-            hint: `Abort it first: slipway rollouts abort ${name}`,
-          },
-        );
-      const version = input.to ?? (await previousVersion(database.db, spec, call.project.id));
-      if (version === null)
-        throw new SlipwayError('rollout_refused', `Nothing is known of an earlier version of ${name}`, {
-          hint: `Name one: slipway rollback ${name} --to VERSION`,
-        });
-      if (call.dryRun) return { version };
-      await database.transaction(async (tx) => {
-        await findServable(tx, spec.modelId, spec.model, version);
-        const now = (await findEndpoint(tx, call.project.id, name))!;
-        if (latest?.isActive === true) await store.deactivate(tx, latest.state.id);
-        const at = clock.now().toISOString();
-        const traffic = { revision: (now.traffic?.revision ?? 0) + 1, split: null, shadows: [] };
-        await setEndpointTraffic(
-          tx,
-          now.id,
-          { target: { version }, pins: now.pins.filter((pin) => pin !== version), traffic, revision: now.revision + 1 },
-          at,
-        );
-        const reason = input.reason ?? 'Rolled back';
-        const { actor } = call.principal;
-        await noteLive(tx, {
-          projectId: call.project.id,
-          endpoint: name,
-          actor,
-          reason,
-          requestId: call.requestId,
-          at,
-        });
-        await audit(tx, call, 'endpoint.rollback', name, { from: now.targetVersion, to: version }, reason);
-      });
-      await publisher.publish();
-      return { version };
-    },
-
     /** What was live at a time; null where nothing is known of it. */
     async liveAt(call: Call, name: string, at: string): Promise<LiveChange | null> {
       await endpointOf(database.db, call, name, 'read');
@@ -303,13 +248,6 @@ export function createRolloutService(deps: {
     const traffic = spec.traffic ?? { revision: 0, split: null, shadows: [] };
     const at = clock.now().toISOString();
     await setEndpointTraffic(tx, spec.id, { target: spec.target, pins, traffic, revision: spec.revision + 1 }, at);
-  }
-
-  /** The version that served all traffic before the present one. */
-  async function previousVersion(db: Db, spec: EndpointSpec, projectId: string): Promise<number | null> {
-    const changes = await listChanges(db, projectId, spec.name, { before: null, limit: 100 });
-    const other = changes.find((one) => one.live?.target != null && one.live.target.version !== spec.targetVersion);
-    return other?.live?.target?.version ?? null;
   }
 
   async function taken(rolloutId: string): Promise<void> {

@@ -247,3 +247,20 @@ export async function sharedSalt(tx: Db, make: () => string): Promise<string> {
 export async function deactivate(tx: Db, id: string): Promise<void> {
   await tx.updateTable('rollouts').set({ active: 0 }).where('id', '=', id).execute();
 }
+
+const ENTERED_KEY = 'rollbacks_entered';
+
+/** Ids of the rollbacks that were entered last after the database had been down. */
+export async function enteredIntents(tx: Db): Promise<readonly string[]> {
+  const row = await tx.selectFrom('meta').select('value').where('key', '=', ENTERED_KEY).executeTakeFirst();
+  return row === undefined ? [] : (JSON.parse(row.value) as string[]);
+}
+
+export async function noteEnteredIntents(tx: Db, ids: readonly string[]): Promise<void> {
+  const value = JSON.stringify(ids);
+  await tx
+    .insertInto('meta')
+    .values({ key: ENTERED_KEY, value })
+    .onConflict((conflict) => conflict.column('key').doUpdateSet({ value }))
+    .execute();
+}

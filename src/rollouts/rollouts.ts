@@ -7,12 +7,16 @@ import { findVersion } from '../registry/version-store.ts';
 import type { EvidenceReport } from '../serving/endpoints/arm-evidence.ts';
 import type { DesiredStatePublisher } from '../serving/endpoints/desired-state-publisher.ts';
 import type { TrafficFacts } from './plan-estimate.ts';
+import type { RollbackIntents } from './rollback-intents.ts';
+import type { RollBack } from './rollback-routes.ts';
+import { createRollbackService } from './rollback-service.ts';
 import { createRolloutLoop, type GoldenResult, type RolloutLoop } from './rollout-loop.ts';
 import { createRolloutService, type RolloutService } from './rollout-service.ts';
 
 export type Rollouts = {
   readonly loop: RolloutLoop;
   readonly service: RolloutService;
+  readonly rollBack: RollBack;
   /** A gateway's message of kind `evidence`. What has another form is refused. */
   readonly takeEvidence: (message: object) => void;
 };
@@ -24,9 +28,10 @@ export function createRollouts(deps: {
   clock: Clock;
   log: Logger;
   settings: Pick<Settings, 'externalHosts'>;
+  intents: RollbackIntents;
   factsOf: (project: string, endpoint: string) => TrafficFacts;
 }): Rollouts {
-  const { database, publisher, clock, log, settings, factsOf } = deps;
+  const { database, publisher, clock, log, settings, intents, factsOf } = deps;
   const loop = createRolloutLoop({
     database,
     publisher,
@@ -36,9 +41,20 @@ export function createRollouts(deps: {
     goldenOf: (modelId, version) => goldenOf(database, modelId, version),
   });
   const service = createRolloutService({ database, publisher, clock, loop, factsOf });
+  const { rollBack, enterIntents } = createRollbackService({
+    database,
+    publisher,
+    clock,
+    log,
+    loop,
+    intents,
+    abort: service.command,
+  });
+  publisher.beforeReading(enterIntents);
   return {
     loop,
     service,
+    rollBack,
     takeEvidence(message) {
       const { reports } = message as { reports?: unknown };
       if (!Array.isArray(reports)) throw new TypeError('evidence comes without reports');

@@ -21,6 +21,9 @@ import { MODELS } from './running-server.ts';
 /** No gateway is connected: what is published reaches nobody. */
 const publisher: DesiredStatePublisher = {
   publish: async () => {},
+  current: () => null,
+  sendAhead: () => {},
+  beforeReading: () => {},
   generation: () => 1,
   gateways: () => [],
   observed: () => [],
@@ -85,6 +88,10 @@ test("another project's things answer exactly like absent ones, on every route",
   expect(version.status).toBe('ready');
   await api('PUT', `${theirs}/models/secret-model/aliases/secret-alias`, { version: 1 });
   await api('POST', `${theirs}/endpoints`, { name: 'secret-endpoint', model: 'secret-model', target: { version: 1 } });
+  const wider = await sendFile(api, app, adminKey, theirs, join(MODELS, 'add-two.onnx'));
+  await api('POST', `${theirs}/models/secret-model/versions`, { files: [{ path: 'model.onnx', digest: wider }] });
+  await api('GET', `${theirs}/models/secret-model/versions/2?waitMs=30000`);
+  await api('POST', `${theirs}/endpoints/secret-endpoint/rollouts`, { to: '2', strategy: 'blue-green' });
   const open = await api<{ id: string }>('POST', `${theirs}/uploads`, {
     digest: `sha256:${'a'.repeat(64)}`,
     sizeBytes: 10,
@@ -109,8 +116,6 @@ test("another project's things answer exactly like absent ones, on every route",
       'GET /endpoints/:endpoint/predictions/:id':
         'there is no logged prediction; the log is looked up by project and endpoint',
       'GET /predictions/:id': 'likewise',
-      'GET /endpoints/:endpoint/rollout':
-        'there is no rollout; it is looked up by project and endpoint, as GET /endpoints/:endpoint/history is',
       'GET /subjects/:subject': 'a subject is a text that hashes with the key of its own project',
       'DELETE /subjects/:subject': 'likewise',
     },

@@ -163,6 +163,13 @@ function endProcess(error: Error): void {
   process.exit(70);
 }
 
+/** Whether something failed because the database cannot be used now, and not because of what was asked of it. */
+export function isDatabaseDown(error: unknown): boolean {
+  const code = sqliteCode(error) ?? sqliteCode((error as { cause?: unknown } | null)?.cause);
+  // busy, locked, read-only, I/O error, damaged, full, cannot be opened, no database
+  return code !== null && [5, 6, 8, 10, 11, 13, 14, 26].includes(code);
+}
+
 /** Whether an insert or update was refused because a unique key is taken; the same on every dialect. */
 export function isUniqueViolation(error: unknown): boolean {
   const { code, errcode } = (error ?? {}) as { code?: unknown; errcode?: unknown };

@@ -39,7 +39,7 @@ const START_ATTEMPTS = 3;
 const FIRST_BACKOFF_MS = 100;
 const LONGEST_BACKOFF_MS = 10_000;
 
-/** Starts a program and keeps it running until told to stop. */
+/** Starts a program and keeps it running until told to stop. One that was ready before is told so: `again` is its last argument. */
 export function superviseChild(deps: ChildDeps): Child {
   const { row } = deps;
   const first = Promise.withResolvers<ProgramReady | ChildEnd>();
@@ -58,7 +58,7 @@ export function superviseChild(deps: ChildDeps): Child {
     let readyThisTime = false;
     let fatal: ProgramFatal | undefined;
     let lastWords = '';
-    const child = spawn(process.execPath, [...row.flags, deps.path, ...row.args], {
+    const child = spawn(process.execPath, [...row.flags, deps.path, ...row.args, ...(wasReady ? ['again'] : [])], {
       cwd: deps.cwd,
       env: deps.env(),
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],

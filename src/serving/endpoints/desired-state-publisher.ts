@@ -8,6 +8,12 @@ import { numberDesiredState } from './desired-state-store.ts';
 export type DesiredStatePublisher = {
   /** Never rejects. Reads the database and sends the state to the gateways if it changed. Callers of the same moment share one reading. */
   publish(): Promise<void>;
+  /** What gateways were sent last; null before there is anything. */
+  current(): DesiredState | null;
+  /** Sends a newer state that the database does not have yet: what is done before each reading has to see to it that it gets there. */
+  sendAhead(state: DesiredState): void;
+  /** Done before each reading of the database. While it throws, nothing is read, and it is tried again. */
+  beforeReading(work: () => Promise<void>): void;
   generation(): number;
   gateways(): readonly ConnectedGateway[];
   observed(): readonly ObservedState[];
@@ -28,10 +34,12 @@ export function createDesiredStatePublisher(deps: {
   let next: Promise<void> | null = null;
   /** Highest generation that a gateway came with. */
   let above = 0;
+  let prepare = async (): Promise<void> => {};
 
   const readAndSend = async (): Promise<void> => {
     let state: DesiredState;
     try {
+      await prepare();
       state = await database.transaction((tx) => numberDesiredState(tx, limits, above));
     } catch (error) {
       // The change itself is committed and acknowledged; gateways get it as soon as the database can be written again.
@@ -39,7 +47,7 @@ export function createDesiredStatePublisher(deps: {
       setTimeout(() => void publisher.publish(), RETRY_MS).unref();
       return;
     }
-    if (state.generation === current?.generation) return;
+    if (state.generation <= (current?.generation ?? 0)) return;
     current = state;
     socket.publish(state);
     log.info({ generation: state.generation, endpoints: state.endpoints.length }, 'desired state published');
@@ -59,6 +67,16 @@ export function createDesiredStatePublisher(deps: {
         return publisher.publish();
       });
       return next;
+    },
+    current: () => current,
+    sendAhead(state) {
+      current = state;
+      above = state.generation;
+      socket.publish(state);
+      log.warn({ generation: state.generation }, 'a desired state was sent that the database does not have yet');
+    },
+    beforeReading(work) {
+      prepare = work;
     },
     generation: () => current?.generation ?? 0,
     gateways: () => socket.gateways(),

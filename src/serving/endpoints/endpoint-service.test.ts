@@ -34,6 +34,9 @@ async function setUp(database: Database) {
     publish: async () => {
       published++;
     },
+    current: () => null,
+    sendAhead: () => {},
+    beforeReading: () => {},
     generation: () => 1,
     gateways: () => [],
     observed: () => observed,

@@ -14,7 +14,7 @@ const CHANGE_MS = 10_000;
 /** Changes asked for at one time. Each holds a request open. */
 const MAX_CHANGES = 100;
 const FIRST_PAUSE_MS = 100;
-const LONGEST_PAUSE_MS = 5_000;
+const LONGEST_PAUSE_MS = 1_000;
 /** A control that reads nothing must not make the gateway hoard what it would tell it. */
 const MAX_UNSENT_BYTES = 4 * 1024 * 1024;
 
