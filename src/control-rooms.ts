@@ -56,11 +56,12 @@ export async function composeControl(deps: {
   const keys = createKeyService({ database, clock, log, onChange });
   const projects = createProjectService({ database, clock });
   await projects.ensureDefault();
+  const artifacts = createFileStore({ root: join(dataDir, 'artifacts') });
   const registry = createRegistry({
     database,
     clock,
     log,
-    artifacts: createFileStore({ root: join(dataDir, 'artifacts') }),
+    artifacts,
     engines: ENGINES,
     limits: limitsOfSettings(settings),
     maxUploadBytes: settings.maxUploadBytes,
@@ -85,7 +86,7 @@ export async function composeControl(deps: {
   });
   const endpoints = createEndpointService({ database, publisher, clock });
 
-  const monitoring = createMonitoring({ database, clock, log, settings });
+  const monitoring = createMonitoring({ database, clock, log, artifacts, settings });
 
   const trafficFacts = createTrafficFacts({ publisher, clock });
   const intents = await openRollbackIntents(join(dataDir, ROLLBACKS_FILE));

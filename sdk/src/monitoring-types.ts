@@ -148,6 +148,22 @@ export type ColumnProfile = {
   topError: number;
   histogram: { edges: number[]; counts: number[]; revision: number } | null;
   text: { chars: number; letters: number; digits: number; spaces: number; beyondAscii: number } | null;
+  /** The covariance is that of a fixed random projection to eight dimensions. */
+  vector: { dimensions: number; mean: number[]; covariance: number[][] | null } | null;
+};
+
+/** What the predictions of a version are compared with. */
+export type Reference = {
+  endpoint: string;
+  model: string;
+  version: number;
+  /** `file`: it came with the version; `first`: made of its first predictions; null: there is none. */
+  origin: 'file' | 'first' | null;
+  rows: number;
+  revision: number;
+  madeAt: string | null;
+  /** Of a reference of the first rows that was asked for. */
+  awaitedRows: number | null;
 };
 
 export type Profile = {
@@ -162,8 +178,12 @@ export type Profile = {
   /** Rows that the profiles saw; fewer than `rows` under much traffic. */
   profiled: number;
   unrecorded: number;
+  /** Different rows of inputs, within some 1.6 %. */
+  distinctRows: number | null;
   slices: string[];
-  columns: ColumnProfile[];
+  /** Null where the version has none, or several versions answered. */
+  reference: { origin: 'file' | 'first'; rows: number; revision: number; madeAt: string } | null;
+  columns: (ColumnProfile & { reference: ColumnProfile | null })[];
 };
 
 export type SubjectRecords = {
@@ -189,4 +209,68 @@ export type ErasureProof = {
   openSegments: number;
   /** Rows that a look through all files found afterwards. */
   left: number;
+};
+
+/** What the values of an endpoint have to be like, as people write it. Shares are the most that is tolerated. */
+export type QualityRulesDocument = {
+  columns?: Record<
+    string,
+    {
+      type?: 'number' | 'boolean' | 'text' | 'vector';
+      missing?: number;
+      nan?: number;
+      range?: [number, number];
+      outside?: number;
+      values?: (string | number | boolean)[];
+      new?: number;
+      length?: [number, number];
+      constant?: boolean;
+    }
+  >;
+  unknownColumns?: 'allow' | 'tell';
+  duplicates?: number;
+  /** Such as `15m`. */
+  freshness?: string;
+  rowsPerHour?: [number, number];
+};
+
+export type ShownQualityRules = {
+  endpoint: string;
+  /** 0: none were set. */
+  revision: number;
+  setAt: string | null;
+  setBy: string | null;
+  /** A `QualityRulesDocument`. */
+  rules: Record<string, unknown>;
+};
+
+export type QualityVerdict = {
+  endpoint: string;
+  from: string;
+  to: string;
+  rows: number;
+  /** Of the rules; 0: none were set, and those that the reference suggests hold. */
+  revision: number;
+  outcome: 'passed' | 'failed' | 'unknown';
+  findings: {
+    rule:
+      | 'schema'
+      | 'type'
+      | 'missing'
+      | 'nan'
+      | 'range'
+      | 'values'
+      | 'length'
+      | 'constant'
+      | 'duplicates'
+      | 'freshness'
+      | 'volume';
+    /** null: of the whole endpoint. */
+    column: string | null;
+    /** `unknown`: too few rows, or the policy leaves nothing to look at. */
+    outcome: 'passed' | 'failed' | 'unknown';
+    seen: number | null;
+    allowed: number | null;
+    message: string;
+  }[];
 };

@@ -9,8 +9,12 @@ import type {
   LoggedPrediction,
   PolicyDocument,
   Profile,
+  QualityRulesDocument,
+  QualityVerdict,
+  Reference,
   ShownPolicy,
   ShownPrediction,
+  ShownQualityRules,
   SubjectRecords,
 } from './monitoring-types.ts';
 import type { CallOptions, Query } from './transport.ts';
@@ -42,6 +46,8 @@ export type ProfileFilter = CallOptions & {
   /** A day ago unless given. */
   readonly since?: string;
   readonly until?: string;
+  /** The last so many rows instead, in whole minutes or hours. */
+  readonly last?: number;
   readonly column?: string;
   /** As `input.country=DE`. */
   readonly slice?: string;
@@ -92,8 +98,32 @@ export function createMonitoringClient({ base, get, change, list, file }: Speak)
     },
     /** What the values of an endpoint were over a time, by column. */
     profile: (endpoint: string, filter: ProfileFilter = {}) => {
-      const { since, until, column, slice, version } = filter;
-      return get<Profile>(`${of(endpoint)}/profile`, { since, until, column, slice, version }, filter);
+      const { since, until, last, column, slice, version } = filter;
+      return get<Profile>(`${of(endpoint)}/profile`, { since, until, last, column, slice, version }, filter);
+    },
+    references: {
+      /** Of the version that the endpoint serves. */
+      show: (endpoint: string, call?: CallOptions) => get<Reference>(`${of(endpoint)}/reference`, {}, call),
+      /** Asks for one of the first rows that it predicts. */
+      ofFirst: (endpoint: string, rows: number, call?: ChangeOptions) =>
+        change<Reference>('PUT', `${of(endpoint)}/reference`, { first: rows }, call),
+    },
+    quality: {
+      /** Whether the values of a time are as the rules say. */
+      check: (endpoint: string, filter: Omit<ProfileFilter, 'column' | 'version'> = {}) => {
+        const { since, until, last, slice } = filter;
+        return get<QualityVerdict>(`${of(endpoint)}/quality`, { since, until, last, slice }, filter);
+      },
+      rules: (endpoint: string, call?: CallOptions) =>
+        get<ShownQualityRules>(`${of(endpoint)}/quality/rules`, {}, call),
+      /** Rules that the reference keeps, to be edited. */
+      suggest: (endpoint: string, call?: CallOptions) =>
+        get<ShownQualityRules>(`${of(endpoint)}/quality/suggestion`, {}, call),
+      set: (endpoint: string, rules: QualityRulesDocument, call?: GuardedOptions) =>
+        change<ShownQualityRules>('PUT', `${of(endpoint)}/quality/rules`, rules, call),
+      /** Every revision, the newest first. */
+      history: (endpoint: string, call?: ListOptions) =>
+        list<ShownQualityRules>(`${of(endpoint)}/quality/rules/history`, call),
     },
     policy: {
       show: (endpoint: string, call?: CallOptions) => get<ShownPolicy>(`${of(endpoint)}/policy`, {}, call),

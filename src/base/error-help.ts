@@ -42,6 +42,8 @@ export const ERROR_HELP: Readonly<Record<ErrorCode, string>> = {
   prediction_not_found:
     'Predictions are logged only where the policy of the endpoint samples them, and kept for its retention. `slipway policy show` tells.',
   endpoint_not_found: '`slipway endpoints list` shows them; `slipway deploy` makes one. Mind the project.',
+  reference_not_found:
+    'Name a CSV file as `reference` in slipway.yaml and deploy, or take the first predictions: `slipway references first`.',
   upload_not_found: 'Uploads that get no byte for a day are forgotten. Announce it again.',
   blob_not_found:
     'The bytes of a file were not sent, or were collected meanwhile. `slipway deploy` sends what is missing.',

@@ -1,4 +1,4 @@
-import type { ColumnProfile, Profile } from '../../sdk/src/client.ts';
+import type { Profile } from '../../sdk/src/client.ts';
 import { parseCount } from './key-values.ts';
 import { checkName } from './name-check.ts';
 import { percent } from './rollout-text.ts';
@@ -20,6 +20,7 @@ export const profile: VerbSpec = {
   options: [
     { flags: '--feature <column>', help: 'one column: input.age, output.score, or just age' },
     ...RANGE_OPTIONS,
+    { flags: '--last <rows>', help: 'the last so many rows instead of a time' },
     { flags: '--slice <column=value>', help: 'such as input.country=DE' },
     { flags: '--version <number>', help: 'of this version only' },
   ],
@@ -27,10 +28,11 @@ export const profile: VerbSpec = {
     const endpoint = checkName('endpoint', call.args[0]!);
     const client = await call.client();
     const { options } = call;
-    const [feature, slice, version] = [options.text('feature'), options.text('slice'), options.text('version')];
+    const [feature, slice, version, last] = ['feature', 'slice', 'version', 'last'].map((name) => options.text(name));
     const shown = await client.profile(endpoint, {
       ...readRange(call),
       ...(feature === undefined ? {} : { column: feature }),
+      ...(last === undefined ? {} : { last: parseCount('--last', last) }),
       ...(slice === undefined ? {} : { slice }),
       ...(version === undefined ? {} : { version: parseCount('--version', version) }),
       signal: call.signal,
@@ -49,6 +51,8 @@ function profileText(shown: Profile, paint: Paint): string {
     shown.versions.map((one) => `${one.model}@${one.version}`).join(', ') || 'no version',
     `${count(predictions, 'prediction')}, ${failed} failed; ${count(rows, 'row')}${profiled < rows ? `, of which profiles saw ${profiled.toLocaleString('en')}` : ''}`,
   ];
+  if (shown.reference !== null)
+    lines.push(`Reference: ${count(shown.reference.rows, 'row')} of ${ORIGINS[shown.reference.origin]}`);
   if (unrecorded > 0)
     lines.push(`${count(unrecorded, 'column')} beyond the bound ${unrecorded === 1 ? 'has' : 'have'} no profile.`);
   if (slices.length > 0) lines.push(`Slices: ${slices.map(cleanLine).join(', ')}`);
@@ -67,6 +71,12 @@ function profileText(shown: Profile, paint: Paint): string {
       { title: 'max', right: true },
       { title: 'mean', right: true },
       { title: 'sd', right: true },
+      ...(shown.reference === null
+        ? []
+        : [
+            { title: 'was', right: true },
+            { title: 'outside', right: true },
+          ]),
     ],
     shown.columns.map((one) => [
       cleanLine(one.column),
@@ -80,13 +90,14 @@ function profileText(shown: Profile, paint: Paint): string {
       numberText(one.max),
       numberText(one.mean),
       numberText(one.standardDeviation),
+      ...(shown.reference === null ? [] : [numberText(one.reference?.mean ?? null), outsideText(one)]),
     ]),
     paint,
   );
   return `${lines.join('\n')}\n\n${text}`;
 }
 
-function columnText(one: ColumnProfile, paint: Paint): string {
+function columnText(one: Profile['columns'][number], paint: Paint): string {
   const { kinds } = one;
   const what = kinds.texts > 0 ? 'lengths of texts' : kinds.vectors > 0 ? 'lengths (2-norm) of vectors' : 'values';
   const lines = [
@@ -105,7 +116,35 @@ function columnText(one: ColumnProfile, paint: Paint): string {
       lines.push(`  ${cleanLine(value)}  ${n.toLocaleString('en')} (${shareOf(n, one.values)})`);
     if (one.topError > 0) lines.push(`  counts may be up to ${one.topError.toLocaleString('en')} too low`);
   }
+  lines.push(...histogramText(one));
   return lines.join('\n');
+}
+
+const ORIGINS = { file: 'the set that came with the version', first: 'its first predictions' } as const;
+
+/** Share of the values that lie outside of what the reference had. */
+function outsideText({ histogram, reference }: Profile['columns'][number]): string {
+  if (histogram === null || reference?.histogram?.revision !== histogram.revision) return '-';
+  const { counts } = histogram;
+  return shareOf(
+    counts[0]! + counts.at(-1)!,
+    counts.reduce((sum, n) => sum + n, 0),
+  );
+}
+
+/** Shares of the values between the edges, now and in the reference. */
+function histogramText({ histogram, reference }: Profile['columns'][number]): string[] {
+  const before = reference?.histogram;
+  if (histogram === null || before?.revision !== histogram.revision) return [];
+  const { edges, counts } = histogram;
+  const [now, then] = [counts, before.counts].map((list) => list.reduce((sum, n) => sum + n, 0));
+  const bar = (share: number): string => '#'.repeat(Math.round(share * 40));
+  const rows = counts.map((n, at) => {
+    const from = at === 0 ? 'below' : numberText(edges[at - 1]!);
+    const [a, b] = [now === 0 ? 0 : n / now!, then === 0 ? 0 : before.counts[at]! / then!];
+    return `  ${from.padStart(10)}  ${percent(a).padStart(8)}  ${percent(b).padStart(8)}  ${bar(a)}`;
+  });
+  return ['From            now       was', ...rows];
 }
 
 function shareOf(part: number, whole: number): string {

@@ -99,6 +99,18 @@ export const VERBS: readonly VerbRow[] = [
     load: async () => (await import('./profile.ts')).profile,
   },
   {
+    name: 'quality',
+    group: 'monitoring',
+    summary: 'Whether values are as they have to be',
+    load: async () => (await import('./quality.ts')).quality,
+  },
+  {
+    name: 'references',
+    group: 'monitoring',
+    summary: 'What predictions are compared with',
+    load: async () => (await import('./references.ts')).references,
+  },
+  {
     name: 'policy',
     group: 'monitoring',
     summary: 'What may be kept of predictions, field by field',

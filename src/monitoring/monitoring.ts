@@ -3,6 +3,7 @@ import type { Clock } from '../base/clock.ts';
 import type { Database } from '../base/db/database.ts';
 import type { Logger } from '../base/log.ts';
 import type { Settings } from '../base/settings.ts';
+import type { ArtifactStore } from '../registry/artifacts/artifact-store.ts';
 import { settleParked } from './feedback/feedback-match.ts';
 import { createFeedbackService } from './feedback/feedback-service.ts';
 import { createItemRate } from './feedback/item-rate.ts';
@@ -17,11 +18,14 @@ import { PREDICTIONS_FOLDER } from './predictions/recording-file.ts';
 import { createRecordingPublisher } from './predictions/recording-publisher.ts';
 import { ingestPanes } from './profiles/pane-ingest.ts';
 import { createProfileService } from './profiles/profile-service.ts';
+import { createReferenceService } from './profiles/reference-service.ts';
+import { createQualityService } from './quality/quality-service.ts';
 
 export type MonitoringDeps = {
   readonly database: Database;
   readonly clock: Clock;
   readonly log: Logger;
+  readonly artifacts: ArtifactStore;
   readonly settings: Pick<Settings, 'feedbackRate' | 'feedbackParkedMs' | 'logQuotaBytes' | 'dataDir'>;
 };
 
@@ -34,7 +38,7 @@ const BURST_S = 10;
 
 /** The monitoring room's services in control, put together. */
 export function createMonitoring(deps: MonitoringDeps) {
-  const { database, clock, log, settings } = deps;
+  const { database, clock, log, artifacts, settings } = deps;
   const { dataDir } = settings;
   const duck = createDuckStore({ temporary: join(dataDir, PREDICTIONS_FOLDER, 'temporary') });
   const query = createLogQuery({ database, duck, dataDir });
@@ -72,6 +76,7 @@ export function createMonitoring(deps: MonitoringDeps) {
     await compactor.run(all);
   };
   const ingest = () => takeOver(true);
+  const references = createReferenceService({ database, clock, dataDir, log, artifacts });
   const erasures = createErasureService({ database, clock, dataDir, duck, query, compactor, ingest, inTurn });
 
   return {
@@ -87,6 +92,8 @@ export function createMonitoring(deps: MonitoringDeps) {
     policies,
     erasures,
     profiles: createProfileService({ database, clock, dataDir }),
+    references,
+    quality: createQualityService({ database, clock, dataDir }),
     compactor,
 
     /** Takes up what gateways and a control before left, and goes on doing so. */
@@ -98,6 +105,7 @@ export function createMonitoring(deps: MonitoringDeps) {
       every(INGEST_EVERY_MS, 'taking over profiles and predictions', async () => {
         await publisher.publish();
         await takeOver(false);
+        await references.makeDue();
       });
       every(SETTLE_EVERY_MS, 'settling feedback', async () => {
         const { matched, expired } = await settleParked({ database, clock, lookUp });
@@ -106,11 +114,16 @@ export function createMonitoring(deps: MonitoringDeps) {
       every(RETAIN_EVERY_MS, 'retention', async () => {
         const done = await runRetention({ database, clock, dataDir, quotaBytes: settings.logQuotaBytes, compactor });
         log.info(done, 'retention ran');
+        references.startOver();
       });
     },
 
     /** Takes over now what gateways wrote; for those who do not want to wait. */
-    ingest: () => job('taking over profiles and predictions', ingest),
+    ingest: () =>
+      job('taking over profiles and predictions', async () => {
+        await ingest();
+        await references.makeDue();
+      }),
 
     async stop(): Promise<void> {
       for (const timer of timers) clearInterval(timer);

@@ -115,6 +115,14 @@ export async function listVersions(
   return toVersions(db, await query.orderBy('versions.number', 'desc').limit(page.limit).execute());
 }
 
+/** Versions of all projects in the order they were made, behind the one with this id. */
+export async function listVersionsAfter(db: Db, id: string, limit: number): Promise<StoredVersion[]> {
+  return toVersions(
+    db,
+    await selectVersions(db).where('versions.id', '>', id).orderBy('versions.id').limit(limit).execute(),
+  );
+}
+
 export async function findVersion(db: Db, modelId: string, number: number): Promise<StoredVersion | null> {
   const rows = await selectVersions(db)
     .where('versions.model_id', '=', modelId)

@@ -25,7 +25,12 @@ import type {
   ShownPredictionSchema,
   SubjectRecordsSchema,
 } from '../../src/monitoring/predictions/log-routes.ts';
-import type { ShownProfileSchema, ShownProfilesSchema } from '../../src/monitoring/profiles/profile-routes.ts';
+import type {
+  ShownProfileSchema,
+  ShownProfilesSchema,
+  ShownReferenceSchema,
+} from '../../src/monitoring/profiles/profile-routes.ts';
+import type { QualityVerdictSchema, ShownRulesSchema } from '../../src/monitoring/quality/quality-routes.ts';
 import type { AliasChangeSchema, AliasSchema } from '../../src/registry/alias-routes.ts';
 import type { UploadSchema } from '../../src/registry/artifacts/upload-routes.ts';
 import type { ModelSchema } from '../../src/registry/model-routes.ts';
@@ -73,6 +78,9 @@ test('the types of the SDK are those of the schemas', () => {
   same<remembered.ShownPolicy, Static<typeof ShownPolicySchema>>(true);
   same<remembered.ColumnProfile, Static<typeof ShownProfileSchema>>(true);
   same<remembered.Profile, Static<typeof ShownProfilesSchema>>(true);
+  same<remembered.ShownQualityRules, Static<typeof ShownRulesSchema>>(true);
+  same<remembered.QualityVerdict, Static<typeof QualityVerdictSchema>>(true);
+  same<remembered.Reference, Static<typeof ShownReferenceSchema>>(true);
   same<remembered.SubjectRecords, Static<typeof SubjectRecordsSchema>>(true);
   same<remembered.ErasureProof, Static<typeof ErasureProofSchema>>(true);
   same<moved.Rollout, Static<typeof RolloutSchema>>(true);

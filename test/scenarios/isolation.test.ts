@@ -116,6 +116,8 @@ test("another project's things answer exactly like absent ones, on every route",
       'GET /endpoints/:endpoint/predictions/:id':
         'there is no logged prediction; the log is looked up by project and endpoint',
       'GET /predictions/:id': 'likewise',
+      'GET /endpoints/:endpoint/quality/suggestion':
+        'there is no reference; it is looked up by project and endpoint, as GET /endpoints/:endpoint/quality is',
       'GET /subjects/:subject': 'a subject is a text that hashes with the key of its own project',
       'DELETE /subjects/:subject': 'likewise',
     },

@@ -11,6 +11,7 @@ import * as environments from './migrations/0006-environments.ts';
 import * as keySigning from './migrations/0008-key-signing.ts';
 import * as feedback from './migrations/0010-feedback.ts';
 import * as predictionLog from './migrations/0011-prediction-log.ts';
+import * as referencesAsked from './migrations/0012-references-asked.ts';
 import * as rollouts from './migrations/0020-rollouts.ts';
 import type { Tables } from './tables.ts';
 
@@ -30,6 +31,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { name: '0011-prediction-log', up: predictionLog.up },
   { name: '0008-key-signing', up: keySigning.up },
   { name: '0006-environments', up: environments.up },
+  { name: '0012-references-asked', up: referencesAsked.up },
 ];
 
 export type MigrateOptions = {

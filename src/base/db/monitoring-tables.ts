@@ -107,6 +107,15 @@ export type MonitoringTables = {
     origin: string;
     made_at: string;
   };
+  references_asked: {
+    project_id: string;
+    endpoint: string;
+    version_digest: string;
+    model: string;
+    first_rows: number;
+    asked_at: string;
+    asked_by: string;
+  };
   quality_rules: {
     project_id: string;
     endpoint: string;

@@ -1,7 +1,7 @@
 /** The policy, done to values. What it drops does not come out in any form. */
 import { createHmac } from 'node:crypto';
+import type { CellValue } from './cells.ts';
 import type { FieldAction } from './privacy-policy.ts';
-import type { CellValue } from './recorded-columns.ts';
 
 /** Makes keyed hashes: 32 hex digits. */
 export type Tokens = (value: string) => string;

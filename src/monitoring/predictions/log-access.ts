@@ -2,11 +2,11 @@ import type { Call } from '../../base/access/call.ts';
 import { assertCan, can, notPermitted, type Verb } from '../../base/access/permission.ts';
 import type { Db } from '../../base/db/database.ts';
 import { SlipwayError } from '../../base/errors.ts';
+import { type ColumnKind, columnsOfSignature } from '../../registry/signature-columns.ts';
 import type { EndpointSpec } from '../../serving/endpoints/endpoint.ts';
 import { findEndpoint, findServableVersion } from '../../serving/endpoints/endpoint-store.ts';
 import { listSegments } from './log-segments.ts';
 import { listFiles } from './log-store.ts';
-import { type ColumnKind, recordedColumnsOf } from './recorded-columns.ts';
 
 /**
  * The right to do something with an endpoint's log: that to its model. A log of a model that is served elsewhere has no endpoint here; it takes
@@ -48,5 +48,5 @@ export async function fieldsOf(
   if (spec?.targetVersion == null) return null;
   const version = await findServableVersion(db, spec.modelId, spec.targetVersion);
   if (version === null) return null;
-  return recordedColumnsOf(version.signature).columns.map(({ name, kind }) => ({ name, kind }));
+  return columnsOfSignature(version.signature).columns.map(({ name, kind }) => ({ name, kind }));
 }

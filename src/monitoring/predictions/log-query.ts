@@ -2,10 +2,10 @@
 import { join } from 'node:path';
 import type { Database } from '../../base/db/database.ts';
 import { SlipwayError } from '../../base/errors.ts';
+import type { ColumnKind } from '../../registry/signature-columns.ts';
 import { type Duck, type DuckStore, quoteText } from './duck-store.ts';
 import { listSegments, type Segment } from './log-segments.ts';
 import * as store from './log-store.ts';
-import type { ColumnKind } from './recorded-columns.ts';
 import { compileWhere, quoteName, type WhereParameter } from './where-expression.ts';
 
 /** What every logged prediction has, with its type in DuckDB. */

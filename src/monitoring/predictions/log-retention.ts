@@ -5,14 +5,12 @@ import { appendAudit } from '../../base/audit.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { Database } from '../../base/db/database.ts';
 import { deleteFeedbackBefore, listFeedbackEndpoints } from '../feedback/feedback-store.ts';
-import { deletePanesBefore } from '../profiles/profile-store.ts';
+import { deletePanesBefore, KEPT_DAYS } from '../profiles/profile-store.ts';
 import type { LogCompactor } from './log-compactor.ts';
 import * as store from './log-store.ts';
 import { DEFAULT_POLICY } from './privacy-policy.ts';
 
 const DAY_MS = 86_400_000;
-/** How long profiles are kept, by span. They are aggregates; days stay. */
-const PROFILE_DAYS = { minute: 2, hour: 90, day: 3650 } as const;
 /** Names of files that were taken: none comes again after this. */
 const TAKEN_DAYS = 7;
 
@@ -66,7 +64,7 @@ export async function runRetention(deps: {
       feedback += await deleteFeedbackBefore(tx, about, new Date(at(feedbackDays)).toISOString());
     }
     let panes = 0;
-    for (const [span, days] of Object.entries(PROFILE_DAYS)) panes += await deletePanesBefore(tx, span, at(days));
+    for (const [span, days] of Object.entries(KEPT_DAYS)) panes += await deletePanesBefore(tx, span, at(days));
     await store.deleteTakenBefore(tx, new Date(at(TAKEN_DAYS)).toISOString());
     const done = {
       files: old.length,

@@ -1,7 +1,7 @@
 /** The lines that gateways wrote and that are no Parquet yet. */
 import { closeSync, createReadStream, openSync, readdirSync, readSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import type { ColumnKind } from './recorded-columns.ts';
+import type { ColumnKind } from '../../registry/signature-columns.ts';
 import { SEGMENTS_FOLDER } from './recording-file.ts';
 
 export type Segment = {

@@ -6,11 +6,12 @@ import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { Logger } from '../../base/log.ts';
+import { columnsOfSignature, type SignatureColumn } from '../../registry/signature-columns.ts';
 import type { Gauge } from '../../serving/gateway/metrics.ts';
 import type { ObservedPrediction, PredictionObserver } from '../../serving/gateway/prediction-observer.ts';
 import type { Tensor } from '../../serving/tensors/tensor.ts';
+import { numberAt, readCell } from './cells.ts';
 import { DEFAULT_POLICY, type PrivacyPolicy } from './privacy-policy.ts';
-import { numberAt, type RecordedColumn, readCell, recordedColumnsOf } from './recorded-columns.ts';
 import {
   type EventMeta,
   isNumeric,
@@ -51,7 +52,7 @@ type Group = {
   readonly tensor: string;
   /** Place of its tensor among those of its side, as the signature has them. */
   readonly slot: number;
-  readonly columns: readonly RecordedColumn[];
+  readonly columns: readonly SignatureColumn[];
   readonly numeric: boolean;
   /** Whether its columns are the whole row of the tensor, in order. */
   readonly whole: boolean;
@@ -173,7 +174,7 @@ export function createPredictionRecorder(deps: PredictionRecorderDeps): Predicti
       return null;
     }
     const { project, endpoint, model, version, versionDigest, signature } = prediction;
-    const { columns, rowWise, unrecorded } = recordedColumnsOf(signature);
+    const { columns, rowWise, unrecorded } = columnsOfSignature(signature);
     const stream = { id: nextStream++, project, endpoint, model, version, versionDigest, columns, rowWise, unrecorded };
     const groups = groupsOf(columns, signature);
     const numbersPerRow = columns.filter(isNumeric).length;
@@ -343,7 +344,7 @@ function tensorOf(tensors: readonly Tensor[], { slot, tensor }: Group): Tensor |
   return usual?.name === tensor ? usual : tensors.find((one) => one.name === tensor);
 }
 
-function groupsOf(columns: readonly RecordedColumn[], signature: ObservedPrediction['signature']): Group[] {
+function groupsOf(columns: readonly SignatureColumn[], signature: ObservedPrediction['signature']): Group[] {
   const groups: Group[] = [];
   for (const [, members] of Map.groupBy(columns, (column) => `${column.side}/${column.tensor}`)) {
     const { side, tensor } = members[0]!;

@@ -1,8 +1,8 @@
 /** A minute of a stream while it is open, and how values are remembered and written. */
-import type { OpenProfile } from '../profiles/column-profile.ts';
+import { type OpenProfile, openProfile } from '../profiles/column-profile.ts';
 import { createReservoir, type Reservoir } from '../profiles/reservoir.ts';
 import { K_ANONYMITY, type TopValue } from '../profiles/top-values.ts';
-import type { CellValue } from './recorded-columns.ts';
+import type { CellValue } from './cells.ts';
 
 /** Values of a column that are remembered to be common. */
 const MAX_COMMON = 512;
@@ -15,6 +15,7 @@ export type Pane = {
   rows: number;
   readonly profiled: Map<string, number>;
   reservoir: Reservoir;
+  readonly wholeRows: OpenProfile;
 };
 
 export function openPane(startMs: number): Pane {
@@ -26,6 +27,7 @@ export function openPane(startMs: number): Pane {
     rows: 0,
     profiled: new Map(),
     reservoir: createReservoir(),
+    wholeRows: openProfile(null),
   };
 }
 

@@ -1,5 +1,5 @@
 /** What the gateway's event loop hands to the recording thread: rows of one version's predictions, packed. */
-import type { RecordedColumn } from './recorded-columns.ts';
+import type { SignatureColumn } from '../../registry/signature-columns.ts';
 
 /** Endpoint and version whose predictions are recorded together. */
 export type Stream = {
@@ -9,7 +9,7 @@ export type Stream = {
   readonly model: string;
   readonly version: number;
   readonly versionDigest: string;
-  readonly columns: readonly RecordedColumn[];
+  readonly columns: readonly SignatureColumn[];
   readonly rowWise: boolean;
   /** Columns beyond the bound, which are not recorded. */
   readonly unrecorded: number;
@@ -80,6 +80,6 @@ export type RecorderReport = {
   readonly closed: boolean;
 };
 
-export function isNumeric(column: RecordedColumn): boolean {
+export function isNumeric(column: SignatureColumn): boolean {
   return column.kind === 'number' || column.kind === 'integer' || column.kind === 'boolean';
 }

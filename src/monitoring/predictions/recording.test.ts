@@ -157,7 +157,8 @@ describe('profiles', () => {
       predictions: 200,
       rows: 200,
       profiled: 200,
-      slices: ['input.country=DE', 'input.country=FR'],
+      slices: ['input.country=(other)', 'input.country=DE', 'input.country=FR'],
+      distinctRows: expect.closeTo(100, -1),
     });
     const amount = day.columns.find((one) => one.column === 'input.amount')!;
     expect(amount).toMatchObject({ values: 200, zeros: 4, min: 0, max: 49, distinct: 50 });
@@ -173,7 +174,8 @@ describe('profiles', () => {
       column: 'input.amount',
     });
     expect(sliced.columns).toHaveLength(1);
-    expect(sliced.columns[0]!.values).toBe(100);
+    // The first ten of a value are anybody's yet.
+    expect(sliced.columns[0]!.values).toBe(90);
     const hour = await r.monitoring.profiles.show(r.call, 'churn', {
       since: new Date(dayMs + 3_600_000).toISOString(),
       until: new Date(dayMs + 7_200_000).toISOString(),
@@ -190,6 +192,33 @@ describe('profiles', () => {
         until: '2020-01-02T00:00:00Z',
       }),
     ).toMatchObject({ predictions: 0, columns: [] });
+  });
+
+  test('a rare value of a slice is in no file, and the number of slices is bounded', async () => {
+    const { recorder, end } = r.gateway();
+    for (let i = 0; i < 30; i++) recorder.add(batchOf(rowsOf(20, { country: `c-${i}` })));
+    recorder.configure({ ...r.file(), policies: { 'default/churn': { ...policy, sample: 0 } } });
+    recorder.add(batchOf(rowsOf(9, { country: 'rare-canary' }), 1, false));
+    end();
+    await r.monitoring.ingest();
+    expect((await r.monitoring.profiles.show(r.call, 'churn', {})).slices).toHaveLength(17);
+    expect(r.filesWith('rare-canary')).toEqual([]);
+  });
+
+  test('of the last so many rows take whole hours, and of the oldest of them the minutes that it takes', async () => {
+    const hourMs = Math.floor(Date.now() / 3_600_000) * 3_600_000 - 7_200_000;
+    for (const minute of [0, 10, 50, 70]) {
+      const { recorder, end } = r.gateway();
+      recorder.add(batchOf(rowsOf(10, { atMs: hourMs + minute * 60_000 })));
+      end();
+    }
+    await r.monitoring.ingest();
+    const rows = async (last: number) => (await r.monitoring.profiles.show(r.call, 'churn', { last })).rows;
+    expect(await Promise.all([1, 10, 11, 20, 21, 40, 1000].map(rows))).toEqual([10, 10, 20, 20, 30, 40, 40]);
+    const early = await r.monitoring.profiles.show(r.call, 'churn', {
+      since: new Date(hourMs - 400 * 86_400_000).toISOString(),
+    });
+    expect(early.rows).toBe(40);
   });
 
   test('a file that is taken twice, or was left behind after it was taken, counts once', async () => {

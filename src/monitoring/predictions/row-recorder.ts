@@ -6,22 +6,33 @@ import {
   addBoolean,
   addMissing,
   addNumber,
+  addRow,
   addText,
   addVector,
   type OpenProfile,
   openProfile,
   sealProfile,
+  WHOLE_ROWS,
 } from '../profiles/column-profile.ts';
 import type { HistogramEdges } from '../profiles/fixed-histogram.ts';
 import { encodeProfile } from '../profiles/profile-codec.ts';
 import { offerToReservoir } from '../profiles/reservoir.ts';
 import { K_ANONYMITY, type TopValue } from '../profiles/top-values.ts';
-import { applyAction, createTokens, type Tokens, tokenText } from './apply-policy.ts';
+import { applyAction, createTokens } from './apply-policy.ts';
+import type { CellValue } from './cells.ts';
+import {
+  eventLine,
+  headerLine,
+  isDropped,
+  type KeptRow,
+  type RawRow,
+  type StreamPolicy,
+  subjectOf,
+} from './event-line.ts';
 import type { PaneLine } from './pane-writer.ts';
-import { actionOf, DEFAULT_POLICY, type FieldAction, type PrivacyPolicy, unfit } from './privacy-policy.ts';
-import type { CellValue } from './recorded-columns.ts';
-import { jsonOf, openPane, type Pane, remember, round } from './recorded-pane.ts';
-import { type EventMeta, isNumeric, type RowBatch, type Stream, TO_PROFILE, WITHOUT_OUTPUTS } from './recorded-rows.ts';
+import { actionOf, DEFAULT_POLICY, type FieldAction, unfit } from './privacy-policy.ts';
+import { jsonOf, openPane, type Pane, remember } from './recorded-pane.ts';
+import { isNumeric, type RowBatch, type Stream, TO_PROFILE, WITHOUT_OUTPUTS } from './recorded-rows.ts';
 import type { RecordingFile } from './recording-file.ts';
 
 const MINUTE_MS = 60_000;
@@ -35,19 +46,14 @@ const OTHER = '(other)';
 /** Open profiles of all streams together; each takes up to some 20 kB. Beyond, slices and then streams go without. */
 const MAX_PROFILES = 10_000;
 
-/** Version of the form of logged lines. */
-export const EVENT_SCHEMA = 1;
-
-type State = {
-  readonly stream: Stream;
-  policy: PrivacyPolicy;
-  tokens: Tokens;
-  actions: readonly FieldAction[];
-  unitAction: FieldAction;
-  subjectAt: number;
-  joinAt: number;
+type State = StreamPolicy & {
   sliceAt: readonly number[];
   edges: ReadonlyMap<string, HistogramEdges>;
+  /** Inputs that are kept in some form: what makes two rows the same. */
+  rowAt: readonly number[];
+  readonly row: (CellValue | null | undefined)[];
+  /** Values of each slice column that have profiles of their own; a bounded number, for as long as this runs. */
+  readonly sliceValues: Map<number, Set<CellValue>>;
   readonly panes: Map<number, Pane>;
   /** By column: how often a value was seen, over all panes, for those that may become common. */
   readonly common: Map<TopValue, number>[];
@@ -84,17 +90,20 @@ export function createRowRecorder(deps: RowRecorderDeps, fallbackKey: string): R
   let profiles = 0;
   let shed = 0;
 
-  const configureState = (state: Omit<State, 'panes' | 'common'> & Partial<State>): State => {
+  const configureState = (state: Pick<State, 'stream'> & Partial<State>): State => {
     const { stream } = state;
     const policy = file.policies[`${stream.project}/${stream.endpoint}`] ?? DEFAULT_POLICY;
     const places = (name: string | null): number => stream.columns.findIndex((column) => column.name === name);
+    const actions = stream.columns.map(({ name, kind }): FieldAction => {
+      const { action } = actionOf(policy, name);
+      return unfit(action, kind) === null ? action : { action: 'drop' };
+    });
     return Object.assign(state, {
       policy,
       tokens: createTokens(file.keys[stream.project] ?? fallbackKey),
-      actions: stream.columns.map(({ name, kind }): FieldAction => {
-        const { action } = actionOf(policy, name);
-        return unfit(action, kind) === null ? action : { action: 'drop' };
-      }),
+      actions,
+      rowAt: stream.columns.flatMap(({ side }, at) => (side === 'input' && actions[at]!.action !== 'drop' ? [at] : [])),
+      row: [],
       unitAction: actionOf(policy, 'unit').action,
       subjectAt: places(policy.subject),
       joinAt: places(policy.joinKey),
@@ -120,6 +129,9 @@ export function createRowRecorder(deps: RowRecorderDeps, fallbackKey: string): R
           !isPerson && Math.max(count, state.common[at]!.get(value) ?? 0) >= K_ANONYMITY;
         const sealed = sealProfile(profile, hashOf, isCommon);
         columns[stream.columns[at]!.name] = Buffer.from(encodeProfile(sealed)).toString('base64');
+      }
+      if (isWhole && pane.wholeRows.values > 0) {
+        columns[WHOLE_ROWS] = Buffer.from(encodeProfile(sealProfile(pane.wholeRows, hashOf))).toString('base64');
       }
       lines.push({
         project: stream.project,
@@ -175,23 +187,22 @@ export function createRowRecorder(deps: RowRecorderDeps, fallbackKey: string): R
     return opened;
   };
 
-  /** Names of the slices that a row belongs to. */
-  const slicesOf = (state: State, pane: Pane, values: readonly (CellValue | null | undefined)[]): string[] =>
+  /** Names of the slices that a row belongs to. A value has one of its own when it is common: a rare one may be somebody's. */
+  const slicesOf = (state: State, values: KeptRow): string[] =>
     state.sliceAt.flatMap((at) => {
       const value = values[at];
       if (value === null || value === undefined || value instanceof Float64Array) return [];
-      const { name } = state.stream.columns[at]!;
-      const slice = `${name}=${String(value).slice(0, 60)}`;
-      if (pane.slices.has(slice)) return [slice];
-      let others = 0;
-      for (const known of pane.slices.keys()) if (known.startsWith(`${name}=`)) others += 1;
-      return [others < MAX_SLICE_VALUES ? slice : `${name}=${OTHER}`];
+      const own = state.sliceValues.get(at) ?? new Set();
+      state.sliceValues.set(at, own);
+      const isCommon = (state.common[at]!.get(value) ?? 0) >= K_ANONYMITY;
+      if (isCommon && own.size < MAX_SLICE_VALUES) own.add(value);
+      return [`${state.stream.columns[at]!.name}=${own.has(value) ? String(value).slice(0, 60) : OTHER}`];
     });
 
   const profileRow = (
     state: State,
     open: OpenProfile[],
-    values: readonly (CellValue | null | undefined)[],
+    values: KeptRow,
     flags: number,
     atMs: number,
     isWhole: boolean,
@@ -213,60 +224,6 @@ export function createRowRecorder(deps: RowRecorderDeps, fallbackKey: string): R
     }
   };
 
-  const lineOf = (
-    state: State,
-    meta: EventMeta,
-    atMs: number,
-    values: readonly (CellValue | null | undefined)[],
-    raw: Raw,
-  ) => {
-    const { stream, policy, tokens, unitAction } = state;
-    const unit = meta.unit === null ? null : applyAction(unitAction, meta.unit, tokens);
-    const subject = subjectOf(state, meta, raw);
-    const join = policy.joinKey === 'unit' ? unit : state.joinAt < 0 ? null : (values[state.joinAt] ?? null);
-    const event: Record<string, unknown> = {
-      id: meta.id,
-      row: meta.row,
-      at: atMs,
-      model: stream.model,
-      version: stream.version,
-      digest: stream.versionDigest,
-      requestId: meta.requestId,
-      protocol: meta.protocol,
-      arm: meta.arm,
-      reason: meta.reason,
-      propensity: meta.propensity,
-      unit,
-      plan: meta.plan,
-      epoch: meta.epoch,
-      status: meta.status,
-      latencyMs: round(meta.latencyMs),
-      queueMs: round(meta.queueMs),
-      runMs: round(meta.runMs),
-      rows: meta.rows,
-      weight: policy.sample > 0 ? 1 / policy.sample : 1,
-      shadowOf: meta.shadowOf,
-      subject,
-      joinKey: join === null ? null : tokenText(join),
-      schema: EVENT_SCHEMA,
-    };
-    for (const [at, column] of stream.columns.entries()) {
-      const value = values[at];
-      if (value !== null && value !== undefined) event[column.name] = jsonOf(value);
-    }
-    return JSON.stringify(event);
-  };
-
-  const headerOf = (state: State) => (): string => {
-    const columns = state.stream.columns
-      .filter((_column, at) => !isDropped(state, at))
-      .map(({ name, kind }) => {
-        const { action } = state.actions[state.stream.columns.findIndex((column) => column.name === name)]!;
-        return [name, action === 'hash' ? 'text' : kind] as const;
-      });
-    return JSON.stringify({ slipway: 'predictions', schema: EVENT_SCHEMA, columns: Object.fromEntries(columns) });
-  };
-
   return {
     get shed() {
       return shed;
@@ -284,8 +241,9 @@ export function createRowRecorder(deps: RowRecorderDeps, fallbackKey: string): R
         stream,
         panes: new Map(),
         common,
+        sliceValues: new Map(),
         edges: deps.edgesOf(stream.versionDigest),
-      } as unknown as State);
+      });
       states.set(stream.id, state);
     },
     add(batch) {
@@ -299,7 +257,7 @@ export function createRowRecorder(deps: RowRecorderDeps, fallbackKey: string): R
         pane.failed += counts.failed;
         pane.rows += counts.rows;
       }
-      const raw: Raw = new Array(columns.length);
+      const raw: (CellValue | undefined)[] = new Array(columns.length);
       const values: (CellValue | null | undefined)[] = new Array(columns.length);
       const missing = new Set(batch.missing);
       let atNumber = 0;
@@ -327,7 +285,7 @@ export function createRowRecorder(deps: RowRecorderDeps, fallbackKey: string): R
         if (meta != null) {
           const { project, endpoint } = state.stream;
           const key = `${project}/${endpoint}/${state.stream.versionDigest.slice(-12)}-${file.revision}`;
-          deps.append(key, headerOf(state), lineOf(state, meta, atMs, values, raw));
+          deps.append(key, () => headerLine(state), eventLine(state, meta, atMs, values, raw));
         }
       }
     },
@@ -353,41 +311,23 @@ export function createRowRecorder(deps: RowRecorderDeps, fallbackKey: string): R
     },
   };
 
-  function profileInto(
-    state: State,
-    values: readonly (CellValue | null | undefined)[],
-    raw: Raw,
-    flags: number,
-    atMs: number,
-  ): void {
+  function profileInto(state: State, values: KeptRow, raw: RawRow, flags: number, atMs: number): void {
     const pane = paneAt(state, atMs);
-    for (const slice of ['', ...slicesOf(state, pane, values)]) {
+    for (const slice of ['', ...slicesOf(state, values)]) {
       const open = profilesOf(state, pane, slice);
       if (open === null) continue;
       profileRow(state, open, values, flags, atMs, slice === '');
       pane.profiled.set(slice, (pane.profiled.get(slice) ?? 0) + 1);
     }
+    if (state.rowAt.length > 0) {
+      for (let k = 0; k < state.rowAt.length; k++) state.row[k] = values[state.rowAt[k]!];
+      addRow(pane.wholeRows, state.row, atMs);
+    }
     if (state.policy.sample > 0) {
       offerToReservoir(pane.reservoir, deps.random(), () => ({
-        subject: state.subjectAt < 0 ? null : subjectToken(state, raw[state.subjectAt]),
+        subject: subjectOf(state, raw),
         values: values.flatMap((value, at) => (isDropped(state, at) ? [] : [value == null ? null : jsonOf(value)])),
       }));
     }
   }
-}
-
-type Raw = (CellValue | undefined)[];
-
-/** A field that is dropped now is not written either where it was kept a moment ago. */
-function isDropped(state: State, at: number): boolean {
-  return state.actions[at]!.action === 'drop';
-}
-
-function subjectOf(state: State, meta: EventMeta, raw: Raw): string | null {
-  if (state.policy.subject === 'unit') return meta.unit === null ? null : state.tokens(meta.unit);
-  return state.subjectAt < 0 ? null : subjectToken(state, raw[state.subjectAt]);
-}
-
-function subjectToken(state: State, value: CellValue | undefined): string | null {
-  return value === undefined || value instanceof Float64Array ? null : state.tokens(tokenText(value));
 }

@@ -10,7 +10,14 @@ import {
   type HistogramEdges,
   mergeHistograms,
 } from './fixed-histogram.ts';
-import { addNumberToHll, addTextToHll, createHyperLogLog, type HyperLogLog, mergeHllInto } from './hyper-log-log.ts';
+import {
+  addNumberToHll,
+  addRowToHll,
+  addTextToHll,
+  createHyperLogLog,
+  type HyperLogLog,
+  mergeHllInto,
+} from './hyper-log-log.ts';
 import { addToMoments, createMoments, type Moments, mergeMoments } from './moments.ts';
 import {
   addToTopValues,
@@ -54,6 +61,9 @@ export type ColumnProfile = {
 
 /** A profile being filled: its most frequent values are still known by their text. */
 export type OpenProfile = Omit<ColumnProfile, 'top'> & { top: TopValues };
+
+/** Name of the profile of whole rows, among those of columns, which all begin with their side. */
+export const WHOLE_ROWS = '(rows)';
 
 const NO_TOP: SealedTopValues = { values: [], error: 0 };
 
@@ -127,6 +137,13 @@ export function addText(profile: OpenProfile, value: string, atMs: number): void
   if (value.length <= TOP_TEXT_CHARS) addToTopValues(profile.top, value);
   profile.text ??= { chars: 0, letters: 0, digits: 0, spaces: 0, beyondAscii: 0 };
   countChars(profile.text, value);
+}
+
+/** A whole row of inputs: how many there were, and how many different ones. */
+export function addRow(profile: OpenProfile, row: Parameters<typeof addRowToHll>[1], atMs: number): void {
+  profile.values += 1;
+  seen(profile, atMs);
+  addRowToHll(profile.distinct, row);
 }
 
 /** One row of a wide tensor; a vector with a value that is not finite counts as NaN. */

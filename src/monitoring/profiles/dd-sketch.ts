@@ -32,6 +32,11 @@ export function ddValueOf(index: number): number {
   return (2 * Math.exp(index * LOG_GAMMA)) / (GAMMA + 1);
 }
 
+/** The largest number of a bucket. */
+export function ddUpperEdgeOf(index: number): number {
+  return Math.exp(index * LOG_GAMMA);
+}
+
 /** Adds a finite number. */
 export function addToDdSketch(sketch: DdSketch, x: number, count = 1): void {
   if (x > 0) addToBucket(sketch.positive, ddIndexOf(x), count);

@@ -39,21 +39,3 @@ export function mergeHistograms(a: FixedHistogram | null, b: FixedHistogram | nu
   if (a.edges.revision !== b.edges.revision) return a.edges.revision > b.edges.revision ? a : b;
   return { edges: a.edges, counts: a.counts.map((count, at) => count + b.counts[at]!) };
 }
-
-/**
- * Edges from a reference: its smallest value, its quantiles (rank q·(n - 1), as R's type 7) and its largest, each once. A constant column
- * has one edge, so that what is below, and what is at or above it, are told apart.
- * @param sorted ascending, finite, not empty
- */
-export function edgesOfReference(sorted: Float64Array, bins = 20): Float64Array {
-  const edges: number[] = [];
-  for (let at = 0; at <= bins; at++) {
-    const rank = (at / bins) * (sorted.length - 1);
-    const below = Math.floor(rank);
-    const low = sorted[below]!;
-    const high = sorted[Math.min(below + 1, sorted.length - 1)]!;
-    const edge = low + (high - low) * (rank - below);
-    if (edges.length === 0 || edge > edges.at(-1)!) edges.push(edge);
-  }
-  return Float64Array.from(edges);
-}

@@ -42,6 +42,33 @@ export function addTextToHll(registers: HyperLogLog, text: string): void {
   note(registers, murmur3(bytes, length, PLACE_SEED), murmur3(bytes, length, RANK_SEED));
 }
 
+/** Adds a row as one value: equal rows have equal values in all places. Undefined is a value that is missing. */
+export function addRowToHll(
+  registers: HyperLogLog,
+  row: readonly (number | string | boolean | Float64Array | null | undefined)[],
+): void {
+  let place = PLACE_SEED;
+  let rank = RANK_SEED;
+  const mix = (low: number, high: number): void => {
+    place = murmur3Words(low, high, place);
+    rank = murmur3Words(low, high, rank);
+  };
+  const mixNumber = (x: number): void => {
+    eightBytes.setFloat64(0, x === 0 ? 0 : x, true);
+    mix(eightBytes.getInt32(0, true), eightBytes.getInt32(4, true));
+  };
+  for (const value of row) {
+    if (typeof value === 'number') mixNumber(value);
+    else if (typeof value === 'string') {
+      const { bytes, length } = utf8(value);
+      place = murmur3(bytes, length, place);
+      rank = murmur3(bytes, length, rank);
+    } else if (value instanceof Float64Array) for (const x of value) mixNumber(x);
+    else mix(value === true ? 1 : value === false ? 2 : 3, -1); // the bits of no number: NaN of another kind
+  }
+  note(registers, place, rank);
+}
+
 function note(registers: HyperLogLog, place: number, rank: number): void {
   const at = place >>> (32 - HLL_LOG2);
   const zeros = Math.clz32(rank) + 1;

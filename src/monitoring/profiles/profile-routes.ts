@@ -2,8 +2,9 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { FastifyInstance } from 'fastify';
 import { Type } from 'typebox';
 import { callOf } from '../../base/http/management-server.ts';
-import { Name, Nullable, Time } from '../../base/http/schema-parts.ts';
+import { Name, Nullable, oneOf, Time } from '../../base/http/schema-parts.ts';
 import type { ProfileService } from './profile-service.ts';
+import type { ReferenceService } from './reference-service.ts';
 
 export const ShownProfileSchema = Type.Object({
   column: Type.String(),
@@ -38,6 +39,27 @@ export const ShownProfileSchema = Type.Object({
       beyondAscii: Type.Number(),
     }),
   ),
+  vector: Nullable(
+    Type.Object(
+      {
+        dimensions: Type.Number(),
+        mean: Type.Array(Type.Number()),
+        covariance: Nullable(Type.Array(Type.Array(Type.Number()))),
+      },
+      { description: 'The covariance is that of a fixed random projection to eight dimensions.' },
+    ),
+  ),
+});
+
+export const ShownReferenceSchema = Type.Object({
+  endpoint: Name,
+  model: Name,
+  version: Type.Integer(),
+  origin: Nullable(oneOf(['file', 'first'] as const)),
+  rows: Type.Number(),
+  revision: Type.Integer(),
+  madeAt: Nullable(Time),
+  awaitedRows: Nullable(Type.Integer({ description: 'Of a reference of the first rows that was asked for.' })),
 });
 
 export const ShownProfilesSchema = Type.Object({
@@ -51,12 +73,22 @@ export const ShownProfilesSchema = Type.Object({
   rows: Type.Number(),
   profiled: Type.Number({ description: 'Rows that the profiles saw; fewer than `rows` under much traffic.' }),
   unrecorded: Type.Number({ description: 'Columns beyond the bound, which have no profile.' }),
+  distinctRows: Nullable(Type.Number({ description: 'Different rows of inputs, within some 1.6 %.' })),
   slices: Type.Array(Type.String()),
-  columns: Type.Array(ShownProfileSchema),
+  reference: Nullable(
+    Type.Object(
+      { origin: oneOf(['file', 'first'] as const), rows: Type.Number(), revision: Type.Integer(), madeAt: Time },
+      { description: 'Null where the version has none, or several versions answered.' },
+    ),
+  ),
+  columns: Type.Array(Type.Object({ ...ShownProfileSchema.properties, reference: Nullable(ShownProfileSchema) })),
 });
 
 /** Mounted once for the default project and once for named ones. */
-export function registerProfileRoutes(instance: FastifyInstance, profiles: ProfileService): void {
+export function registerProfileRoutes(
+  instance: FastifyInstance,
+  { profiles, references }: { profiles: ProfileService; references: ReferenceService },
+): void {
   const scope = instance.withTypeProvider<TypeBoxTypeProvider>();
   scope.get(
     '/endpoints/:endpoint/profile',
@@ -69,6 +101,9 @@ export function registerProfileRoutes(instance: FastifyInstance, profiles: Profi
         querystring: Type.Object({
           since: Type.Optional(Time),
           until: Type.Optional(Time),
+          last: Type.Optional(
+            Type.Integer({ minimum: 1, description: 'The last so many rows instead, in whole minutes or hours.' }),
+          ),
           column: Type.Optional(Type.String({ maxLength: 512, description: 'For example `input.age`, or `age`.' })),
           slice: Type.Optional(Type.String({ maxLength: 512, description: 'For example `input.country=DE`.' })),
           version: Type.Optional(Type.Integer({ minimum: 1 })),
@@ -77,5 +112,35 @@ export function registerProfileRoutes(instance: FastifyInstance, profiles: Profi
       },
     },
     async (request) => (await profiles.show(callOf(request), request.params.endpoint, request.query)) as never,
+  );
+
+  scope.get(
+    '/endpoints/:endpoint/reference',
+    {
+      config: { permission: 'read' },
+      schema: {
+        tags: ['monitoring'],
+        summary: 'What the predictions of the version that is served are compared with',
+        params: Type.Object({ endpoint: Name }),
+        response: { 200: ShownReferenceSchema },
+      },
+    },
+    async (request) => (await references.show(callOf(request), request.params.endpoint)) as never,
+  );
+
+  scope.put(
+    '/endpoints/:endpoint/reference',
+    {
+      config: { permission: 'deploy' },
+      schema: {
+        tags: ['monitoring'],
+        summary: 'Make the reference of the first predictions of the version that is served',
+        params: Type.Object({ endpoint: Name }),
+        body: Type.Object({ first: Type.Integer({ minimum: 10, maximum: 100_000_000, description: 'Rows.' }) }),
+        response: { 200: ShownReferenceSchema },
+      },
+    },
+    async (request) =>
+      (await references.askForFirst(callOf(request), request.params.endpoint, request.body.first)) as never,
   );
 }

@@ -3,12 +3,15 @@ import type { Clock } from '../../base/clock.ts';
 import type { Database } from '../../base/db/database.ts';
 import { SlipwayError } from '../../base/errors.ts';
 import { assertLogAccess } from '../predictions/log-access.ts';
-import { type ColumnProfile, mergeProfiles } from './column-profile.ts';
+import type { ColumnProfile } from './column-profile.ts';
 import { ddQuantile } from './dd-sketch.ts';
 import { hllEstimate } from './hyper-log-log.ts';
 import { varianceOf } from './moments.ts';
 import * as store from './profile-store.ts';
+import { type ProfileWindow, readWindow } from './profile-window.ts';
+import { type ReferenceOrigin, readReference, rowsOf } from './reference-store.ts';
 import { publishedValues } from './top-values.ts';
+import { meanVector, projectedCovariance } from './vector-summary.ts';
 
 export const SHOWN_QUANTILES = [0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99] as const;
 
@@ -38,6 +41,8 @@ export type ShownProfile = {
   readonly topError: number;
   readonly histogram: { readonly edges: number[]; readonly counts: number[]; readonly revision: number } | null;
   readonly text: { chars: number; letters: number; digits: number; spaces: number; beyondAscii: number } | null;
+  /** Of vectors: the mean, and the covariance as seen through a fixed random projection to eight dimensions. */
+  readonly vector: { dimensions: number; mean: number[]; covariance: number[][] | null } | null;
 };
 
 export type ShownProfiles = {
@@ -45,17 +50,28 @@ export type ShownProfiles = {
   readonly from: string;
   readonly to: string;
   readonly slice: string;
-  readonly versions: { readonly model: string; readonly version: number; readonly digest: string }[];
+  readonly versions: ProfileWindow['versions'];
   readonly predictions: number;
   readonly failed: number;
   readonly rows: number;
   readonly profiled: number;
   readonly unrecorded: number;
+  /** Different rows of inputs among those that profiles saw, within some 1.6 %. */
+  readonly distinctRows: number | null;
   readonly slices: string[];
-  readonly columns: ShownProfile[];
+  /** What the values are compared with; null where there is no reference, or several versions answered. */
+  readonly reference: { origin: ReferenceOrigin; rows: number; revision: number; madeAt: string } | null;
+  readonly columns: (ShownProfile & { readonly reference: ShownProfile | null })[];
 };
 
-const DAY_MS = 86_400_000;
+export type ProfileAsked = {
+  since?: string;
+  until?: string;
+  last?: number;
+  column?: string;
+  slice?: string;
+  version?: number;
+};
 
 export type ProfileService = ReturnType<typeof createProfileService>;
 
@@ -69,61 +85,64 @@ export function createProfileService({
   readonly dataDir: string;
 }) {
   return {
-    /** The profile of a time, merged from panes of the coarsest span that fits; its ends are rounded out to whole panes. */
-    async show(
-      call: Call,
-      endpoint: string,
-      asked: { since?: string; until?: string; column?: string; slice?: string; version?: number },
-    ): Promise<ShownProfiles> {
+    /** The profile of a time, or of the last so many rows, merged from panes; its ends are rounded out to whole ones. */
+    async show(call: Call, endpoint: string, asked: ProfileAsked): Promise<ShownProfiles> {
       await assertLogAccess(database.db, call, 'read', endpoint, { dataDir });
-      const nowMs = clock.now().getTime();
-      const toMs = asked.until === undefined ? nowMs : Date.parse(asked.until);
-      const fromMs = asked.since === undefined ? toMs - DAY_MS : Date.parse(asked.since);
-      const slice = asked.slice ?? '';
       const projectId = call.project.id;
-      const merged = new Map<string, ColumnProfile>();
-      const total = { predictions: 0, failed: 0, rows: 0, profiled: 0, unrecorded: 0 };
-      const versions = new Map<string, { model: string; version: number; digest: string }>();
-      let [firstMs, lastMs] = [toMs, fromMs];
-      for (const part of panesOf(fromMs, toMs)) {
-        const filter = { projectId, endpoint, slice, ...part };
-        for (const pane of await store.listPanes(database.db, filter)) {
-          if (asked.version !== undefined && pane.version !== asked.version) continue;
-          versions.set(pane.version_digest, { model: pane.model, version: pane.version, digest: pane.version_digest });
-          for (const name of ['predictions', 'failed', 'rows', 'profiled'] as const) total[name] += Number(pane[name]);
-          total.unrecorded = Math.max(total.unrecorded, pane.unrecorded);
-          firstMs = Math.min(firstMs, Number(pane.start_ms));
-          lastMs = Math.max(lastMs, Number(pane.start_ms) + store.SPAN_MS[part.span]);
-        }
-        const digest = asked.version === undefined ? undefined : [...versions.keys()][0];
-        if (asked.version !== undefined && digest === undefined) continue;
-        for (const [name, profile] of await store.readProfiles(
-          database.db,
-          { ...filter, versionDigest: digest },
-          asked.column === undefined ? undefined : namesOf(asked.column),
-        )) {
-          const known = merged.get(name);
-          merged.set(name, known === undefined ? profile : mergeProfiles(known, profile));
-        }
-      }
-      if (asked.column !== undefined) {
-        const meant = namesOf(asked.column).find((name) => merged.has(name));
-        for (const name of merged.keys()) if (name !== meant) merged.delete(name);
-      }
-      if (asked.column !== undefined && merged.size === 0 && total.rows > 0) {
-        throw new SlipwayError('invalid_request', `There is no profile of ${asked.column.slice(0, 80)} in this time`, {
+      const { column, slice = '', version } = asked;
+      const window = await readWindow(database.db, {
+        projectId,
+        endpoint,
+        slice,
+        version,
+        nowMs: clock.now().getTime(),
+        fromMs: asked.since === undefined ? undefined : Date.parse(asked.since),
+        toMs: asked.until === undefined ? undefined : Date.parse(asked.until),
+        lastRows: asked.last,
+        columns: column === undefined ? undefined : namesOf(column),
+      });
+      const meant = column === undefined ? undefined : namesOf(column).find((name) => window.columns.has(name));
+      const columns = [...window.columns].filter(([name]) => column === undefined || name === meant);
+      if (column !== undefined && columns.length === 0 && window.rows > 0) {
+        throw new SlipwayError('invalid_request', `There is no profile of ${column.slice(0, 80)} in this time`, {
           hint: `\`slipway profile ${endpoint}\` lists the columns; a field that the policy drops has none.`,
         });
       }
+      const only = window.versions.length === 1 ? window.versions[0]! : null;
+      const reference =
+        only === null ? null : await readReference(database.db, { projectId, versionDigest: only.digest });
+      const { predictions, failed, rows, profiled, unrecorded } = window;
       return {
         endpoint,
-        from: new Date(Math.min(firstMs, fromMs)).toISOString(),
-        to: new Date(Math.max(lastMs, toMs)).toISOString(),
+        from: new Date(window.fromMs).toISOString(),
+        to: new Date(window.toMs).toISOString(),
         slice,
-        versions: [...versions.values()],
-        ...total,
+        versions: window.versions,
+        predictions,
+        failed,
+        rows,
+        profiled,
+        unrecorded,
+        distinctRows: window.wholeRows === null ? null : Math.round(hllEstimate(window.wholeRows.distinct)),
         slices: await store.listSlices(database.db, projectId, endpoint),
-        columns: [...merged].sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, profile]) => showProfile(name, profile)),
+        reference:
+          reference === null
+            ? null
+            : {
+                origin: reference.origin,
+                rows: rowsOf(reference.columns),
+                revision: reference.revision,
+                madeAt: reference.madeAt,
+              },
+        columns: columns
+          .sort(([a], [b]) => (a < b ? -1 : 1))
+          .map(([name, profile]) => {
+            const before = reference?.columns.get(name);
+            return {
+              ...showProfile(name, profile),
+              reference: before === undefined ? null : showProfile(name, before),
+            };
+          }),
       };
     },
   };
@@ -132,31 +151,6 @@ export function createProfileService({
 /** What a column may be meant by: its name, or that without its side. */
 function namesOf(column: string): string[] {
   return [column, `input.${column}`, `output.${column}`];
-}
-
-/** The panes that cover a time: whole days, hours at both ends of them, and minutes at the ends of those, as far as minutes are kept. */
-export function panesOf(fromMs: number, toMs: number): { span: store.Span; fromMs: number; toMs: number }[] {
-  const parts: { span: store.Span; fromMs: number; toMs: number }[] = [];
-  const cover = (from: number, to: number, spans: readonly store.Span[]): void => {
-    const [span, ...finer] = spans;
-    if (span === undefined || from >= to) return;
-    const size = store.SPAN_MS[span];
-    if (finer.length === 0) {
-      parts.push({ span, fromMs: Math.floor(from / size) * size, toMs: Math.ceil(to / size) * size });
-      return;
-    }
-    const first = Math.ceil(from / size) * size;
-    const last = Math.floor(to / size) * size;
-    if (first >= last) {
-      cover(from, to, finer);
-      return;
-    }
-    cover(from, first, finer);
-    parts.push({ span, fromMs: first, toMs: last });
-    cover(last, to, finer);
-  };
-  cover(fromMs, toMs, ['day', 'hour', 'minute']);
-  return parts;
 }
 
 export function showProfile(column: string, profile: ColumnProfile): ShownProfile {
@@ -194,5 +188,13 @@ export function showProfile(column: string, profile: ColumnProfile): ShownProfil
         ? null
         : { edges: [...histogram.edges.at], counts: [...histogram.counts], revision: histogram.edges.revision },
     text: profile.text,
+    vector:
+      profile.vector === null
+        ? null
+        : {
+            dimensions: profile.vector.dimensions,
+            mean: [...meanVector(profile.vector)],
+            covariance: projectedCovariance(profile.vector),
+          },
   };
 }

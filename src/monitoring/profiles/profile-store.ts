@@ -10,6 +10,9 @@ export const SPANS = ['minute', 'hour', 'day'] as const;
 export type Span = (typeof SPANS)[number];
 export const SPAN_MS: Readonly<Record<Span, number>> = { minute: 60_000, hour: 3_600_000, day: 86_400_000 };
 
+/** How long panes are kept, by span. They are aggregates; days stay. */
+export const KEPT_DAYS: Readonly<Record<Span, number>> = { minute: 2, hour: 90, day: 3650 };
+
 type KeptReservoir = { readonly columns: readonly string[]; readonly rows: readonly ReservoirRow[] };
 
 /**
@@ -116,7 +119,6 @@ async function readColumns(db: Db, key: PaneKey): Promise<Map<string, ColumnProf
 export type PaneFilter = {
   readonly projectId: string;
   readonly endpoint: string;
-  readonly versionDigest?: string | undefined;
   /** Empty: all rows. */
   readonly slice: string;
   readonly span: Span;
@@ -127,7 +129,7 @@ export type PaneFilter = {
 
 /** Counts of panes, without their columns, in order of time. */
 export async function listPanes(db: Db, filter: PaneFilter): Promise<PaneRow[]> {
-  let query = db
+  return db
     .selectFrom('profile_panes')
     .selectAll()
     .where('project_id', '=', filter.projectId)
@@ -135,16 +137,16 @@ export async function listPanes(db: Db, filter: PaneFilter): Promise<PaneRow[]> 
     .where('slice', '=', filter.slice)
     .where('span', '=', filter.span)
     .where('start_ms', '>=', filter.fromMs)
-    .where('start_ms', '<', filter.toMs);
-  if (filter.versionDigest !== undefined) query = query.where('version_digest', '=', filter.versionDigest);
-  return query.orderBy('start_ms').execute();
+    .where('start_ms', '<', filter.toMs)
+    .orderBy('start_ms')
+    .execute();
 }
 
 /** Profiles of panes, by column, merged. */
 export async function readProfiles(
   db: Db,
   filter: PaneFilter,
-  columns?: readonly string[],
+  only: { readonly columns?: readonly string[] | undefined; readonly digests?: readonly string[] | undefined } = {},
 ): Promise<Map<string, ColumnProfile>> {
   let query = db
     .selectFrom('profile_columns')
@@ -155,8 +157,8 @@ export async function readProfiles(
     .where('span', '=', filter.span)
     .where('start_ms', '>=', filter.fromMs)
     .where('start_ms', '<', filter.toMs);
-  if (filter.versionDigest !== undefined) query = query.where('version_digest', '=', filter.versionDigest);
-  if (columns !== undefined) query = query.where('column_name', 'in', columns);
+  if (only.digests !== undefined) query = query.where('version_digest', 'in', only.digests);
+  if (only.columns !== undefined) query = query.where('column_name', 'in', only.columns);
   const merged = new Map<string, ColumnProfile>();
   for (const row of await query.execute()) {
     const profile = decodeProfile(row.profile);
@@ -174,6 +176,7 @@ export async function listSlices(db: Db, projectId: string, endpoint: string): P
     .distinct()
     .where('project_id', '=', projectId)
     .where('endpoint', '=', endpoint)
+    .where('span', '=', 'day')
     .where('slice', '!=', '')
     .orderBy('slice')
     .execute();
@@ -250,35 +253,4 @@ async function panesWith(db: Db, projectId: string, subject: string) {
 
 function withoutSubjects({ columns, rows }: KeptReservoir, isGone: (subject: string) => boolean): KeptReservoir {
   return { columns, rows: rows.filter((row) => row.subject === null || !isGone(row.subject)) };
-}
-
-export async function putReference(tx: Tx, rows: readonly Tables['reference_profiles'][]): Promise<void> {
-  for (const row of rows) {
-    await tx
-      .insertInto('reference_profiles')
-      .values(row)
-      .onConflict((c) => c.columns(['project_id', 'model', 'version_digest', 'column_name']).doUpdateSet(row))
-      .execute();
-  }
-}
-
-export async function readReference(
-  db: Db,
-  projectId: string,
-  versionDigest: string,
-): Promise<{ origin: string; revision: number; madeAt: string; columns: Map<string, ColumnProfile> } | null> {
-  const rows = await db
-    .selectFrom('reference_profiles')
-    .selectAll()
-    .where('project_id', '=', projectId)
-    .where('version_digest', '=', versionDigest)
-    .execute();
-  if (rows.length === 0) return null;
-  const { origin, revision, made_at: madeAt } = rows[0]!;
-  return {
-    origin,
-    revision,
-    madeAt,
-    columns: new Map(rows.map((row) => [row.column_name, decodeProfile(row.profile)])),
-  };
 }

@@ -27,11 +27,12 @@ import {
   ddShareUpTo,
   ddValueOf,
 } from './dd-sketch.ts';
-import { addToHistogram, binOf, createFixedHistogram, edgesOfReference } from './fixed-histogram.ts';
+import { addToHistogram, binOf, createFixedHistogram } from './fixed-histogram.ts';
 import { addNumberToHll, addTextToHll, createHyperLogLog, hllEstimate, mergeHllInto } from './hyper-log-log.ts';
 import { addToMoments, createMoments, mergeMoments, varianceOf } from './moments.ts';
 import { murmur3, murmur3Words } from './murmur3.ts';
 import { decodeProfile, encodeProfile } from './profile-codec.ts';
+import { referenceHistogram } from './reference-histogram.ts';
 import { createReservoir, mergeReservoirs, offerToReservoir, RESERVOIR_ROWS } from './reservoir.ts';
 import {
   addToTopValues,
@@ -186,16 +187,33 @@ describe('histogram with fixed edges', () => {
     expect([1, 2, 3].map((x) => binOf(Float64Array.of(2), x))).toEqual([0, 1, 1]);
   });
 
-  test('edges are the quantiles of the reference, each once; one for a constant column; ten rows are enough', () => {
-    expect([
-      ...edgesOfReference(
-        Float64Array.from({ length: 101 }, (_, i) => i),
-        4,
-      ),
-    ]).toEqual([0, 25, 50, 75, 100]);
-    expect([...edgesOfReference(Float64Array.of(5, 5, 5, 5))]).toEqual([5]);
-    expect([...edgesOfReference(Float64Array.of(0, 0, 0, 1), 2)]).toEqual([0, 1]);
-    expect(edgesOfReference(Float64Array.from({ length: 10 }, (_, i) => i)).length).toBe(21);
+  test('edges of a reference lie about its quantiles; one for a constant column; ten rows are enough', () => {
+    const of = (values: readonly number[]) => {
+      const open = openProfile(null);
+      for (const value of values) addNumber(open, value, 1);
+      return referenceHistogram(sealProfile(open, hashOf), 1)!;
+    };
+    const hundred = of(Array.from({ length: 101 }, (_, i) => i));
+    expect(hundred.edges.at.length).toBeGreaterThan(15);
+    expect([hundred.edges.at[0], hundred.edges.at.at(-1)]).toEqual([0, 100]);
+    expect(Math.max(...hundred.counts)).toBeLessThanOrEqual(8);
+    expect(of([5, 5, 5, 5])).toMatchObject({ edges: { at: Float64Array.of(5) }, counts: Float64Array.of(0, 4) });
+    expect(of([0, 0, 0, 1]).counts).toEqual(Float64Array.of(0, 3, 1, 0));
+    expect(of(Array.from({ length: 10 }, (_, i) => i)).edges.at.length).toBe(11);
+  });
+
+  test("a reference's own counts are those that counting its values gives, for any values", () => {
+    const value = fc.oneof(fc.integer({ min: -50, max: 50 }), fc.double({ noNaN: true, min: -1e9, max: 1e9 }));
+    fc.assert(
+      fc.property(fc.array(value, { minLength: 1, maxLength: 300 }), (values) => {
+        const open = openProfile(null);
+        for (const x of values) addNumber(open, x, 1);
+        const made = referenceHistogram(sealProfile(open, hashOf), 1)!;
+        const counted = createFixedHistogram(made.edges);
+        for (const x of values) addToHistogram(counted, x);
+        expect([...made.counts]).toEqual([...counted.counts]);
+      }),
+    );
   });
 
   test('counts of two references are never mixed: the newer one stays', () => {
@@ -406,7 +424,9 @@ describe('a profile of a column', () => {
   test('takes 2 to 6 kB for a busy numeric column', () => {
     const random = randomNumbers(1);
     const values = Array.from({ length: 50_000 }, () => Math.exp(random() * 6) - 20);
-    const open = openProfile({ revision: 1, at: edgesOfReference(Float64Array.from(values).sort()) });
+    const before = openProfile(null);
+    for (const value of values) addNumber(before, value, 1);
+    const open = openProfile(referenceHistogram(sealProfile(before, hashOf), 1)!.edges);
     for (const value of values) addNumber(open, value, 1);
     const { length } = encodeProfile(sealProfile(open, hashOf));
     expect(length).toBeGreaterThan(2000);

@@ -9,6 +9,7 @@ import type { Artifact, Description, Importer } from './importer.ts';
 import { IMPORTERS } from './importers.ts';
 import { inspect } from './inspect-file.ts';
 import { withNames } from './named-signature.ts';
+import { readReference } from './reference-file.ts';
 import {
   MAX_GOLDEN_BYTES,
   MAX_SLIPWAY_FILE_BYTES,
@@ -72,12 +73,16 @@ export async function importArtifact(
   const description = importer.describe(artifact, entry);
   if (description.code !== null && !allowCode) throw codeNotAllowed(entry, description);
   const read = await importer.read(artifact, entry);
-  const unneeded = allowCode && read.runtime === null;
+  const signature = withNames(read.signature, about);
+  const warnings = [...read.warnings, ...(await referenceWarnings(about, byPath, signature))];
+  if (allowCode && read.runtime === null) {
+    warnings.push('The permission to run code was not needed: nothing of this model is run.');
+  }
   return {
     format: importer.format,
     entry: (read.entry ?? entry).path,
     engine: about.engine ?? null,
-    signature: withNames(read.signature, about),
+    signature,
     runtime: read.runtime,
     what: description.what,
     golden: readGolden(about, byPath),
@@ -86,9 +91,7 @@ export async function importArtifact(
     card: readCard(about, byPath),
     description: about.description ?? null,
     estimatedMemoryBytes: RUNNER_BYTES + read.memoryBytes,
-    warnings: unneeded
-      ? [...read.warnings, 'The permission to run code was not needed: nothing of this model is run.']
-      : read.warnings,
+    warnings,
   };
 }
 
@@ -135,6 +138,26 @@ function readGolden(about: SlipwayFile, byPath: ReadonlyMap<string, StoredFile>)
   if (about.golden === undefined) return [];
   if (typeof about.golden !== 'string') return about.golden;
   return parseGoldenFile(readSmall(named(byPath, about.golden, '/golden'), MAX_GOLDEN_BYTES), about.golden);
+}
+
+/** The reference set is read as a whole, so that a fault in it is told where it can be mended; its profile is made later. */
+async function referenceWarnings(
+  about: SlipwayFile,
+  byPath: ReadonlyMap<string, StoredFile>,
+  signature: Signature,
+): Promise<string[]> {
+  const file = referenceOf(about, byPath);
+  if (file === null) return [];
+  const { unused } = await readReference(file, signature, () => undefined);
+  if (unused.length === 0) return [];
+  return [
+    `${file.path} has columns that are neither inputs nor outputs, which are not used: ${unused.slice(0, 20).join(', ')}.`,
+  ];
+}
+
+/** The file of the reference set that slipway.yaml names; null where it names none. */
+export function referenceOf(about: SlipwayFile, byPath: ReadonlyMap<string, StoredFile>): StoredFile | null {
+  return about.reference === undefined ? null : named(byPath, about.reference, '/reference');
 }
 
 /** The card with the notes on preprocessing below it, as whoever calls the model needs both. */

@@ -51,6 +51,8 @@ export type SlipwayFile = {
   };
   /** The cases, or the path of a JSON or YAML file that lists them. */
   readonly golden?: string | readonly GoldenCase[];
+  /** Path of a CSV file of rows that predictions are compared with. */
+  readonly reference?: string;
   /** What callers must do to their data before they send it. */
   readonly preprocessing?: string;
   readonly limits?: Partial<RunnerLimits>;
@@ -155,6 +157,7 @@ const Schema = Type.Object({
     }),
   ),
   golden: Type.Optional(Type.Union([Path, Cases])),
+  reference: Type.Optional(Path),
   preprocessing: Type.Optional(Type.String({ maxLength: 20_000 })),
   limits: Type.Optional(Limits),
   python: Type.Optional(

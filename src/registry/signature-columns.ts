@@ -1,14 +1,12 @@
 /**
- * The columns of a version's predictions: what of its tensors is logged and profiled, and under which name. A column is `input.<name>` or
+ * A signature as a table: which columns the rows of its predictions have, and under which name. A column is `input.<name>` or
  * `output.<name>`, one value a row.
  */
-import { isRowWise, type Signature, type TensorSpec } from '../../registry/signature.ts';
-import { bfloat16Of, float16Of } from '../../serving/tensors/half.ts';
-import type { Tensor } from '../../serving/tensors/tensor.ts';
+import { isRowWise, type Signature, type TensorSpec } from './signature.ts';
 
 export type ColumnKind = 'number' | 'integer' | 'boolean' | 'text' | 'vector';
 
-export type RecordedColumn = {
+export type SignatureColumn = {
   /** As SQL, profiles and policies name it, e.g. `input.age` or `output.score`. */
   readonly name: string;
   readonly side: 'input' | 'output';
@@ -23,18 +21,18 @@ export type RecordedColumn = {
 const MAX_COLUMNS_OF_TENSOR = 1000;
 /** The same where the elements have no names. */
 const MAX_NAMELESS_COLUMNS = 64;
-/** Columns of one version; what is beyond is counted, not recorded. */
+/** Columns of one version; what is beyond is counted only. */
 export const MAX_COLUMNS = 2000;
 
-export type RecordedColumns = {
-  readonly columns: readonly RecordedColumn[];
+export type SignatureColumns = {
+  readonly columns: readonly SignatureColumn[];
   /** Whether a row of the request is a prediction of its own; otherwise the whole request is one. */
   readonly rowWise: boolean;
   /** Columns that there would be beyond the bound. */
   readonly unrecorded: number;
 };
 
-export function recordedColumnsOf(signature: Signature): RecordedColumns {
+export function columnsOfSignature(signature: Signature): SignatureColumns {
   const rowWise = isRowWise([...signature.inputs, ...signature.outputs]);
   const taken = new Set<string>();
   const all = [
@@ -51,7 +49,7 @@ export function recordedColumnsOf(signature: Signature): RecordedColumns {
   return { columns: all.slice(0, MAX_COLUMNS), rowWise, unrecorded: Math.max(0, all.length - MAX_COLUMNS) };
 }
 
-function columnsOfTensor(side: 'input' | 'output', spec: TensorSpec, rowWise: boolean): RecordedColumn[] {
+function columnsOfTensor(side: 'input' | 'output', spec: TensorSpec, rowWise: boolean): SignatureColumn[] {
   const kind = kindOf(spec);
   const sizes = rowWise ? spec.shape.slice(1) : spec.shape;
   const width = sizes.reduce((product, size) => product * size, 1);
@@ -78,28 +76,4 @@ function kindOf({ datatype }: TensorSpec): ColumnKind {
   if (datatype === 'BYTES') return 'text';
   if (datatype === 'BOOL') return 'boolean';
   return /^U?INT/.test(datatype) ? 'integer' : 'number';
-}
-
-/** The value of a column in one row: numbers beyond 2^53 lose their last digits. */
-export type CellValue = number | string | boolean | Float64Array;
-
-/** @param row of the request; 0 where the whole request is one prediction */
-export function readCell(column: RecordedColumn, tensor: Tensor, row: number, rowWise: boolean): CellValue {
-  const { data, datatype } = tensor;
-  const perRow = rowWise ? data.length / (tensor.shape[0] ?? 1) : data.length;
-  const from = row * perRow;
-  if (column.kind === 'vector') {
-    return Float64Array.from({ length: perRow }, (_, at) => numberAt(data, datatype, from + at));
-  }
-  const at = from + column.at;
-  if (datatype === 'BYTES') return (data as readonly string[])[at] ?? '';
-  const value = numberAt(data, datatype, at);
-  return column.kind === 'boolean' ? value !== 0 : value;
-}
-
-export function numberAt(data: Tensor['data'], datatype: Tensor['datatype'], at: number): number {
-  const value = data[at];
-  if (datatype === 'FP16') return float16Of(value as number);
-  if (datatype === 'BF16') return bfloat16Of(value as number);
-  return typeof value === 'bigint' ? Number(value) : (value as number);
 }
