@@ -48,6 +48,8 @@ export const EXPORT_FORMATS = ['parquet', 'csv', 'ndjson'] as const;
 export type ExportFormat = (typeof EXPORT_FORMATS)[number];
 
 const FAR_MS = 8_640_000_000_000;
+/** Keys of one look into the log. */
+const LOOKUP_KEYS = 10_000;
 const EXPORTS_FOLDER = `${PREDICTIONS_FOLDER}/exports`;
 /** An id made by a clock that ran ahead, or behind, of the one that looks. */
 const SLACK_MS = 600_000;
@@ -193,24 +195,19 @@ export function createLogService({ database, query, dataDir }: LogServiceDeps) {
       };
       for (const one of endpoints)
         await query.run({ ...range, endpoint: one }, null, undefined, async (duck, relation, parameters) => {
-          await duck.run('create temp table wanted (key varchar, is_join boolean)');
-          for (const [keys, isJoin] of [
-            [predictionIds, false],
-            [joinKeys, true],
+          const found: Record<string, unknown>[] = [];
+          for (const [column, keys] of [
+            ['id', predictionIds],
+            ['joinKey', joinKeys],
           ] as const) {
-            for (let at = 0; at < keys.length; at += 10_000) {
-              await duck.run(`insert into wanted select unnest(cast(? as varchar[])), ${isJoin}`, [
-                JSON.stringify(keys.slice(at, at + 10_000)),
-              ]);
+            for (let at = 0; at < keys.length; at += LOOKUP_KEYS) {
+              const wanted = 'select distinct unnest(cast(? as varchar[])) as key';
+              const part = `select "id", "row", "at", key, '${column}' as by from (${wanted}) w join ${relation} log on log."${column}" = w.key`;
+              found.push(...(await duck.rows(part, [JSON.stringify(keys.slice(at, at + LOOKUP_KEYS)), ...parameters])));
             }
           }
-          const found = await duck.rows(
-            `select "id", "row", "rows", "at", wanted.key as key, wanted.is_join as is_join from (select "id", "row", "rows", "at", "joinKey" from ${relation}) log join wanted on (not wanted.is_join and log."id" = wanted.key) or (wanted.is_join and log."joinKey" = wanted.key)`,
-            parameters,
-          );
-          await duck.run('drop table wanted');
           for (const row of found) {
-            const name = `${row['is_join'] === true ? 'k' : 'p'}:${String(row['key'])}`;
+            const name = `${row['by'] === 'joinKey' ? 'k' : 'p'}:${String(row['key'])}`;
             const place = {
               endpoint: one,
               predictionId: String(row['id']),
