@@ -49,7 +49,7 @@ VOLUME /data
 EXPOSE 8080 8081 8082
 # Both listeners have to answer. By the image's Node, because a slim base has no curl.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
-  CMD ["/app/bin/node-24", "-e", "const p = process.env; Promise.all([`http://127.0.0.1:${p.SLIPWAY_CONTROL_PORT ?? 8082}/healthz`, `http://127.0.0.1:${p.SLIPWAY_HTTP_PORT ?? 8080}/v2/health/live`].map(async (u) => { if (!(await fetch(u)).ok) throw u; })).catch(() => process.exit(1))"]
+  CMD ["/app/bin/node-24", "-e", "const p = process.env; Promise.all([`http://127.0.0.1:${p.SLIPWAY_CONTROL_PORT ?? 8082}/healthz`, `http://127.0.0.1:${p.SLIPWAY_HTTP_PORT ?? 8080}/v2/health/live`].map(async (u) => { if ((await fetch(u)).status >= 500) throw u; })).catch(() => process.exit(1))"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["/app/bin/slipway"]
 CMD ["serve", "--no-sample"]

@@ -171,7 +171,8 @@ async function checkPorts(dataDir: string): Promise<Check> {
   try {
     const { settings } = readSettings(process.env);
     const taken: number[] = [];
-    const ports = [settings.httpPort, settings.grpcPort, settings.controlPort].filter((port) => port !== 'off');
+    const own = settings.protocolPorts.map(({ port }) => port);
+    const ports = [settings.httpPort, settings.grpcPort, ...own, settings.controlPort].filter((port) => port !== 'off');
     for (const port of ports) {
       if (port !== 0 && !(await isFree(settings.host, port))) taken.push(port);
     }
@@ -180,7 +181,7 @@ async function checkPorts(dataDir: string): Promise<Check> {
       : warn(
           'ports',
           `Taken by another program: ${taken.join(', ')}`,
-          'Stop it, or set SLIPWAY_HTTP_PORT, SLIPWAY_GRPC_PORT and SLIPWAY_CONTROL_PORT.',
+          `Stop it, or set SLIPWAY_HTTP_PORT, SLIPWAY_GRPC_PORT${own.length > 0 ? ', SLIPWAY_PROTOCOL_PORTS' : ''} and SLIPWAY_CONTROL_PORT.`,
         );
   } catch {
     return warn('ports', 'Not checked, because the settings are not valid', 'slipway config');

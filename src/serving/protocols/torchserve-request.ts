@@ -3,6 +3,7 @@
  * KServe's envelope as its own handlers take it.
  */
 import { type FieldError, SlipwayError } from '../../base/errors.ts';
+import { pointerOf } from '../../base/json.ts';
 import type { TensorSpec } from '../../registry/signature.ts';
 import { readImageBody, readRawBody } from '../inputs/file-body.ts';
 import { parseMediaType } from '../inputs/media-type.ts';
@@ -94,9 +95,12 @@ function readParts(parts: readonly FormPart[], target: InputTarget): InferReques
     }
     if (parts.length === 1) return readBare(first.content, target);
   }
+  const isInput = target.signature.inputs.some(({ name }) => name === first.name);
+  if (parts.length === 1 && ONLY.includes(first.name) && !isInput) return readBare(first.content, target);
   const record: Record<string, unknown> = Object.create(null) as Record<string, unknown>;
   for (const { name, content } of parts) {
-    if (Object.hasOwn(record, name)) faults.push({ pointer: `/${name}`, message: 'is given twice' });
+    if (Object.hasOwn(record, name))
+      faults.push({ pointer: pointerOf([name.slice(0, 100)]), message: 'is given twice' });
     const spec = target.signature.inputs.find((one) => one.name === name);
     if (spec?.decoder?.kind === 'image') record[name] = { b64: Buffer.from(content).toString('base64') };
     else

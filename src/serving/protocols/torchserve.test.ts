@@ -133,6 +133,17 @@ describe('a body of TorchServe', () => {
     expect(parse(wire, ...inputs)).toEqual(wanted);
   });
 
+  it('may be a form: one part with all, or a part for each input', () => {
+    const part = (name: string, text: string) =>
+      `--x\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${text}\r\n`;
+    const form = (...parts: string[]) => call(`${parts.join('')}--x--\r\n`, 'multipart/form-data; boundary=x');
+    const inputs = [spec('a', 'FP32', -1), spec('s', 'BYTES', -1)];
+    const wanted = ['row', [[1], [4]], [[1], ['hi']]];
+    expect(parse(form(part('data', '{"a": 4, "s": "hi"}')), ...inputs)).toEqual(wanted);
+    expect(parse(form(part('a', '4'), part('s', 'hi')), ...inputs)).toEqual(wanted);
+    expect(() => parse(form(part('a', '4'), part('a', '5')), ...inputs)).toThrow(/\/a is given twice/);
+  });
+
   it('may be a picture: raw, in a form, or in JSON', () => {
     const image: TensorSpec = {
       ...spec('image', 'FP32', -1, 3, 2, 2),
