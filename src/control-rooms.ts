@@ -27,6 +27,7 @@ import type { ChangeAsked } from './serving/endpoints/endpoint-change.ts';
 import { endpointFacts } from './serving/endpoints/endpoint-facts.ts';
 import { registerEndpointRoutes } from './serving/endpoints/endpoint-routes.ts';
 import { createEndpointService } from './serving/endpoints/endpoint-service.ts';
+import { createFolderModels } from './serving/endpoints/folder-models.ts';
 import { createGatewayChanges } from './serving/endpoints/gateway-changes.ts';
 import { ENGINES } from './serving/engines/engine-facts.ts';
 import { createEnvironments } from './serving/python/environments.ts';
@@ -49,6 +50,8 @@ export async function composeControl(deps: {
   readonly publisher: DesiredStatePublisher;
   readonly log: Logger;
   readonly clock: Clock;
+  /** Where a container's platform keeps models that it loads and unloads. */
+  readonly modelsFolder?: string | null;
 }): Promise<ControlRooms> {
   const { settings, database, publisher, log, clock } = deps;
   const { dataDir } = settings;
@@ -112,6 +115,8 @@ export async function composeControl(deps: {
     registerRolloutRoutes(scope, rollouts.service);
     registerRollbackRoute(scope, rollouts.rollBack);
   });
-  const changeForGateway = createGatewayChanges({ authenticate, findProject: projects.find, endpoints });
+  const modelsFolder = deps.modelsFolder ?? null;
+  const folderModels = modelsFolder === null ? null : createFolderModels({ root: modelsFolder, registry, endpoints });
+  const changeForGateway = createGatewayChanges({ authenticate, findProject: projects.find, endpoints, folderModels });
   return { server, registry, monitoring, rollouts, changeForGateway };
 }

@@ -5,6 +5,7 @@
 import { join } from 'node:path';
 import { ensureAdminKey } from './base/access/admin-key.ts';
 import { systemClock as clock } from './base/clock.ts';
+import { readContract } from './base/contract.ts';
 import { DATABASE_FILE } from './base/data-folder.ts';
 import { openSqlite } from './base/db/database.ts';
 import { listenUntilFree } from './base/http/listen.ts';
@@ -45,6 +46,7 @@ void runProgram('control', async (settings, lifecycle) => {
     publisher,
     log,
     clock,
+    modelsFolder: readContract(process.env, settings)?.modelsFolder ?? null,
   });
   socket.onChange(changeForGateway);
   socket.onMessage('evidence', rollouts.takeEvidence);

@@ -6,6 +6,7 @@ import { rm } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { systemClock as clock } from './base/clock.ts';
+import { type Contract, readContract } from './base/contract.ts';
 import { baseUrl } from './base/http/listen.ts';
 import { uuidv7 } from './base/ids.ts';
 import { createLogger } from './base/log.ts';
@@ -23,6 +24,7 @@ import { createEndpointFinder } from './serving/gateway/find-endpoint.ts';
 import { createGatewayServer } from './serving/gateway/gateway-server.ts';
 import { observeGauges } from './serving/gateway/gauges.ts';
 import { type GuestListener, listenForGuests } from './serving/gateway/guest-listener.ts';
+import type { ListenerSpec } from './serving/gateway/http-listener.ts';
 import { createInferenceAccess } from './serving/gateway/inference-access.ts';
 import { createGatewayMetrics } from './serving/gateway/metrics.ts';
 import { joinObservers, type PredictionObserver } from './serving/gateway/prediction-observer.ts';
@@ -32,7 +34,8 @@ import { createServingState } from './serving/gateway/serving-state.ts';
 import { createShadowCalls } from './serving/gateway/shadow-calls.ts';
 import { createGrpcServer, type GrpcServer } from './serving/grpc/grpc-server.ts';
 import { chooseProtocols } from './serving/protocols/chosen-protocols.ts';
-import { FALLBACK } from './serving/protocols/protocols.ts';
+import { FALLBACK, protocolNamed } from './serving/protocols/protocols.ts';
+import { vertexAt } from './serving/protocols/vertex.ts';
 import { OWNER_SOCKET, superviseRemote } from './serving/runner/remote-supervisor.ts';
 
 /**
@@ -76,10 +79,18 @@ function knownAddresses({ host, httpPort, grpcPort, protocolPorts }: Settings): 
 const superviseAtOwner: Supervise = ({ name, signature, limits }, identity, deps) =>
   superviseRemote({ version: name, identity, signature, limits, socketPath: OWNER_SOCKET }, deps);
 
+/** Where a container's platform asks, and nobody else. */
+function listenerOf(contract: Contract): ListenerSpec {
+  const paths = { predict: contract.predictPath, health: contract.healthPath };
+  const protocol = contract.platform === 'vertex' ? vertexAt(paths) : protocolNamed(contract.platform);
+  return { port: contract.port, portSetting: 'SLIPWAY_CONTRACT', protocols: [protocol], fallback: protocol, contract };
+}
+
 void runProgram('gateway', async (settings, lifecycle) => {
   assertSafeBind(settings);
   assertGateways(settings);
   const protocols = chooseProtocols(settings);
+  const contract = readContract(process.env, settings);
   const isShared = settings.gateways > 1;
   const gatewayLog = createLogger('gateway', settings.logLevel);
   const log = isShared ? gatewayLog.child({ gateway: PLACE }) : gatewayLog;
@@ -153,6 +164,7 @@ void runProgram('gateway', async (settings, lifecycle) => {
         protocols: [protocol],
         fallback: protocol,
       })),
+      ...(contract === null ? [] : [listenerOf(contract)]),
     ],
   });
   if (settings.grpcPort !== 'off') grpc = createGrpcServer({ ...serving, spoken: protocols.grpcShared });

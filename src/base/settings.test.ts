@@ -4,15 +4,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { SETTINGS_FILE } from './data-folder.ts';
 import type { SlipwayError } from './errors.ts';
-import {
-  assertGateways,
-  assertSafeBind,
-  isLoopback,
-  readSettings,
-  SETTINGS,
-  type SettingName,
-  warnOfUnknownVariables,
-} from './settings.ts';
+import { assertGateways, assertSafeBind, isLoopback, readSettings, SETTINGS, type SettingName } from './settings.ts';
+import { warnOfUnknownVariables } from './unknown-variables.ts';
 
 let dataDir: string;
 beforeEach(() => {

@@ -1,5 +1,6 @@
 import { join, resolve } from 'node:path';
 import { closestWord } from './closest-word.ts';
+import { contractText } from './contract.ts';
 import { SETTINGS_FILE } from './data-folder.ts';
 import { type FieldError, SlipwayError } from './errors.ts';
 import { pointerOf } from './json.ts';
@@ -99,6 +100,27 @@ export const SETTINGS = {
     '',
     text,
     'Endpoint that answers where a protocol names none, such as POST /invocations.',
+  ),
+  contract: row(
+    'SLIPWAY_CONTRACT',
+    '--contract',
+    'auto',
+    contractText,
+    'Platform whose container this is: sagemaker, vertex or azure-ml, with a port (azure-ml:5001) or without; `auto` sees it by the variables that the platform sets, `off` follows none.',
+  ),
+  model: row(
+    'SLIPWAY_MODEL',
+    '--model',
+    '',
+    text,
+    'File or folder of a model that is deployed at the start as the endpoint of SLIPWAY_DEFAULT_ENDPOINT, `model` unless set.',
+  ),
+  modelCode: row(
+    'SLIPWAY_MODEL_CODE',
+    '--model-code',
+    'off' as 'off' | 'allow',
+    oneOf('off', 'allow'),
+    'Whether the model of the start may run its own code, in Python.',
   ),
   anonymousRate: row(
     'SLIPWAY_ANONYMOUS_RATE',
@@ -339,29 +361,6 @@ export function readSettings(
     });
   }
   return { settings: Object.freeze(values) as Settings, origins };
-}
-
-const OURS = 'SLIPWAY_';
-/** Tests of the product itself have variables of their own. */
-const OF_TESTS = 'SLIPWAY_TEST_';
-
-/**
- * Warnings about variables that look like settings and are none, each with what was probably meant: a mistyped one would otherwise be
- * ignored without a word.
- * @param others variables with a meaning elsewhere, such as those of the command line
- */
-export function warnOfUnknownVariables(
-  env: Readonly<Record<string, string | undefined>>,
-  others: readonly string[] = [],
-): string[] {
-  const known = [...NAMES.map((name) => SETTINGS[name].env), ...others].map((name) => name.slice(OURS.length));
-  return Object.keys(env)
-    .filter((name) => name.startsWith(OURS) && !name.startsWith(OF_TESTS) && !known.includes(name.slice(OURS.length)))
-    .sort()
-    .map((name) => {
-      const near = closestWord(name.slice(OURS.length), known);
-      return `${name} is no setting and is ignored${near === null ? '' : `; did you mean ${OURS}${near}?`}`;
-    });
 }
 
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|::1|\[::1\])$/;

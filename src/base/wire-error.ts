@@ -7,24 +7,27 @@ export type WireError = {
   readonly hint?: string;
   readonly fields: readonly FieldError[];
   readonly retryAfterS?: number;
+  readonly extra?: Record<string, unknown>;
 };
 
 export function toWireError(thrown: unknown): WireError {
-  const { code, message, hint, fields, retryAfterS } = toSlipwayError(thrown);
+  const { code, message, hint, fields, retryAfterS, extra } = toSlipwayError(thrown);
   return {
     code,
     message,
     fields,
     ...(hint === undefined ? {} : { hint }),
     ...(retryAfterS === undefined ? {} : { retryAfterS }),
+    ...(extra === undefined ? {} : { extra }),
   };
 }
 
-export function fromWireError({ code, message, hint, fields, retryAfterS }: WireError): SlipwayError {
+export function fromWireError({ code, message, hint, fields, retryAfterS, extra }: WireError): SlipwayError {
   const known = Object.hasOwn(ERRORS, code) ? code : 'internal'; // the sender may be of a later release
   return new SlipwayError(known, message, {
     fields,
     ...(hint === undefined ? {} : { hint }),
     ...(retryAfterS === undefined ? {} : { retryAfterS }),
+    ...(extra === undefined ? {} : { extra }),
   });
 }

@@ -1,17 +1,12 @@
-import { existsSync, mkdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
+import { readContract } from '../base/contract.ts';
 import { ADMIN_KEY_FILE, DATABASE_FILE, LOG_FILE, RUN_FOLDER, SERVER_FILE } from '../base/data-folder.ts';
 import { writeDurably } from '../base/durable-file.ts';
 import type { ProgramReady } from '../base/program.ts';
 import { RELEASE } from '../base/release.ts';
-import {
-  assertGateways,
-  assertSafeBind,
-  readSettings,
-  SETTINGS,
-  type SettingName,
-  warnOfUnknownVariables,
-} from '../base/settings.ts';
+import { assertGateways, assertSafeBind, readSettings, SETTINGS, type SettingName } from '../base/settings.ts';
+import { warnOfUnknownVariables } from '../base/unknown-variables.ts';
 import { CliError } from './cli-error.ts';
 import { CLIENT_SETTINGS, type ServerFile } from './client-settings.ts';
 import { EXIT_CODES, type ExitReason } from './exit-code.ts';
@@ -20,12 +15,14 @@ import { type ProcessRow, processGroups, programPath } from './processes.ts';
 import { announce } from './serve/announcement.ts';
 import { type Child, type ChildEnd, superviseChild } from './serve/child.ts';
 import { childEnvironment } from './serve/child-environment.ts';
+import { contractSettings, FIRST_ENDPOINT } from './serve/contract-settings.ts';
+import { deployFirst, deploySample, type FirstModelOutcome, isServed, modelWithin } from './serve/first-model.ts';
 import { assertPortFree } from './serve/free-port.ts';
 import { knownPorts } from './serve/known-ports.ts';
 import { createLogSink, type LogSink } from './serve/log-sink.ts';
 import { untilAnswering } from './serve/readiness.ts';
-import { deploySample, type SampleOutcome } from './serve/sample.ts';
 import { SERVE_OPTIONS, settingFlags } from './serve/serve-options.ts';
+import { cleanLine } from './terminal.ts';
 import type { VerbCall, VerbSpec } from './verb.ts';
 
 export const serve: VerbSpec = {
@@ -37,6 +34,7 @@ export const serve: VerbSpec = {
   examples: [
     ['slipway serve', 'starts, with all data in ./.slipway'],
     ['slipway serve --no-sample --data /var/lib/slipway', 'starts empty, with its data elsewhere'],
+    ['slipway serve --model ./model-folder', 'deploys that model, and it answers where no endpoint is named'],
     ['slipway serve --http-port 0 --grpc-port 0 --control-port 0 --json', 'takes free ports and says which'],
   ],
   options: [{ flags: '--no-sample', help: 'do not deploy the sample model on the first start' }, ...SERVE_OPTIONS],
@@ -52,7 +50,12 @@ const ECHO_MS = 150;
 
 async function runServe(call: VerbCall): Promise<number> {
   const { out } = call;
-  const flags = settingFlags(call.options);
+  const typed = settingFlags(call.options);
+  const read = readSettings(process.env, typed);
+  const contract = readContract(process.env, read.settings);
+  const flags = { ...(contract === null ? {} : contractSettings(contract, read)), ...typed };
+  const first = contract?.model ?? (contract === null ? read.settings.model : '');
+  if (first !== '' && read.settings.defaultEndpoint === '') flags.defaultEndpoint = FIRST_ENDPOINT;
   const { settings } = readSettings(process.env, flags);
   assertSafeBind(settings);
   assertGateways(settings);
@@ -83,6 +86,7 @@ async function runServe(call: VerbCall): Promise<number> {
       if (settings.grpcPort !== 'off') await assertPortFree(settings.host, settings.grpcPort, 'SLIPWAY_GRPC_PORT');
       for (const { port } of settings.protocolPorts)
         await assertPortFree(settings.host, port, 'SLIPWAY_PROTOCOL_PORTS');
+      if (contract !== null) await assertPortFree('0.0.0.0', contract.port, 'SLIPWAY_CONTRACT');
     }
     const ready = await startAll({ groups, children, dataDir, given, sink, out, stop });
     if (ready === 'stopped') return await stop.finished;
@@ -96,8 +100,22 @@ async function runServe(call: VerbCall): Promise<number> {
     };
     await writeDurably(join(dataDir, SERVER_FILE), `${JSON.stringify(server)}\n`);
     announced = true;
-    let sample: SampleOutcome | null = null;
-    if (isNew && call.options.unlessNo('sample') && ready.control.adminKey !== null) {
+    let sample: FirstModelOutcome | null = null;
+    if (first !== '') {
+      const adminKey = readFileSync(join(dataDir, ADMIN_KEY_FILE), 'utf8').trim();
+      const deps = { server, adminKey, stop: stop.signal };
+      const allowCode = settings.modelCode === 'allow';
+      const model = { path: modelWithin(first), name: settings.defaultEndpoint, reason: 'the start', allowCode };
+      const outcome = await withProgress(out, `Deploying ${first}`, async () =>
+        !isNew && (await isServed(deps, model)) ? null : deployFirst(deps, model),
+      );
+      if (outcome?.kind === 'failed') {
+        throw new CliError('validation', `The model ${first} could not be deployed: ${cleanLine(outcome.reason)}`, {
+          code: 'model_refused',
+          hint: 'SLIPWAY_MODEL, or the variables of a container, name it; `slipway deploy` says more of it.',
+        });
+      }
+    } else if (isNew && contract === null && call.options.unlessNo('sample') && ready.control.adminKey !== null) {
       const { adminKey } = ready.control;
       sample = await withProgress(out, 'Deploying the sample model', () =>
         deploySample({ server, adminKey, stop: stop.signal }),
@@ -122,6 +140,7 @@ async function runServe(call: VerbCall): Promise<number> {
         dataFolder: shown(dataDir),
         keyFile: existsSync(join(dataDir, ADMIN_KEY_FILE)) ? shown(join(dataDir, ADMIN_KEY_FILE)) : null,
         sample,
+        contract: contract === null ? null : `${contract.platform} at port ${contract.port}`,
       });
     }
     return await stop.finished;

@@ -39,6 +39,8 @@ export type StartOptions = {
   readonly args?: readonly string[];
   /** Whether it deploys the sample model, as `npm start` does. */
   readonly sample?: boolean;
+  /** Whether it is started with the one word `serve`, as a platform starts containers, and with the ports that it then takes. */
+  readonly contained?: boolean;
 };
 
 const START_TIMEOUT_MS = 30_000;
@@ -50,15 +52,14 @@ export async function startServer(options: StartOptions = {}): Promise<RunningSe
   let output = '';
   const child: ChildProcess = spawn(
     join(ROOT, 'bin/slipway'),
-    ['serve', ...(options.sample ? [] : ['--no-sample']), ...(options.args ?? [])],
+    ['serve', ...(options.sample || options.contained ? [] : ['--no-sample']), ...(options.args ?? [])],
     {
       cwd: ROOT,
       env: {
         PATH: process.env['PATH'],
         HOME: process.env['HOME'],
         SLIPWAY_DATA: dataDir,
-        SLIPWAY_HTTP_PORT: '0',
-        SLIPWAY_GRPC_PORT: '0',
+        ...(options.contained ? {} : { SLIPWAY_HTTP_PORT: '0', SLIPWAY_GRPC_PORT: '0' }),
         SLIPWAY_CONTROL_PORT: '0',
         SLIPWAY_DRAIN: '300ms',
         SLIPWAY_GATEWAYS: process.env['SLIPWAY_TEST_GATEWAYS'] ?? '1',

@@ -6,7 +6,12 @@ const PORT_WAIT_MS = 3000;
 const PORT_RETRY_MS = 100;
 
 /** The setting that names a port, for those who are told that it cannot be had. */
-export type PortSetting = 'SLIPWAY_HTTP_PORT' | 'SLIPWAY_GRPC_PORT' | 'SLIPWAY_CONTROL_PORT' | 'SLIPWAY_PROTOCOL_PORTS';
+export type PortSetting =
+  | 'SLIPWAY_HTTP_PORT'
+  | 'SLIPWAY_GRPC_PORT'
+  | 'SLIPWAY_CONTROL_PORT'
+  | 'SLIPWAY_PROTOCOL_PORTS'
+  | 'SLIPWAY_CONTRACT';
 
 export type ListenAddress = {
   /** A name or an address, IPv6 with or without brackets. */

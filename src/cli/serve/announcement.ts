@@ -5,7 +5,7 @@ import { commandWord } from '../command-word.ts';
 import { curlText } from '../curl-text.ts';
 import type { Output } from '../output.ts';
 import { cleanLine, formatMs } from '../terminal.ts';
-import type { SampleOutcome } from './sample.ts';
+import type { FirstModelOutcome } from './first-model.ts';
 
 const USUAL_FOLDER = '.slipway';
 
@@ -19,7 +19,9 @@ export type Announcement = {
   readonly keyNeeded: boolean;
   readonly dataFolder: string;
   readonly keyFile: string | null;
-  readonly sample: SampleOutcome | null;
+  readonly sample: FirstModelOutcome | null;
+  /** Where a container's platform asks: `sagemaker at port 8080`. */
+  readonly contract: string | null;
 };
 
 /** Says that the server is ready, and everything needed to use it. */
@@ -35,6 +37,7 @@ export function announce(said: Announcement): void {
     keyFile: said.keyFile,
     adminKey: said.adminKey,
     sample,
+    contract: said.contract,
     readyMs: Math.round(said.tookMs),
   };
   out.result('serve.ready', document, () => {
@@ -43,6 +46,7 @@ export function announce(said: Announcement): void {
       '',
       `  Predictions  ${server.inferenceUrl}${server.grpcAddress === null ? '' : `    gRPC ${server.grpcAddress}`}`,
       ...Object.entries(server.protocolUrls ?? {}).map(([name, url]) => `               ${name} alone at ${url}`),
+      ...(said.contract === null ? [] : [`  Contract     ${said.contract}, on all addresses, without a key`]),
       `  Management   ${server.url}    API reference ${server.url}/api/docs`,
       said.adminKey === null
         ? `  Admin key    ${said.keyFile === null ? 'not kept on this machine' : `in ${said.keyFile}; the commands below find it`}`

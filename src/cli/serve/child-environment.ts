@@ -1,3 +1,5 @@
+import { CONTRACT_VARIABLES } from '../../base/contract.ts';
+
 /** Variables that a child process gets beside our own settings: nothing else of the caller's environment crosses over. */
 const PASSED_ON = [
   'PATH',
@@ -10,6 +12,7 @@ const PASSED_ON = [
   'NODE_COMPILE_CACHE',
   'NODE_EXTRA_CA_CERTS',
   'SSL_CERT_FILE',
+  ...CONTRACT_VARIABLES,
 ];
 
 /** Settings of the client that a server has no use for; the first is a secret. */

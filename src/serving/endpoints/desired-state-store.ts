@@ -6,6 +6,7 @@ import type { Runtime } from '../../registry/runtime.ts';
 import type { DesiredEndpoint, DesiredKey, DesiredState, DesiredVersion } from './desired-state.ts';
 import { trafficVersions } from './endpoint.ts';
 import { listAllEndpoints } from './endpoint-store.ts';
+import { FOLDER_TAG } from './folder-models.ts';
 
 const META_KEY = 'desired_state';
 
@@ -88,6 +89,7 @@ async function readVersions(
       'versions.can_pad as canPad',
       'versions.sample_request as sampleRequest',
       'versions.limits as limits',
+      'versions.tags as tags',
       'versions.runtime as runtime',
       'versions.environment as environment',
     ])
@@ -107,7 +109,7 @@ async function readVersions(
     )
     .orderBy('path')
     .execute();
-  return rows.map(({ id, projectId, runtime, environment, ...row }) => ({
+  return rows.map(({ id, projectId, runtime, environment, tags, ...row }) => ({
     ...row,
     files: files
       .filter((file) => file.version_id === id)
@@ -118,10 +120,16 @@ async function readVersions(
     canPad: row.canPad === 1,
     sampleRequest: JSON.parse(row.sampleRequest) as DesiredVersion['sampleRequest'],
     limits: effectiveLimits(ceiling, JSON.parse(row.limits) as Partial<RunnerLimits>),
+    ...folderOf(JSON.parse(tags) as Record<string, string>),
     ...(runtime === null || environment === null
       ? {}
       : { python: { runtime: JSON.parse(runtime) as Runtime, environment } }),
   }));
+}
+
+function folderOf(tags: Readonly<Record<string, string>>): Pick<DesiredVersion, 'folder'> {
+  const folder = tags[FOLDER_TAG];
+  return folder === undefined ? {} : { folder };
 }
 
 async function readKeys(db: Db): Promise<DesiredKey[]> {

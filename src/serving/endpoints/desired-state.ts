@@ -59,6 +59,8 @@ export type DesiredVersion = {
   /** A request in the plain form that the model is known to answer; the gateway warms the runner with it. */
   readonly sampleRequest: PlainBody;
   readonly limits: RunnerLimits;
+  /** Where a container's platform keeps it; absent for all others. */
+  readonly folder?: string;
 };
 
 export type DesiredPython = {

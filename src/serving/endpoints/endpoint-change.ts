@@ -9,13 +9,18 @@ export type EndpointChange =
   | { readonly version: number }
   /** Makes it, over a version or what an alias names. */
   | { readonly create: { readonly model: string; readonly version: number | string } }
+  /** Makes it, over a model in a folder that a container's platform keeps. */
+  | { readonly create: { readonly folder: string } }
   /** A version is no longer kept loaded beside the one that answers. */
   | { readonly unpin: number }
   | { readonly remove: true };
 
+/** On an error where there is no room for a model now, so that a platform makes some and asks again. */
+export const NO_ROOM = 'noRoom';
+
 export type ChangeAsked = {
-  /** The caller's own API key. It is in no log. */
-  readonly key: string;
+  /** The caller's own API key, which is in no log; null for a container's platform, which has none. */
+  readonly key: string | null;
   readonly project: string;
   readonly endpoint: string;
   readonly change: EndpointChange;

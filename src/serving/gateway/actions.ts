@@ -12,6 +12,8 @@ export type AskControl = (asked: ChangeAsked) => Promise<void>;
 
 export type ActionDeps = {
   readonly askControl: AskControl;
+  /** A container's platform has no keys: what it may change is control's to know. */
+  readonly changesNeedKey: boolean;
   readonly answer: (exchange: Exchange, content: string | WireAnswer) => void;
   readonly refuse: (exchange: Exchange, error: SlipwayError) => void;
 };
@@ -33,7 +35,7 @@ export function handleAction(
       server,
       endpoint: match.ref,
       changeEndpoint: async (endpoint, change) => {
-        const key = keyForChange(headers);
+        const key = deps.changesNeedKey ? keyForChange(headers) : keyTextOf(headers);
         await deps.askControl({ key, project: match.project, endpoint, change, requestId });
       },
     };

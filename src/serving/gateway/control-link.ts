@@ -11,6 +11,8 @@ const OBSERVE_MS = 2_000;
 const METRICS_MS = 5_000;
 /** A change is one transaction; control that takes longer is stuck. */
 const CHANGE_MS = 10_000;
+/** Making a model of a folder reads it, and runs it once. */
+const FOLDER_MS = 300_000;
 /** Changes asked for at one time. Each holds a request open. */
 const MAX_CHANGES = 100;
 const FIRST_PAUSE_MS = 100;
@@ -142,7 +144,10 @@ export function openControlLink(deps: ControlLinkDeps): ControlLink {
           if (error === null) resolve();
           else reject(error);
         };
-        const timer = setTimeout(() => settle(noControl('did not answer in time')), CHANGE_MS);
+        const timer = setTimeout(
+          () => settle(noControl('did not answer in time')),
+          'create' in asked.change && 'folder' in asked.change.create ? FOLDER_MS : CHANGE_MS,
+        );
         changes.set(id, { settle });
         send({ type: 'change', id, ...asked });
       });

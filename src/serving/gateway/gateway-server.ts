@@ -21,7 +21,7 @@ export type GatewayServer = {
 
 export type GatewayServerDeps = Omit<
   RequestHandlerDeps,
-  'limits' | 'stopping' | 'largeBodies' | 'largeAnswers' | 'unread' | 'protocols' | 'fallback'
+  'limits' | 'stopping' | 'largeBodies' | 'largeAnswers' | 'unread' | 'protocols' | 'fallback' | 'contract'
 > & {
   readonly listeners: readonly ListenerSpec[];
   readonly limits?: Readonly<typeof HTTP_LIMITS>;
@@ -47,6 +47,7 @@ export function createGatewayServer(deps: GatewayServerDeps): GatewayServer {
       ...deps,
       protocols: spec.protocols,
       fallback: spec.fallback,
+      contract: spec.contract ?? null,
       limits: { maxBytes: settings.maxBodyBytes, budget },
       stopping: () => stopping,
       largeBodies,

@@ -1,6 +1,7 @@
 /** One port of inference over HTTP: connections, and what becomes of those that are at fault. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Contract } from '../../base/contract.ts';
 import { listenUntilFree, openOnce, type PortSetting } from '../../base/http/listen.ts';
 import type { Settings } from '../../base/settings.ts';
 import type { Protocol } from '../protocols/protocol.ts';
@@ -22,7 +23,12 @@ export type ListenerSpec = {
   readonly protocols: readonly Protocol[];
   /** In whose form errors are told where a path belongs to none of them. */
   readonly fallback: Protocol;
+  /** Where the platform of a container asks. */
+  readonly contract?: Contract;
 };
+
+/** A platform asks at an address of its own choosing. */
+const ANY_ADDRESS = '0.0.0.0';
 
 export type HttpListenerDeps = {
   readonly settings: Settings;
@@ -112,8 +118,9 @@ export function createHttpListener(deps: HttpListenerDeps): HttpListener {
 
   return {
     listen() {
-      const { port, portSetting } = spec;
-      return listenUntilFree(server, { host: settings.host, port, portSetting }, open);
+      const { port, portSetting, contract } = spec;
+      const host = contract === undefined ? settings.host : ANY_ADDRESS;
+      return listenUntilFree(server, { host, port, portSetting }, open);
     },
     async close() {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));

@@ -1,4 +1,5 @@
 /** What handles requests, and with what. */
+import type { Contract } from '../../base/contract.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Settings } from '../../base/settings.ts';
 import type { Protocol } from '../protocols/protocol.ts';
@@ -27,6 +28,8 @@ export type RequestHandlerDeps = {
   readonly protocols: readonly Protocol[];
   /** In whose form errors are told where a path belongs to no protocol. */
   readonly fallback: Protocol;
+  /** Where this port is that of a container's platform. */
+  readonly contract: Contract | null;
   readonly log: Logger;
   readonly limits: BodyLimits;
   readonly largeBodies: LargeBodies;

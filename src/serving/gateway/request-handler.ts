@@ -48,7 +48,8 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
   const routes = createRouteTable(deps.protocols, deps.fallback);
   const endpointOf = createRouteEndpoints(settings.defaultEndpoint);
   const signer = createRequestSigner(access);
-  const assertOrigin = createInferenceOrigin(settings);
+  // A platform's proxies call a container by names of their own, and no browser sees it.
+  const assertOrigin = deps.contract === null ? createInferenceOrigin(settings) : () => {};
   const meters = new WeakMap<Match, { version: number; meter: Meter }>();
 
   const refuseWith = (exchange: Exchange, error: SlipwayError, extra: readonly string[] = []): number => {
@@ -277,7 +278,8 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
 
   const questions = createQuestions({
     ...deps,
-    assess: () => assessListener(state, stopping()),
+    assess: () => assessListener(state, stopping(), deps.contract?.model ? settings.defaultEndpoint : null),
+    changesNeedKey: deps.contract === null,
     endpointOf: (exchange, match) => endpointOf(exchange, match, null)!,
     answer: prediction.answer,
     refuse: (exchange, error) => metrics.refused(refuseWith(exchange, error)),

@@ -154,7 +154,11 @@ function readRef(named: WholeName): EndpointRef | null {
 
 function rowsOf(protocols: readonly Protocol[]): Row[] {
   return protocols.flatMap((protocol) =>
-    protocol.routes.map((route) => ({ protocol, route, pattern: readPattern(route.path, route.anyCase === true) })),
+    protocol.routes.map((route) => ({
+      protocol,
+      route,
+      pattern: readPattern(route.at ?? route.path, route.anyCase === true),
+    })),
   );
 }
 

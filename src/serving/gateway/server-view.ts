@@ -133,7 +133,9 @@ function holdings({ spec, versions }: ServedEndpoint, observed: readonly Observe
       const held = HELD_STATES[state];
       const { engine, limits } = version.spec;
       const runner = { engine, limits, since, memoryBytes, waiting };
-      return { endpoint: spec.name, version: version.spec.version, state: held, reason, model: spec.model, runner };
+      const { folder } = version.spec;
+      const about = { model: spec.model, runner, ...(folder === undefined ? {} : { folder }) };
+      return { endpoint: spec.name, version: version.spec.version, state: held, reason, ...about };
     });
 }
 

@@ -71,7 +71,12 @@ export const azureMl: Protocol = {
       kind: 'read',
       path: '/',
       public: true,
-      read: () => written({ contentType: 'text/html; charset=utf-8', body: 'Healthy' }),
+      read: ({ ready }) =>
+        written({
+          contentType: 'text/html; charset=utf-8',
+          body: ready ? 'Healthy' : 'Unhealthy',
+          status: ready ? 200 : 503,
+        }),
     },
   ],
   statuses: HTTP_STATUSES,

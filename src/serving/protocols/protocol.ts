@@ -34,7 +34,10 @@ export type Route = InferRoute | ReadRoute | ActionRoute | AbsentRoute;
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS';
 
 type RoutePath = {
+  /** Also the name of the route in its protocol. */
   readonly path: string;
+  /** Where it is found instead, without parameters: a path that a platform chose. */
+  readonly at?: string;
   /** Whether capitals and small letters of the path's fixed texts are the same. */
   readonly anyCase?: boolean;
 };
@@ -229,6 +232,8 @@ export type HeldVersion = {
   /** Why it is not ready; null when it is. */
   readonly reason: string | null;
   readonly model?: string;
+  /** Where a container's platform keeps it; absent for all others. */
+  readonly folder?: string;
   /** What is observed of its runner; absent where it has none. */
   readonly runner?: HeldRunner;
 };

@@ -34,10 +34,17 @@ export const PROTOCOLS: readonly Protocol[] = [
 /** In whose form errors are told where a path belongs to no protocol. */
 export const FALLBACK: Protocol = plain;
 
+export function protocolNamed(name: string): Protocol {
+  const protocol = PROTOCOLS.find((one) => one.name === name);
+  if (protocol === undefined) throw new Error(`no protocol ${name}`);
+  return protocol;
+}
+
 /** The prediction route of a protocol, for threads. @param path as in the route */
 export function inferRouteOf(protocol: string, path: string): InferRoute {
-  const routes = PROTOCOLS.find(({ name }) => name === protocol)?.routes ?? [];
-  const route = routes.find((one): one is InferRoute => one.kind === 'infer' && one.path === path);
+  const route = protocolNamed(protocol).routes.find(
+    (one): one is InferRoute => one.kind === 'infer' && one.path === path,
+  );
   if (route === undefined) throw new Error(`no prediction route ${path} of ${protocol}`);
   return route;
 }

@@ -3,6 +3,7 @@
  * Signature Version 4.
  */
 import type { SlipwayError } from '../../base/errors.ts';
+import { NO_ROOM } from '../endpoints/endpoint-change.ts';
 import { parseVersion } from '../endpoints/routing.ts';
 import { decodeRequest } from './decode-request.ts';
 import { errorText } from './open-inference.ts';
@@ -125,7 +126,10 @@ function serviceError(error: SlipwayError, about: ErrorContext): ErrorAnswer {
 
 /** As multi-model containers say it. */
 function containerError(error: SlipwayError, { status: usual }: ErrorContext): ErrorAnswer {
-  const status = error.extra?.[NOT_ACCEPTABLE] === true ? 406 : usual;
+  const { extra = {}, code } = error;
+  // 507 tells the platform to unload a model and to try again.
+  const noRoom = extra[NO_ROOM] === true || code === 'disk_full';
+  const status = extra[NOT_ACCEPTABLE] === true ? 406 : noRoom ? 507 : usual;
   const body = JSON.stringify({
     code: status,
     type: TYPES[status] ?? (status >= 500 ? 'InternalServerException' : 'BadRequestException'),

@@ -47,6 +47,9 @@ const contained: Omit<InferRoute, 'path'> = {
   nameEndpoint: () => null,
 };
 
+const healthRoute: Route = { kind: 'read', public: true, path: '/vertex/health', read: readHealth };
+const predictRoute: InferRoute = { ...contained, path: '/vertex/predict' };
+
 const NO_STREAMS = 'Models here give one answer; use :predict or :rawPredict';
 const absent: readonly Route[] = [
   ['explain', 'Explanations are not computed here; :predict gives the predictions alone'],
@@ -64,8 +67,8 @@ export const vertex: Protocol = {
     ...absent,
     { ...contained, path: `${CONTAINER}:predict` },
     { kind: 'read', public: true, path: CONTAINER, read: readHealth },
-    { kind: 'read', public: true, path: '/vertex/health', read: readHealth },
-    { ...contained, path: '/vertex/predict' },
+    healthRoute,
+    predictRoute,
   ],
   statuses: HTTP_STATUSES,
   writeError(error, { status }) {
@@ -73,6 +76,18 @@ export const vertex: Protocol = {
     return { contentType: 'application/json; charset=UTF-8', body: JSON.stringify(body) };
   },
 };
+
+/** The same where the platform chose the paths of its container. */
+export function vertexAt(paths: { readonly predict: string | null; readonly health: string | null }): Protocol {
+  return {
+    ...vertex,
+    routes: [
+      ...vertex.routes,
+      ...(paths.predict === null ? [] : [{ ...predictRoute, at: paths.predict }]),
+      ...(paths.health === null ? [] : [{ ...healthRoute, at: paths.health }]),
+    ],
+  };
+}
 
 /** By google.rpc.Code. */
 const NAMES: Readonly<Record<ErrorKind, string>> = {
