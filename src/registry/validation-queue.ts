@@ -145,6 +145,7 @@ export function createValidationQueue(deps: {
         project: version.project,
         model: version.model,
         version: version.version,
+        format: version.format,
         engine: version.engine,
         entry: version.entry,
         files,

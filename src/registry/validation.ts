@@ -30,6 +30,8 @@ export type ValidationJob = {
   readonly project: string;
   readonly model: string;
   readonly version: number;
+  /** Of the artifact, as its importer names it. */
+  readonly format: string;
   /** A name, or `auto`: then the validation chooses. */
   readonly engine: string;
   readonly entry: string;

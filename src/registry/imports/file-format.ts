@@ -85,7 +85,6 @@ const UNSUPPORTED_EXTENSIONS: Readonly<Record<string, string>> = {
   ort: 'the ORT format',
   pmml: 'PMML',
   mlmodel: 'Core ML',
-  ubj: 'the native format of XGBoost',
 };
 
 const CONTENT: readonly { readonly magic: readonly number[]; readonly at?: number; readonly refusal: Refusal }[] = [

@@ -6,7 +6,7 @@ import type { EngineFacts } from '../../registry/version.ts';
  */
 export const ENGINES = [
   { name: 'onnxruntime', formats: ['onnx'] },
-  { name: 'tabular', formats: ['onnx'] },
+  { name: 'tabular', formats: ['onnx', 'xgboost', 'lightgbm'] },
   // A program of its own, in Python: src/serving/python/.
   { name: 'python', formats: ['python', 'mlflow'] },
 ] as const satisfies readonly EngineFacts[];

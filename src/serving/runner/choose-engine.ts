@@ -25,6 +25,9 @@ type Deps = {
  */
 export async function chooseEngine(job: ValidationJob, deps: Deps): Promise<EngineChoice> {
   if (job.engine === 'python') return { name: 'python', reason: 'it is the one for models in Python', warning: null };
+  // Formats of other libraries have no second engine to compare with.
+  if (job.format !== 'onnx' && job.engine === 'tabular')
+    return { name: 'tabular', reason: `it is the one for ${job.format}`, warning: null };
   if (job.engine !== 'auto' && job.engine !== 'tabular')
     return { name: job.engine, reason: 'it was asked for', warning: null };
   // Nobody asked for an engine that refuses what ONNX Runtime would take.

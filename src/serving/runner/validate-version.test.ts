@@ -39,6 +39,7 @@ function job(model: string, { limits, ...changes }: Changes = {}): ValidationJob
     project: 'default',
     model: 'm',
     version: 1,
+    format: 'onnx',
     engine: 'onnxruntime',
     ...filesOf(model),
     signature,

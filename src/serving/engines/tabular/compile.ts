@@ -1,5 +1,6 @@
 import { ProtobufFault } from '../../../registry/imports/protobuf-cursor.ts';
 import type { Signature, TensorSpec } from '../../../registry/signature.ts';
+import { compileBooster } from './boosters.ts';
 import { createBuilder, createNodeReader, type Operator } from './builder.ts';
 import { DENSE, LINEAR } from './dense.ts';
 import { ELEMENTWISE } from './elementwise.ts';
@@ -33,6 +34,8 @@ const NEWEST: Readonly<Record<string, number>> = { '': 24, [ML]: 5 };
  * @throws Uncovered, InvalidGraph, ProtobufFault
  */
 export function compile(bytes: Uint8Array, signature: Signature): Plan {
+  const booster = compileBooster(bytes, signature);
+  if (booster !== null) return booster;
   const graph = readGraph(bytes);
   for (const [domain, version] of graph.opsets) {
     const newest = NEWEST[domain];

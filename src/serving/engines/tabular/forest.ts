@@ -13,7 +13,20 @@ export type Derived =
   /** 1, or 0 for NaN. */
   | { readonly kind: 'present'; readonly column: number }
   /** 1 where it is one of these values. */
-  | { readonly kind: 'member'; readonly column: number; readonly values: readonly number[] };
+  | { readonly kind: 'member'; readonly column: number; readonly values: readonly number[] }
+  /** 1 where it is at least `least` and, without its fraction, one of these categories; `hasNaN` says whether NaN is one. */
+  | {
+      readonly kind: 'category';
+      readonly column: number;
+      readonly values: ReadonlySet<number>;
+      readonly hasNaN: boolean;
+      readonly least: number;
+    }
+  /** NaN where it is zero or as good as that. */
+  | { readonly kind: 'zeroless'; readonly column: number };
+
+/** What is nearer to zero is zero (`kZeroThreshold` of LightGBM). */
+const ZERO = 1e-35;
 
 export class Forest {
   readonly isDouble: boolean;
@@ -164,7 +177,7 @@ function createDerived(width: number) {
   const list: Derived[] = [];
   const known = new Map<string, number>();
   const column = (one: Derived): number => {
-    const key = `${one.kind} ${one.column} ${one.kind === 'member' ? one.values.join() : ''}`;
+    const key = `${one.kind} ${one.column} ${'values' in one ? [...one.values].join() : ''} ${'hasNaN' in one && one.hasNaN}`;
     let at = known.get(key);
     if (at === undefined) {
       at = width + list.push(one) - 1;
@@ -190,7 +203,8 @@ function createDerived(width: number) {
     list,
     test(raw: RawForest, node: number, step: Neighbour): Test {
       const mode = raw.modes[node]!;
-      const feature = raw.features[node]!;
+      const feature =
+        raw.zeroMissing?.[node] === 1 ? column({ kind: 'zeroless', column: raw.features[node]! }) : raw.features[node]!;
       const value = raw.values[node]!;
       const nanTrue = raw.missingTrue[node] === 1;
       if (mode === MODE.EQ || mode === MODE.NEQ || mode === MODE.MEMBER) {
@@ -202,6 +216,17 @@ function createDerived(width: number) {
           values: mode !== MODE.NEQ && nanTrue ? [...values, Number.NaN] : values,
         });
         return { column: member, threshold: 0.5, greaterIsTrue: mode !== MODE.NEQ };
+      }
+      if (mode === MODE.CATEGORY) {
+        const values = new Set(raw.members.get(node));
+        const category = column({
+          kind: 'category',
+          column: feature,
+          values,
+          hasNaN: nanTrue,
+          least: raw.leastCategory ?? 0,
+        });
+        return { column: category, threshold: 0.5, greaterIsTrue: true };
       }
       // No number is at most, or above, NaN: only the missing one may go the true way.
       if (Number.isNaN(value)) {
@@ -280,6 +305,9 @@ export function deriveColumns(
       const x = into[base + one.column]!;
       if (one.kind === 'negated') into[base + width + d] = -x;
       else if (one.kind === 'present') into[base + width + d] = Number(!Number.isNaN(x));
+      else if (one.kind === 'zeroless') into[base + width + d] = Math.abs(x) <= ZERO ? Number.NaN : x;
+      else if (one.kind === 'category')
+        into[base + width + d] = Number(Number.isNaN(x) ? one.hasNaN : x >= one.least && one.values.has(Math.trunc(x)));
       else into[base + width + d] = Number(isMember(one.values, x));
     }
   }

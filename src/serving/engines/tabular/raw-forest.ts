@@ -3,8 +3,8 @@ import type { NodeReader } from './builder.ts';
 import { InvalidGraph, Uncovered } from './fault.ts';
 import { type TRANSFORMS, type Transform, transformOf } from './scores.ts';
 
-/** How a node decides; by the numbers of version 5. */
-export const MODE = { LEQ: 0, LT: 1, GTE: 2, GT: 3, EQ: 4, NEQ: 5, MEMBER: 6, LEAF: 7 } as const;
+/** How a node decides; by the numbers of version 5. CATEGORY is no mode of ONNX: a number without its fraction is one of a set, as boosters decide. */
+export const MODE = { LEQ: 0, LT: 1, GTE: 2, GT: 3, EQ: 4, NEQ: 5, MEMBER: 6, LEAF: 7, CATEGORY: 8 } as const;
 
 const MODE_WORDS: Readonly<Record<string, number>> = {
   BRANCH_LEQ: MODE.LEQ,
@@ -25,10 +25,14 @@ export type RawForest = {
   readonly values: Float64Array;
   /** 1 where a missing value (NaN) takes the true branch. */
   readonly missingTrue: Uint8Array;
+  /** 1 where zero is a missing value as well, as boosters may have it. */
+  readonly zeroMissing?: Uint8Array;
+  /** What is below is no category; 0 unless told. */
+  readonly leastCategory?: number;
   /** Indexes of nodes. */
   readonly whenTrue: Int32Array;
   readonly whenFalse: Int32Array;
-  /** The members of MODE.MEMBER nodes, by node. */
+  /** The members of MODE.MEMBER and MODE.CATEGORY nodes, by node. */
   readonly members: ReadonlyMap<number, readonly number[]>;
   readonly roots: Int32Array;
   /** Of node i the weights from `weightStart[i]` up to `weightStart[i + 1]`. */
