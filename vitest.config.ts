@@ -4,7 +4,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['src/**/*.test.ts', 'sdk/**/*.test.ts', 'test/**/*.test.ts'],
-    exclude: ['**/node_modules/**', 'test/clients/**', 'test/container/**'],
+    exclude: ['**/node_modules/**', 'test/clients/**', 'test/container/**', 'test/frameworks/**'],
     pool: 'forks',
     maxWorkers: 2,
     testTimeout: 30_000,

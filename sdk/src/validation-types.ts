@@ -34,7 +34,16 @@ export type Validation = {
 
 /** What a version needs to run in Python. */
 export type Runtime = {
-  loader: 'function' | 'estimator' | 'pyfunc';
+  loader:
+    | 'function'
+    | 'estimator'
+    | 'pyfunc'
+    | 'torch'
+    | 'tensorflow'
+    | 'tflite'
+    | 'handler'
+    | 'triton'
+    | 'huggingface';
   options: Record<string, unknown>;
   /** Major and minor version it was made with; null: any. */
   python: string | null;

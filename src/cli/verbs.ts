@@ -33,6 +33,12 @@ export const VERBS: readonly VerbRow[] = [
     load: async () => (await import('./deploy.ts')).deploy,
   },
   {
+    name: 'import',
+    group: 'start',
+    summary: 'Deploy what another system keeps or serves',
+    load: async () => (await import('./import.ts')).importModels,
+  },
+  {
     name: 'predict',
     group: 'start',
     summary: 'Ask an endpoint for predictions',

@@ -1,7 +1,17 @@
 /** What a version needs beside its files to run in Python; null for versions that are data only. Part of the manifest. */
 
 /** What the runner program loads it with; its loaders are named in src/serving/python/slipway_runner/models.py. */
-export const PYTHON_LOADERS = ['function', 'estimator', 'pyfunc'] as const;
+export const PYTHON_LOADERS = [
+  'function',
+  'estimator',
+  'pyfunc',
+  'torch',
+  'tensorflow',
+  'tflite',
+  'handler',
+  'triton',
+  'huggingface',
+] as const;
 export type PythonLoader = (typeof PYTHON_LOADERS)[number];
 
 export type Runtime = {

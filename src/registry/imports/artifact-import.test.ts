@@ -130,7 +130,7 @@ describe('files that are no model', () => {
     ['disguised.onnx', 'model_refused', /is a pickle: loading one runs whatever code is in it/],
     ['number.pkl', 'model_refused', /is a pickle/],
     ['number.joblib', 'model_refused', /is a pickle/],
-    ['number.pt', 'model_refused', /is a PyTorch file/],
+    ['number.pt', 'model_refused', /is weights of PyTorch without their network/],
   ])('%s is refused as %s', async (name, code, message) => {
     const error = await refusal([fixture(name)]);
     expect(error.code).toBe(code);

@@ -122,7 +122,8 @@ function codeNotAllowed(entry: StoredFile, { what, code, withoutCode }: Descript
     ...(withoutCode === undefined ? [] : [withoutCode]),
     'If you trust where it comes from, repeat it with --allow-code (over REST "allowCode": true), with a key that has the scope code: it then runs in a Python process of its own, without network and without the rights of the server.',
   ].join(' Or: ');
-  return new SlipwayError('model_refused', `${entry.path} is refused: it is ${what}: loading one ${code}`, {
+  const kind = what.startsWith(`${entry.path}, `) ? what.slice(entry.path.length + 2) : what;
+  return new SlipwayError('model_refused', `${entry.path} is refused: it is ${kind}: loading one ${code}`, {
     hint,
     extra: { found: what, runs: code },
   });

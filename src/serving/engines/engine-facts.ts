@@ -8,7 +8,22 @@ export const ENGINES = [
   { name: 'onnxruntime', formats: ['onnx'] },
   { name: 'tabular', formats: ['onnx', 'xgboost', 'lightgbm'] },
   // A program of its own, in Python: src/serving/python/.
-  { name: 'python', formats: ['python', 'mlflow'] },
+  {
+    name: 'python',
+    formats: [
+      'python',
+      'mlflow',
+      'estimator',
+      'torch',
+      'savedmodel',
+      'keras',
+      'tflite',
+      'catboost',
+      'mar',
+      'triton',
+      'huggingface',
+    ],
+  },
 ] as const satisfies readonly EngineFacts[];
 
 /** Runs a model on two engines and compares; for throw-away processes of validation, never for a version. */

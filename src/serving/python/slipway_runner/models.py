@@ -8,6 +8,12 @@ LOADERS = {
     "function": "function_model",
     "estimator": "estimator_model",
     "pyfunc": "pyfunc_model",
+    "torch": "torch_model",
+    "tensorflow": "tensorflow_model",
+    "tflite": "tflite_model",
+    "handler": "handler_model",
+    "triton": "triton_model",
+    "huggingface": "huggingface_model",
 }
 
 
