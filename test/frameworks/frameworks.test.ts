@@ -1,6 +1,6 @@
 /**
  * Models that real libraries trained and saved, deployed by the command of the guide and compared with what the library itself answers: through records, the Open Inference
- * Protocol, and the protocol of its own system. Optional: `npm run test:frameworks`; which groups run says SLIPWAY_FRAMEWORKS.
+ * Protocol, and the protocol of its own system. Optional: `npm run test:frameworks`; which groups run says SLIPWAY_TEST_FRAMEWORKS.
  */
 import { execFile, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -13,7 +13,7 @@ import { ROOT, type RunningServer, startServer } from '../scenarios/running-serv
 const HERE = import.meta.dirname;
 const run = promisify(execFile);
 const hasPython = spawnSync('python3', ['-c', 'import venv']).status === 0;
-const GROUPS = (process.env['SLIPWAY_FRAMEWORKS'] ?? 'core').split(',');
+const GROUPS = (process.env['SLIPWAY_TEST_FRAMEWORKS'] ?? 'core').split(',');
 const ALL = {
   core: 'requirements.txt',
   torch: 'torch-requirements.txt',
@@ -38,7 +38,7 @@ type Case = {
 
 /** An interpreter with the packages of a group; made once, again when they change. */
 async function pythonOf(group: Group): Promise<string> {
-  const given = process.env[`SLIPWAY_FRAMEWORKS_PYTHON_${group.toUpperCase()}`];
+  const given = process.env[`SLIPWAY_TEST_PYTHON_${group.toUpperCase()}`];
   if (given !== undefined) return given;
   const venv = join(HERE, '.venv', group);
   const wanted = readFileSync(join(HERE, ALL[group]), 'utf8');
@@ -178,7 +178,7 @@ for (const group of Object.keys(ALL) as Group[]) {
   const reason = !hasPython
     ? 'no python3 with venv is here'
     : !GROUPS.includes(group)
-      ? 'SLIPWAY_FRAMEWORKS does not name it'
+      ? 'SLIPWAY_TEST_FRAMEWORKS does not name it'
       : null;
   if (reason !== null) {
     test.skip(`${group} (${reason})`, () => {});
