@@ -94,7 +94,16 @@ export async function composeControl(deps: {
   const trafficFacts = createTrafficFacts({ publisher, clock });
   const intents = await openRollbackIntents(join(dataDir, ROLLBACKS_FILE));
   const { factsOf } = trafficFacts;
-  const rollouts = createRollouts({ database, publisher, clock, log, settings, intents, factsOf });
+  const rollouts = createRollouts({
+    database,
+    publisher,
+    clock,
+    log,
+    settings,
+    intents,
+    outcomes: monitoring.outcomes,
+    factsOf,
+  });
 
   const { authenticate } = keys;
   const server = await createManagementServer({

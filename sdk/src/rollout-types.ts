@@ -73,6 +73,29 @@ export type RolloutRecord = {
   planVersion: string;
 };
 
+/** A shadow's answers beside the live ones. */
+export type RolloutShadow = {
+  /** `candidate`, `noise-floor` (the current version against itself), or `version-N`. */
+  name: string;
+  /** Copies by what became of them. */
+  statuses: Record<string, number>;
+  pairs: number;
+  /** Pairs whose decision differs. */
+  flips: number;
+  kappa: number | null;
+  concordance: number | null;
+  similarity: number | null;
+  bias: number | null;
+  otherForms: number;
+  newErrors: Record<string, number>;
+  p99Ms: { live: number | null; shadow: number | null };
+  slices: { slice: string; pairs: number; flips: number }[];
+  /** Pairs that differ, the most costly first. */
+  worst: { predictionId: string; cost: number; live: string; shadow: string; slice: string | null }[];
+};
+
+export type ShownRollout = { rollout: Rollout; records: RolloutRecord[]; shadows: RolloutShadow[] };
+
 export type StartRollout = {
   /** A version by number or alias, or `latest`. */
   to: string;

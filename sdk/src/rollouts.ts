@@ -1,6 +1,6 @@
 import type { CallOptions, ChangeOptions, ListOptions } from './client.ts';
 import type { Speak } from './monitoring.ts';
-import type { LiveChange, Rollout, RolloutRecord, StartedRollout, StartRollout } from './rollout-types.ts';
+import type { LiveChange, Rollout, ShownRollout, StartedRollout, StartRollout } from './rollout-types.ts';
 
 export type RolloutCommand = 'pause' | 'resume' | 'promote' | 'abort' | 'approve';
 
@@ -16,8 +16,7 @@ export function createRolloutsClient({ base, get, change, list }: Speak) {
       start: (endpoint: string, input: StartRollout, call?: ChangeOptions) =>
         change<StartedRollout>('POST', `${of(endpoint)}/rollouts`, input, call),
       /** The last rollout of an endpoint, with every transition. */
-      show: (endpoint: string, call?: CallOptions) =>
-        get<{ rollout: Rollout; records: RolloutRecord[] }>(`${of(endpoint)}/rollout`, {}, call),
+      show: (endpoint: string, call?: CallOptions) => get<ShownRollout>(`${of(endpoint)}/rollout`, {}, call),
       command: (
         endpoint: string,
         command: RolloutCommand,

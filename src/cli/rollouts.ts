@@ -5,6 +5,7 @@ import { EXIT_CODES } from './exit-code.ts';
 import { LIST_OPTIONS, listing } from './list-options.ts';
 import { checkName } from './name-check.ts';
 import { percent, rolloutText } from './rollout-text.ts';
+import { shadowTexts } from './shadow-text.ts';
 import { cleanLine, formatAge, formatMs, type Paint, table } from './terminal.ts';
 import type { NounSpec, OptionSpec, VerbCall, VerbSpec } from './verb.ts';
 
@@ -52,7 +53,11 @@ export const rollouts: NounSpec = {
         const client = await call.client();
         const shown = await client.rollouts.show(checkName('endpoint', call.args[0]!), { signal: call.signal });
         call.out.result('rollouts.show', shown, () =>
-          [rolloutText(shown.rollout, call.out.paint), '', recordsText(shown.records, call.out.paint)].join('\n'),
+          [
+            rolloutText(shown.rollout, call.out.paint),
+            ...shadowTexts(shown.shadows, call.out.paint),
+            recordsText(shown.records, call.out.paint),
+          ].join('\n\n'),
         );
       },
     },

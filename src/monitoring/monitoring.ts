@@ -7,6 +7,7 @@ import type { ArtifactStore } from '../registry/artifacts/artifact-store.ts';
 import { settleParked } from './feedback/feedback-match.ts';
 import { createFeedbackService } from './feedback/feedback-service.ts';
 import { createItemRate } from './feedback/item-rate.ts';
+import { createArmOutcomes } from './predictions/arm-outcomes.ts';
 import { createDuckStore } from './predictions/duck-store.ts';
 import { createErasureService } from './predictions/erasure-service.ts';
 import { createLogCompactor } from './predictions/log-compactor.ts';
@@ -95,6 +96,7 @@ export function createMonitoring(deps: MonitoringDeps) {
     references,
     quality: createQualityService({ database, clock, dataDir }),
     compactor,
+    outcomes: createArmOutcomes({ database, query }),
 
     /** Takes up what gateways and a control before left, and goes on doing so. */
     async start(): Promise<void> {

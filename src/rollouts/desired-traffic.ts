@@ -198,9 +198,11 @@ function shadowsOf(rollout: Rollout, stage: ShadowStage): ShadowSpec[] {
     version: rollout.to.version,
     sampleShare: stage.sampleShare,
   };
-  if (stage.noiseFloorShare === 0 || rollout.from === null) return [candidate];
+  const others = stage.also.map((version): ShadowSpec => ({ ...candidate, name: `version-${version}`, version }));
+  if (stage.noiseFloorShare === 0 || rollout.from === null) return [candidate, ...others];
   return [
     candidate,
+    ...others,
     {
       ...spec,
       name: NOISE_FLOOR,

@@ -129,6 +129,13 @@ export const STAGE_SCHEMAS = {
   shadow: stage('shadow', 'Copies of live calls, whose answers are compared and thrown away.', {
     sample: opt(Share('Of calls that are copied.')),
     noiseFloor: opt(Share('Of calls also copied to a second run of the current version.')),
+    also: opt(
+      Type.Array(Type.Integer({ minimum: 1, maximum: 999_999_999 }), {
+        maxItems: 4,
+        uniqueItems: true,
+        description: 'Further versions that get the same copies: shown beside, and judged by nobody.',
+      }),
+    ),
     minPairs: opt(Count('Pairs before the stage may pass.')),
     timeout: opt(Duration('Of one copy.')),
     maxInFlight: opt(Type.Integer({ minimum: 1, maximum: 10_000 })),
@@ -181,6 +188,7 @@ const topParts = {
     }),
   ),
   holdout: opt(Share('Of units that are kept out of every change.')),
+  labelDelay: opt(Duration('Predictions younger than this may not have their feedback yet, and are not looked at.')),
   layer: opt(Type.Object({ name: Name, from: Share('Of the layer.'), to: Share('Of the layer.') })),
   sliceBy: opt(Type.Object(sourceParts, { description: 'What counts are broken down by, such as the tenant.' })),
   onFail: opt(oneOf(['rollback', 'pause'] as const)),

@@ -1,33 +1,28 @@
-/** What a plan may ask for and this server cannot do: it is refused by name, because a rollout that waits for what never comes says nothing. */
+/** Gates on outcomes that could never decide are refused by name, because a rollout that waits for what never comes says nothing. */
+import { closestWord } from '../base/closest-word.ts';
 import type { FieldError } from '../base/errors.ts';
+import { OUTCOME_MEANS, OUTCOME_RATES, outcomeOf } from './outcomes.ts';
 import type { Plan } from './plan.ts';
 
-export type Supported = {
-  /** Whether gateways make copies of calls for shadows. */
-  readonly shadows: boolean;
-  /** Whether feedback is joined with the arms of predictions. */
-  readonly outcomes: boolean;
-};
-
-/** @param outputs names of the new version's outputs: other metrics could only be feedback */
-export function unsupportedParts(plan: Plan, outputs: readonly string[], supported: Supported): FieldError[] {
+/**
+ * @param outputs names of the new version's outputs: other metrics can only be feedback
+ * @param obstacle why feedback cannot be joined with arms here, to follow "cannot"; null when it can
+ */
+export function outcomeFaults(plan: Plan, outputs: readonly string[], obstacle: string | null): FieldError[] {
   const faults: FieldError[] = [];
   plan.stages.forEach((stage, at) => {
-    const pointer = `/stages/${at}`;
-    if (stage.kind === 'shadow' && !supported.shadows)
-      faults.push({ pointer, message: 'asks for a shadow, and gateways of this release run none' });
-    if (stage.kind === 'approve' || supported.outcomes) return;
+    if (stage.kind === 'approve') return;
     stage.gates.forEach((gate, place) => {
-      const needsFeedback =
-        (gate.kind === 'rate-ratio' && gate.metric !== 'errors') ||
-        (gate.kind === 'mean-difference' && !outputs.includes(gate.metric)) ||
-        (gate.kind === 'sample-ratio' && gate.of === 'outcomes') ||
-        gate.kind === 'paired-accuracy';
-      if (needsFeedback)
-        faults.push({
-          pointer: `${pointer}/gates/${place}`,
-          message: 'needs feedback joined with arms, and this release does not join it',
-        });
+      const metric = outcomeOf(gate, outputs);
+      if (metric === null) return;
+      const pointer = `/stages/${at}/gates/${place}`;
+      const known: readonly string[] =
+        gate.kind === 'mean-difference' ? [...OUTCOME_MEANS, ...outputs] : [...OUTCOME_RATES, 'errors'];
+      if (!known.includes(metric)) {
+        const near = closestWord(metric, known);
+        const meant = near === null ? '' : `; did you mean ${near}?`;
+        faults.push({ pointer: `${pointer}/metric`, message: `is none of ${known.join(', ')}${meant}` });
+      } else if (obstacle !== null) faults.push({ pointer, message: `looks at feedback, which cannot ${obstacle}` });
     });
   });
   return faults;

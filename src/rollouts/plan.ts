@@ -31,6 +31,8 @@ export type ShadowStage = StageBase & {
   readonly sampleShare: number;
   /** Share of calls that are also copied to a second run of the current version; 0: none. */
   readonly noiseFloorShare: number;
+  /** Further versions that get the same copies: shown beside the candidate, and judged by nobody. */
+  readonly also: readonly number[];
   readonly minPairs: number;
   readonly timeoutMs: number;
   readonly maxInFlight: number;
@@ -82,6 +84,8 @@ export type Plan = {
   readonly rules: readonly TrafficRule[];
   readonly holdoutShare: number;
   /** Rollouts on layers of the same name never share units. */
+  /** Predictions younger than this are not looked at by gates on feedback: theirs may be on its way. */
+  readonly labelDelayMs: number;
   readonly layer: { readonly name: string; readonly slot: Range } | null;
   /** What counts are broken down by, e.g. the tenant. */
   readonly sliceBy: UnitSpec['from'] | null;

@@ -2,6 +2,7 @@ import { appendAudit } from '../base/audit.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Database, Tx } from '../base/db/database.ts';
 import type { Logger } from '../base/log.ts';
+import type { Outcomes } from '../monitoring/predictions/arm-outcomes.ts';
 import type { EvidenceReport, StageEvidence } from '../serving/endpoints/arm-evidence.ts';
 import type { DesiredStatePublisher } from '../serving/endpoints/desired-state-publisher.ts';
 import type { EndpointSpec } from '../serving/endpoints/endpoint.ts';
@@ -9,8 +10,10 @@ import { findEndpoint, setEndpointTraffic } from '../serving/endpoints/endpoint-
 import { noteLive } from '../serving/endpoints/live-history-store.ts';
 import { BASELINE, stageOf, wantedTraffic } from './desired-traffic.ts';
 import { type Ask, addReading, readExternal } from './external-metrics.ts';
+import { CANDIDATE } from './gates/shadow-gates.ts';
 import { isNewer, mergeReports } from './merge-evidence.ts';
 import { ITSELF } from './moves.ts';
+import { needsOutcomes, outcomeEvidence } from './outcomes.ts';
 import { type Command, type Effect, ENDED, type ExternalReading, type Observations, type Rollout } from './rollout.ts';
 import { observeGateways, pinsWith, trafficOf } from './rollout-observations.ts';
 import * as store from './rollout-store.ts';
@@ -20,6 +23,8 @@ const TICK_MS = 1000;
 /** Watched time and readings are written this often when nothing happens; what is lost in between is watched again. */
 const SAVE_EVERY_MS = 15_000;
 const KEEP_EVIDENCE_MS = 5_000;
+/** Feedback is joined anew this often, and takes as long as it takes: steps go on with what was joined last. */
+const JOIN_OUTCOMES_MS = 5_000;
 
 export type GoldenResult = Observations['golden'];
 
@@ -34,6 +39,9 @@ type AtWork = {
   reportedMs: number | null;
   readonly external: Record<string, ExternalReading>;
   readonly asking: Set<string>;
+  outcomes: Outcomes | null;
+  joinedMs: number | null;
+  isJoining: boolean;
 };
 
 export type RolloutLoop = {
@@ -62,8 +70,10 @@ export function createRolloutLoop(deps: {
   log: Logger;
   ask: Ask;
   goldenOf: (modelId: string, version: number) => Promise<GoldenResult>;
+  /** Feedback joined with arms, of the rollout's epoch; null where its version is gone. */
+  outcomesOf: (stored: store.StoredRollout, modelId: string) => Promise<Outcomes | null>;
 }): RolloutLoop {
-  const { database, publisher, clock, log, ask, goldenOf } = deps;
+  const { database, publisher, clock, log, ask, goldenOf, outcomesOf } = deps;
   const atWork = new Map<string, AtWork>();
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<void> | null = null;
@@ -86,6 +96,9 @@ export function createRolloutLoop(deps: {
       reportedMs: null,
       external: {},
       asking: new Set(),
+      outcomes: null,
+      joinedMs: null,
+      isJoining: false,
     };
     atWork.set(stored.state.id, made);
     return made;
@@ -98,7 +111,7 @@ export function createRolloutLoop(deps: {
       traffic: trafficOf(spec, state),
       evidence: evidenceOf(work),
       evidenceAgeMs: work.reportedMs === null ? null : clock.monotonicMs() - work.reportedMs,
-      outcomes: [],
+      outcomes: work.outcomes === null ? [] : outcomeEvidence(work.outcomes),
       golden: await goldenOf(spec.modelId, state.to.version),
       external: work.external,
       commands,
@@ -168,11 +181,13 @@ export function createRolloutLoop(deps: {
       work.savedMs = clock.monotonicMs();
       if (traffic !== undefined) await publisher.publish();
     }
+    if (rollout.epoch !== work.state.epoch) work.outcomes = null;
     work.state = rollout;
     for (const record of records)
       log.info({ rollout: rollout.id, from: record.from, to: record.to, reason: record.reason }, 'rollout moved');
     await keepEvidence(work);
     askExternal(work, effects);
+    joinOutcomes(work, stored, spec);
     if (isDone(rollout)) atWork.delete(rollout.id);
     return records.length > 0;
   };
@@ -232,6 +247,26 @@ export function createRolloutLoop(deps: {
         work.external[gate.name] = addReading(work.external[gate.name], value);
       });
     }
+  };
+
+  const joinOutcomes = (work: AtWork, stored: store.StoredRollout, spec: EndpointSpec): void => {
+    const { plan, outputs, epoch } = work.state;
+    const isDue = work.joinedMs === null || clock.monotonicMs() - work.joinedMs >= JOIN_OUTCOMES_MS;
+    const names = outputs.map((one) => one.output);
+    if (work.isJoining || !isDue || isDone(work.state) || !needsOutcomes(plan, names)) return;
+    work.isJoining = true;
+    outcomesOf({ ...stored, state: work.state }, spec.modelId)
+      .then((joined) => {
+        // a comparison that began anew has no outcomes yet
+        if (work.state.epoch === epoch) work.outcomes = joined;
+      })
+      .catch((error: unknown) =>
+        log.error({ err: error, rollout: work.state.id }, 'feedback could not be joined with arms'),
+      )
+      .finally(() => {
+        work.isJoining = false;
+        work.joinedMs = clock.monotonicMs();
+      });
   };
 
   const round = async (): Promise<void> => {
@@ -294,9 +329,12 @@ export function createRolloutLoop(deps: {
   };
 }
 
-function evidenceOf({ state, reports }: AtWork): StageEvidence | null {
+function evidenceOf({ state, reports, outcomes }: AtWork): StageEvidence | null {
   const stage = wantedTraffic(state)?.split?.stage ?? BASELINE;
-  return mergeReports(reports.values(), { id: state.id, epoch: state.epoch, stage });
+  const merged = mergeReports(reports.values(), { id: state.id, epoch: state.epoch, stage });
+  const candidate = merged?.shadows[CANDIDATE];
+  if (merged === null || candidate === undefined || outcomes === null) return merged;
+  return { ...merged, shadows: { ...merged.shadows, [CANDIDATE]: { ...candidate, ...outcomes.paired } } };
 }
 
 function isDone(rollout: Rollout): boolean {

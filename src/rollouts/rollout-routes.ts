@@ -73,6 +73,33 @@ const RecordSchema = Type.Object({
   planVersion: Text,
 });
 
+const Counted = (type: Parameters<typeof Type.Record>[1], description: string) =>
+  Type.Record(Text, type, { description });
+const ShadowSchema = Type.Object({
+  name: Type.String({ description: 'candidate, noise-floor (the current version against itself), or version-N.' }),
+  statuses: Counted(Type.Integer(), 'Copies by what became of them.'),
+  pairs: Type.Integer(),
+  flips: Type.Integer({ description: 'Pairs whose decision differs.' }),
+  kappa: Nullable(Type.Number()),
+  concordance: Nullable(Type.Number()),
+  similarity: Nullable(Type.Number()),
+  bias: Nullable(Type.Number()),
+  otherForms: Type.Integer(),
+  newErrors: Counted(Type.Integer(), 'Failures by code that live calls do not have.'),
+  p99Ms: Type.Object({ live: Nullable(Type.Number()), shadow: Nullable(Type.Number()) }),
+  slices: Type.Array(Type.Object({ slice: Text, pairs: Type.Integer(), flips: Type.Integer() })),
+  worst: Type.Array(
+    Type.Object({
+      predictionId: Text,
+      cost: Type.Number(),
+      live: Text,
+      shadow: Text,
+      slice: Nullable(Text),
+    }),
+    { description: 'Pairs that differ, the most costly first; at most 50.' },
+  ),
+});
+
 const Live = Type.Object({ version: Type.Integer(), digest: Text });
 const Shared = Type.Object({ name: Text, version: Type.Integer(), digest: Text, share: Type.Number() });
 export const LiveChangeSchema = Type.Object({
@@ -182,13 +209,19 @@ export function registerRolloutRoutes(instance: FastifyInstance, rollouts: Rollo
         tags,
         summary: 'The last rollout of an endpoint, with every transition',
         params: ByName,
-        response: { 200: Type.Object({ rollout: RolloutSchema, records: Type.Array(RecordSchema) }) },
+        response: {
+          200: Type.Object({
+            rollout: RolloutSchema,
+            records: Type.Array(RecordSchema),
+            shadows: Type.Array(ShadowSchema, { description: 'Comparisons of its last stage with shadows.' }),
+          }),
+        },
       },
     },
     async (request) => {
-      const { rollout, records } = await rollouts.get(callOf(request), request.params.endpoint);
+      const { rollout, records, shadows } = await rollouts.get(callOf(request), request.params.endpoint);
       const shown = records.map(({ atMs, ...rest }) => ({ ...rest, at: new Date(atMs).toISOString() }));
-      return { rollout, records: shown } as never;
+      return { rollout, records: shown, shadows } as never;
     },
   );
 

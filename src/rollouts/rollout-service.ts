@@ -6,24 +6,29 @@ import type { Clock } from '../base/clock.ts';
 import type { Database, Db, Tx } from '../base/db/database.ts';
 import { SlipwayError } from '../base/errors.ts';
 import { uuidv7 } from '../base/ids.ts';
+import type { ArmOutcomesReader } from '../monitoring/predictions/arm-outcomes.ts';
 import { assertCompatible } from '../registry/signature.ts';
 import { findVersion, latestNumber } from '../registry/version-store.ts';
+import type { StageEvidence } from '../serving/endpoints/arm-evidence.ts';
 import type { DesiredStatePublisher } from '../serving/endpoints/desired-state-publisher.ts';
 import type { EndpointSpec } from '../serving/endpoints/endpoint.ts';
 import { findAliasVersion, findEndpoint, setEndpointTraffic } from '../serving/endpoints/endpoint-store.ts';
 import { findServable } from '../serving/endpoints/endpoint-targets.ts';
 import { type LiveChange, lastChange, listChanges } from '../serving/endpoints/live-history-store.ts';
 import { refusalOf } from './commands.ts';
+import { mergeReports } from './merge-evidence.ts';
+import { needsOutcomes } from './outcomes.ts';
 import type { Plan } from './plan.ts';
 import { planFaults } from './plan-check.ts';
 import { estimatePlan, type StageEstimate, type TrafficFacts } from './plan-estimate.ts';
 import { parsePlan, parsePlanText, planDigest } from './plan-file.ts';
-import { type Supported, unsupportedParts } from './plan-support.ts';
+import { outcomeFaults } from './plan-support.ts';
 import { type Command, ENDED, type Observations, type TransitionRecord } from './rollout.ts';
 import type { RolloutLoop } from './rollout-loop.ts';
 import { observeGateways } from './rollout-observations.ts';
 import * as store from './rollout-store.ts';
 import { type RolloutView, viewOf } from './rollout-view.ts';
+import { type ShadowView, shadowViews } from './shadow-view.ts';
 import { startRollout } from './start.ts';
 import { taskOf } from './task.ts';
 
@@ -49,9 +54,6 @@ export type CommandInput = { readonly reason?: string; readonly stage?: number }
 
 export type RolloutService = ReturnType<typeof createRolloutService>;
 
-/** Feedback is not joined with arms today. */
-const SUPPORTED: Supported = { shadows: true, outcomes: false };
-
 /** How long a command waits until a step has taken it. */
 const TAKEN_WITHIN_MS = 3_000;
 
@@ -62,8 +64,9 @@ export function createRolloutService(deps: {
   clock: Clock;
   loop: RolloutLoop;
   factsOf: (project: string, endpoint: string) => TrafficFacts;
+  outcomes: ArmOutcomesReader;
 }) {
-  const { database, publisher, clock, loop, factsOf } = deps;
+  const { database, publisher, clock, loop, factsOf, outcomes } = deps;
 
   const endpointOf = async (db: Db, call: Call, name: string, verb: Verb): Promise<EndpointSpec> => {
     const spec = await findEndpoint(db, call.project.id, name);
@@ -125,11 +128,17 @@ export function createRolloutService(deps: {
             endpoint: name,
           });
         const plan = planOf(input, (asked) => taskOf(to.signature, asked));
+        for (const other of alsoShadowed(plan)) {
+          const shadow = await findServable(tx, spec.modelId, spec.model, other);
+          assertCompatible(servable.signature, shadow.signature, { version: `${spec.model}@${other}`, endpoint: name });
+        }
         const task = taskOf(to.signature, null);
         const facts = factsOf(call.project.name, name);
         const outputs = to.signature.outputs.map((one) => one.name);
+        const asked = { project: call.project, endpoint: name, signature: to.signature, compare: task.compare };
+        const obstacle = needsOutcomes(plan, outputs) ? await outcomes.obstacle(tx, asked) : null;
         const faults = [
-          ...unsupportedParts(plan, outputs, SUPPORTED),
+          ...outcomeFaults(plan, outputs, obstacle),
           ...planFaults(plan, { ...facts, hasControl: from !== null, outputs }),
         ];
         if (faults.length > 0)
@@ -198,10 +207,14 @@ export function createRolloutService(deps: {
     },
 
     /** The last rollout of an endpoint, with everything that moved it. */
-    async get(call: Call, name: string): Promise<{ rollout: RolloutView; records: TransitionRecord[] }> {
+    async get(
+      call: Call,
+      name: string,
+    ): Promise<{ rollout: RolloutView; records: TransitionRecord[]; shadows: ShadowView[] }> {
       await endpointOf(database.db, call, name, 'read');
       const stored = await latestOf(database.db, call, name);
-      return { rollout: show(stored), records: await store.listRecords(database.db, stored.state.id) };
+      const records = await store.listRecords(database.db, stored.state.id);
+      return { rollout: show(stored), records, shadows: shadowViews(await shadowEvidence(stored)) };
     },
 
     /** Asks a rollout for something, and waits until a step has taken it. */
@@ -238,6 +251,16 @@ export function createRolloutService(deps: {
       return listChanges(database.db, call.project.id, name, page);
     },
   };
+
+  /** Of the last shadow stage that there was, also when the rollout is over. */
+  async function shadowEvidence({ state }: store.StoredRollout): Promise<StageEvidence | null> {
+    const stage = state.plan.stages.findLastIndex((one) => one.kind === 'shadow');
+    if (stage === -1) return null;
+    const now = loop.evidence(state.id);
+    if (now !== null && now.stage === stage) return now;
+    const { id, epoch } = state;
+    return mergeReports(await store.listEvidence(database.db, id), { id, epoch, stage });
+  }
 
   /** What an ended rollout keeps warm is let go: the new one has its own. */
   async function takeOver(tx: Tx, spec: EndpointSpec, before: store.StoredRollout): Promise<void> {
@@ -286,6 +309,11 @@ function planOf(input: StartInput, task: Parameters<typeof parsePlan>[1]): Plan 
       fields: [{ pointer: '/sample', message: 'is for strategy shadow only' }],
     });
   return parsePlan({ stages: [{ kind: 'shadow', sample: input.sample }] }, task);
+}
+
+/** Versions that run as shadows beside the candidate. */
+function alsoShadowed(plan: Plan): number[] {
+  return plan.stages.flatMap((stage) => (stage.kind === 'shadow' ? stage.also : []));
 }
 
 function commandOf(kind: Command['kind'], by: string, input: CommandInput, stored: store.StoredRollout): Command {

@@ -3,9 +3,11 @@ import type { Database } from '../base/db/database.ts';
 import { askOutside } from '../base/http/outbound.ts';
 import type { Logger } from '../base/log.ts';
 import type { Settings } from '../base/settings.ts';
+import type { ArmOutcomesReader } from '../monitoring/predictions/arm-outcomes.ts';
 import { findVersion } from '../registry/version-store.ts';
 import type { EvidenceReport } from '../serving/endpoints/arm-evidence.ts';
 import type { DesiredStatePublisher } from '../serving/endpoints/desired-state-publisher.ts';
+import { CANDIDATE } from './gates/shadow-gates.ts';
 import type { TrafficFacts } from './plan-estimate.ts';
 import type { RollbackIntents } from './rollback-intents.ts';
 import type { RollBack } from './rollback-routes.ts';
@@ -29,18 +31,34 @@ export function createRollouts(deps: {
   log: Logger;
   settings: Pick<Settings, 'externalHosts'>;
   intents: RollbackIntents;
+  outcomes: ArmOutcomesReader;
   factsOf: (project: string, endpoint: string) => TrafficFacts;
 }): Rollouts {
-  const { database, publisher, clock, log, settings, intents, factsOf } = deps;
+  const { database, publisher, clock, log, settings, intents, outcomes, factsOf } = deps;
   const loop = createRolloutLoop({
     database,
     publisher,
     clock,
     log,
     ask: (asked) => askOutside({ ...asked, allowedHosts: settings.externalHosts }),
+    outcomesOf: async ({ projectId, state }, modelId) => {
+      const version = await findVersion(database.db, modelId, state.to.version);
+      if (version === null) return null;
+      return outcomes.read({
+        project: { id: projectId, name: state.project },
+        endpoint: state.endpoint,
+        fromMs: state.startedAtMs,
+        untilMs: clock.now().getTime() - state.plan.labelDelayMs,
+        plan: state.planVersion,
+        epoch: state.epoch,
+        signature: version.signature,
+        compare: state.compare,
+        shadow: CANDIDATE,
+      });
+    },
     goldenOf: (modelId, version) => goldenOf(database, modelId, version),
   });
-  const service = createRolloutService({ database, publisher, clock, loop, factsOf });
+  const service = createRolloutService({ database, publisher, clock, loop, factsOf, outcomes });
   const { rollBack, enterIntents } = createRollbackService({
     database,
     publisher,

@@ -21,6 +21,7 @@ export const PLAN_DEFAULTS: Omit<Plan, 'strategy' | 'stages'> = {
   unit: { key: 'request', from: { kind: 'header', name: UNIT_HEADER } },
   rules: [],
   holdoutShare: 0,
+  labelDelayMs: MINUTE_MS,
   layer: null,
   sliceBy: null,
   onFail: 'rollback',
@@ -35,6 +36,7 @@ export const PLAN_DEFAULTS: Omit<Plan, 'strategy' | 'stages'> = {
 export const SHADOW_DEFAULTS = {
   sampleShare: 0.2,
   noiseFloorShare: 0.01,
+  also: [] as readonly number[],
   minPairs: 1000,
   timeoutMs: 5 * SECOND_MS,
   maxInFlight: 32,
@@ -72,6 +74,9 @@ export const SHARES: SampleRatioGate = {
   of: 'assignments',
   alpha: 0.001,
 };
+
+/** The same of feedback: added where a gate looks at it, because truths of one arm only say nothing of both. */
+export const LABEL_SHARES: SampleRatioGate = { ...SHARES, name: 'feedback-shares', of: 'outcomes' };
 
 /** The gates of a canary stage for this weight and task. */
 export function canaryGates(weight: number, task: Task): Gate[] {

@@ -1,12 +1,14 @@
 /** A plan as people write it, with what they left out; its form was checked before (`plan-file.ts`). */
 import type { TrafficRule, UnitSpec, ValueSource } from '../serving/endpoints/traffic.ts';
 import type { Gate } from './gates/gate.ts';
+import { outcomeOf } from './outcomes.ts';
 import type { Approval, OnInconclusive, Plan, Stage, StageKind } from './plan.ts';
 import {
   builtInPlan,
   CANARY_DEFAULTS,
   CEILING,
   canaryGates,
+  LABEL_SHARES,
   PLAN_DEFAULTS,
   PROMOTE_DEFAULTS,
   SHADOW_DEFAULTS,
@@ -31,6 +33,7 @@ export function builtPlan(written: Written, task: Task): Plan {
     unit: unit === undefined ? PLAN_DEFAULTS.unit : { key: unit.key, from: sourceOf(unit) ?? PLAN_DEFAULTS.unit.from },
     rules: ((written['rules'] as Written[] | undefined) ?? []).map(ruleOf),
     holdoutShare: share(written['holdout'], PLAN_DEFAULTS.holdoutShare),
+    labelDelayMs: milliseconds(written['labelDelay'], PLAN_DEFAULTS.labelDelayMs),
     layer:
       layer === undefined
         ? null
@@ -98,7 +101,10 @@ function stagesOf(written: Written, task: Task): Stage[] {
           control: control as 'concurrent-equal' | 'rest',
           minExposures: (written['minExposures'] as number | undefined) ?? CANARY_DEFAULTS.minExposures,
           ...judged,
-          gates: withShares(gates(() => canaryGates(weight, task))),
+          gates: withShares(
+            gates(() => canaryGates(weight, task)),
+            task,
+          ),
         };
       });
     case 'shadow':
@@ -108,6 +114,7 @@ function stagesOf(written: Written, task: Task): Stage[] {
           name,
           sampleShare: share(written['sample'], SHADOW_DEFAULTS.sampleShare),
           noiseFloorShare: share(written['noiseFloor'], SHADOW_DEFAULTS.noiseFloorShare),
+          also: (written['also'] as number[] | undefined) ?? SHADOW_DEFAULTS.also,
           minPairs: (written['minPairs'] as number | undefined) ?? SHADOW_DEFAULTS.minPairs,
           timeoutMs: milliseconds(written['timeout'], SHADOW_DEFAULTS.timeoutMs),
           maxInFlight: (written['maxInFlight'] as number | undefined) ?? SHADOW_DEFAULTS.maxInFlight,
@@ -139,7 +146,13 @@ function stagesOf(written: Written, task: Task): Stage[] {
 }
 
 /** Without the test of shares nothing that is compared can be believed, so a plan cannot leave it out. */
-function withShares(gates: readonly Gate[]): Gate[] {
-  const has = gates.some((gate) => gate.kind === 'sample-ratio' && gate.of === 'assignments');
-  return has ? [...gates] : [...gates, SHARES];
+function withShares(gates: readonly Gate[], task: Task): Gate[] {
+  const has = (of: string): boolean => gates.some((gate) => gate.kind === 'sample-ratio' && gate.of === of);
+  const outputs = task.outputs.map((one) => one.output);
+  const looksAtFeedback = gates.some((gate) => outcomeOf(gate, outputs) !== null);
+  return [
+    ...gates,
+    ...(has('assignments') ? [] : [SHARES]),
+    ...(looksAtFeedback && !has('outcomes') ? [LABEL_SHARES] : []),
+  ];
 }

@@ -44,6 +44,7 @@ export function eventLine(of: StreamPolicy, meta: EventMeta, atMs: number, value
     unit,
     plan: meta.plan,
     epoch: meta.epoch,
+    stage: meta.stage,
     status: meta.status,
     latencyMs: round(meta.latencyMs),
     queueMs: round(meta.queueMs),

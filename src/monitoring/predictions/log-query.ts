@@ -24,6 +24,7 @@ export const EVENT_COLUMNS: Readonly<Record<string, string>> = {
   unit: 'VARCHAR',
   plan: 'VARCHAR',
   epoch: 'INTEGER',
+  stage: 'INTEGER',
   status: 'VARCHAR',
   latencyMs: 'DOUBLE',
   queueMs: 'DOUBLE',

@@ -368,6 +368,7 @@ function metaOf(prediction: ObservedPrediction, row: number): EventMeta {
     unit: assignment.unit,
     plan: assignment.planVersion,
     epoch: assignment.epoch,
+    stage: prediction.split?.stage ?? null,
     status: outcome.kind === 'answered' ? 'answered' : outcome.code,
     latencyMs: prediction.latencyMs,
     queueMs: prediction.queueMs,

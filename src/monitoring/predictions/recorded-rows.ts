@@ -27,6 +27,8 @@ export type EventMeta = {
   readonly unit: string | null;
   readonly plan: string | null;
   readonly epoch: number;
+  /** Of the rollout that shared the call out; null where none did. */
+  readonly stage: number | null;
   /** `answered`, or the code of the error. */
   readonly status: string;
   readonly latencyMs: number;

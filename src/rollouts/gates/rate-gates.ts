@@ -19,7 +19,7 @@ type RateRule = {
 
 export function judgeRateRatio(gate: RateRatioGate, context: GateContext): Judgement {
   const key = gate.metric === ERRORS ? ERRORS : outcomeKey(gate.metric);
-  const event = gate.metric === ERRORS ? 'failed' : `had ${gate.metric}`;
+  const event = gate.metric === ERRORS ? 'failed' : `were ${gate.metric}`;
   return judgeRate({ ...gate, key, event }, context);
 }
 
