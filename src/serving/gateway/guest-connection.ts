@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { SlipwayError } from '../../base/errors.ts';
 import { CallTable } from '../runner/call-table.ts';
-import { createFrameReader, readJson, readTensors } from '../runner/frame-reader.ts';
+import { createFrameReader, readJson, readTensors, violationIn } from '../runner/frame-reader.ts';
 import { FrameWriter } from '../runner/frame-writer.ts';
 import {
   FRAME,
@@ -181,12 +181,8 @@ export function createGuestConnection(deps: GuestConnectionDeps): GuestConnectio
 
   socket.on('data', (chunk: Buffer) => {
     if (over) return;
-    try {
-      reader.push(chunk);
-    } catch (error) {
-      if (!(error instanceof FrameError)) throw error;
-      deps.onViolation(error.message);
-    }
+    const violation = violationIn(reader, chunk);
+    if (violation !== null) deps.onViolation(violation);
   });
   socket.on('error', () => {}); // 'close' follows
   socket.on('close', () => {

@@ -1,6 +1,6 @@
 import { connect, type Socket } from 'node:net';
 import type { Logger } from '../../base/log.ts';
-import { createFrameReader, readJson } from '../runner/frame-reader.ts';
+import { createFrameReader, readJson, violationIn } from '../runner/frame-reader.ts';
 import { FrameWriter } from '../runner/frame-writer.ts';
 import { FRAME, FrameError } from '../runner/frames.ts';
 import type { Admission } from './admission.ts';
@@ -40,13 +40,10 @@ export function openQuotaLink(deps: {
       tell(underWay.map(([key, account]) => [key, 0, account.running]));
     });
     mine.on('data', (chunk: Buffer) => {
-      try {
-        reader.push(chunk);
-      } catch (error) {
-        if (!(error instanceof FrameError)) throw error;
-        log.error({ what: error.message }, 'the owner broke the rules of the line; connecting anew');
-        mine.destroy();
-      }
+      const violation = violationIn(reader, chunk);
+      if (violation === null) return;
+      log.error({ what: violation }, 'the owner broke the rules of the line; connecting anew');
+      mine.destroy();
     });
     mine.on('error', () => {}); // 'close' follows
     mine.on('close', () => {

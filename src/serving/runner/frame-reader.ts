@@ -106,6 +106,17 @@ function aligned(chunk: Uint8Array, from: number): Buffer {
   return copy;
 }
 
+/** Hands a chunk to a reader. @returns what in it broke the rules, and ended the reading; null while they are kept */
+export function violationIn(reader: FrameReader, chunk: Uint8Array): string | null {
+  try {
+    reader.push(chunk);
+    return null;
+  } catch (error) {
+    if (!(error instanceof FrameError)) throw error;
+    return error.message;
+  }
+}
+
 /** The object of a frame that carries JSON; what its members are is for the caller to check. @throws FrameError */
 export function readJson(source: FrameSource, at: number, size: number): object {
   const bytes = source.u32[(at >>> 2) + 3]!;

@@ -4,7 +4,7 @@ import type { Signature } from '../../registry/signature.ts';
 import { type Call, deadlineError } from './call.ts';
 import type { CallQueue } from './call-queue.ts';
 import { CallTable } from './call-table.ts';
-import { createFrameReader, readJson, readTensors } from './frame-reader.ts';
+import { createFrameReader, readJson, readTensors, violationIn } from './frame-reader.ts';
 import { FrameWriter } from './frame-writer.ts';
 import { FRAME, FrameError, type FrameSource, frameTensors } from './frames.ts';
 import { HOST_OFFSET_MS } from './host-time.ts';
@@ -143,11 +143,9 @@ export function createRemoteLink(deps: RemoteLinkDeps): RemoteLink {
 
   socket.on('data', (chunk: Buffer) => {
     if (ended) return;
-    try {
-      reader.push(chunk);
-    } catch (error) {
-      if (!(error instanceof FrameError)) throw error;
-      deps.onViolation(error.message);
+    const violation = violationIn(reader, chunk);
+    if (violation !== null) {
+      deps.onViolation(violation);
       return;
     }
     if (isOpen && queue.size > 0) schedule();

@@ -7,7 +7,7 @@ import { cleanNativeMessage } from '../engines/native-message.ts';
 import { type Call, deadlineError } from './call.ts';
 import type { CallQueue } from './call-queue.ts';
 import { CallTable } from './call-table.ts';
-import { createFrameReader, readJson, readTensors } from './frame-reader.ts';
+import { createFrameReader, readJson, readTensors, violationIn } from './frame-reader.ts';
 import { FrameWriter } from './frame-writer.ts';
 import { FRAME, FrameError, type FrameSource, frameTensors } from './frames.ts';
 import { HOST_OFFSET_MS, hostTimeMs } from './host-time.ts';
@@ -194,11 +194,9 @@ export function createRunnerLink(deps: RunnerLinkDeps): RunnerLink {
 
   socket.on('data', (chunk: Buffer) => {
     if (ended) return;
-    try {
-      reader.push(chunk);
-    } catch (error) {
-      if (!(error instanceof FrameError)) throw error;
-      deps.onViolation(error.message);
+    const violation = violationIn(reader, chunk);
+    if (violation !== null) {
+      deps.onViolation(violation);
       return;
     }
     movedMs = performance.now();
