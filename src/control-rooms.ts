@@ -4,10 +4,13 @@ import type { FastifyInstance } from 'fastify';
 import { registerAccessRoutes } from './base/access/access-routes.ts';
 import { createKeyService } from './base/access/key-service.ts';
 import { createProjectService } from './base/access/project-service.ts';
+import { registerSessionRoutes } from './base/access/session-routes.ts';
+import { createSessionService } from './base/access/session-service.ts';
 import { registerAuditRoutes } from './base/audit-routes.ts';
 import type { Clock } from './base/clock.ts';
 import { ROLLBACKS_FILE, RUN_FOLDER } from './base/data-folder.ts';
 import type { Database } from './base/db/database.ts';
+import { registerConsoleRoutes } from './base/http/console-routes.ts';
 import { createManagementServer, registerProjectRoutes } from './base/http/management-server.ts';
 import type { Logger } from './base/log.ts';
 import { RELEASE } from './base/release.ts';
@@ -29,11 +32,15 @@ import { registerEndpointRoutes } from './serving/endpoints/endpoint-routes.ts';
 import { createEndpointService } from './serving/endpoints/endpoint-service.ts';
 import { createFolderModels } from './serving/endpoints/folder-models.ts';
 import { createGatewayChanges } from './serving/endpoints/gateway-changes.ts';
+import { registerTryRoutes } from './serving/endpoints/try-routes.ts';
 import { ENGINES } from './serving/engines/engine-facts.ts';
 import { createEnvironments } from './serving/python/environments.ts';
 import { createValidator } from './serving/runner/validate-version.ts';
+import { registerEventRoutes } from './serving/status/event-routes.ts';
 import { registerStatusRoutes } from './serving/status/status-routes.ts';
-import { createTrafficFacts } from './serving/status/traffic-facts.ts';
+import { trafficFactsOf } from './serving/status/traffic-facts.ts';
+import { registerTrafficRoutes } from './serving/status/traffic-routes.ts';
+import { createTrafficSeries } from './serving/status/traffic-series.ts';
 
 export type ControlRooms = {
   readonly server: FastifyInstance;
@@ -91,9 +98,9 @@ export async function composeControl(deps: {
 
   const monitoring = createMonitoring({ database, clock, log, artifacts, settings });
 
-  const trafficFacts = createTrafficFacts({ publisher, clock });
   const intents = await openRollbackIntents(join(dataDir, ROLLBACKS_FILE));
-  const { factsOf } = trafficFacts;
+  const series = createTrafficSeries({ publisher, clock });
+  const factsOf = trafficFactsOf.bind(null, series);
   const rollouts = createRollouts({
     database,
     publisher,
@@ -106,20 +113,27 @@ export async function composeControl(deps: {
   });
 
   const { authenticate } = keys;
+  const sessions = createSessionService({ database, clock, keys, settings });
   const server = await createManagementServer({
     settings,
     log,
     authenticate,
+    findSession: sessions.find,
     findProject: projects.find,
     release: RELEASE,
   });
   registerAccessRoutes(server, { keys, projects });
+  registerSessionRoutes(server, sessions);
+  registerConsoleRoutes(server);
   registerAuditRoutes(server, { database });
   registerArtifactRoutes(server, registry);
   registerStatusRoutes(server, { database, publisher, settings, clock, release: RELEASE });
+  registerEventRoutes(server, { database, publisher });
   registerProjectRoutes(server, (scope) => {
     registerRegistryRoutes(scope, registry);
     registerEndpointRoutes(scope, { endpoints, host: settings.host });
+    registerTrafficRoutes(scope, { series, endpoints, publisher });
+    registerTryRoutes(scope, publisher);
     registerMonitoringRoutes(scope, monitoring);
     registerRolloutRoutes(scope, rollouts.service);
     registerRollbackRoute(scope, rollouts.rollBack);

@@ -14,6 +14,7 @@ import { type ProgramReady, runProgram } from './base/program.ts';
 import { assertGateways, assertSafeBind, type Settings } from './base/settings.ts';
 import { createPredictionRecorder } from './monitoring/predictions/prediction-recorder.ts';
 import { createShadowCounts } from './rollouts/shadow-counts.ts';
+import { type CallPass, PASS_MESSAGE } from './serving/endpoints/call-pass.ts';
 import type { DesiredState, ObservedState } from './serving/endpoints/desired-state.ts';
 import type { ChangeAsked } from './serving/endpoints/endpoint-change.ts';
 import { createAdmission } from './serving/gateway/admission.ts';
@@ -223,6 +224,7 @@ void runProgram('gateway', async (settings, lifecycle) => {
     }),
     onConnected: sendEvidence,
     metricsText: () => metrics.text([...observeGauges(state, admission, IS_OWNER), ...recorder.gauges()]),
+    kinds: { [PASS_MESSAGE]: (message) => access.admitPass((message as { pass: CallPass }).pass) },
     onState: (desired) => {
       const fault = assessState(desired);
       if (fault !== null) return log.error({ fault }, 'control sent a state that cannot be used; keeping the last');

@@ -25,6 +25,8 @@ export const ERROR_HELP: Readonly<Record<ErrorCode, string>> = {
   key_missing: 'Send `Authorization: Bearer <key>`. The first key is in `admin.key` in the data folder.',
   key_invalid:
     'The key was copied in part, is from another server, or has ended. `slipway keys list` shows which are live; an administrator makes new ones.',
+  session_ended:
+    'The console was not used for SLIPWAY_SESSION_IDLE, SLIPWAY_SESSION is over, or its key was revoked. Log in again.',
   signature_invalid:
     'The access key id is unknown or its key has ended, the clocks differ by more than five minutes, or a proxy changed what was signed. `slipway keys create --signing` makes a pair.',
   not_permitted:

@@ -34,6 +34,7 @@ export const ERRORS = {
   // who asks
   key_missing: { kind: 'unauthorized', title: 'An API key is needed' },
   key_invalid: { kind: 'unauthorized', title: 'The API key is unknown, expired or revoked' },
+  session_ended: { kind: 'unauthorized', title: 'The session is over' },
   signature_invalid: { kind: 'unauthorized', title: 'The signature of the request does not hold' },
   not_permitted: { kind: 'forbidden', title: 'The API key does not permit this' },
   foreign_origin: { kind: 'forbidden', title: 'The Host or Origin header is not allowed' },

@@ -118,6 +118,14 @@ export function createKeyService({ database, clock, log, onChange }: KeyServiceD
       return principalOf(row);
     },
 
+    /** Who a key's owner is, for a session that was opened with it; null when it is expired, revoked or gone. */
+    async principalById(id: string): Promise<Principal | null> {
+      const row = await store.findKey(database.db, id);
+      if (row === null || !isLive(row)) return null;
+      touch(row.id);
+      return principalOf(row);
+    },
+
     async list(caller: Caller, page: { after: string | null; limit: number }): Promise<ApiKey[]> {
       assertCan(caller.principal, 'admin', '*');
       return (await store.listKeys(database.db, page)).map(show);

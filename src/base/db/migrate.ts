@@ -13,6 +13,7 @@ import * as feedback from './migrations/0010-feedback.ts';
 import * as predictionLog from './migrations/0011-prediction-log.ts';
 import * as referencesAsked from './migrations/0012-references-asked.ts';
 import * as rollouts from './migrations/0020-rollouts.ts';
+import * as sessions from './migrations/0030-sessions.ts';
 import type { Tables } from './tables.ts';
 
 export type Migration = {
@@ -32,6 +33,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { name: '0008-key-signing', up: keySigning.up },
   { name: '0006-environments', up: environments.up },
   { name: '0012-references-asked', up: referencesAsked.up },
+  { name: '0030-sessions', up: sessions.up },
 ];
 
 export type MigrateOptions = {

@@ -27,6 +27,12 @@ export type Tables = {
     /** What requests are signed with; null: the key signs none. */
     signing_secret: string | null;
   };
+  sessions: {
+    secret_sha256: string;
+    key_id: string;
+    created_at: string;
+    used_at: string;
+  };
   audit: {
     seq: number;
     at: string;

@@ -49,14 +49,6 @@ const PAGE = `<!doctype html>
  * loaded when the page is first opened, and kept compressed.
  */
 export function registerApiBrowser(app: FastifyInstance): void {
-  app.get(
-    '/',
-    {
-      config: { permission: 'public' },
-      schema: { tags: ['server'], summary: 'Leads to the page that shows this API', hide: true },
-    },
-    async (_request, reply) => reply.redirect('/api/docs'),
-  );
   let script: Promise<Buffer> | undefined;
   app.get(
     '/api/docs',

@@ -2,6 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import { can, notPermitted, type Principal, type Verb } from '../access/permission.ts';
+import { sessionOf } from '../access/session-cookie.ts';
 import { SlipwayError } from '../errors.ts';
 import { isRequestId, uuidv7 } from '../ids.ts';
 import { parseJson } from '../json.ts';
@@ -25,6 +26,8 @@ export type ManagementServerDeps = {
   readonly log: Logger;
   /** Whose key this text is; null when it is nobody's, expired or revoked. */
   readonly authenticate: (key: string) => Promise<Principal | null>;
+  /** Whose session a browser's cookie stands for; null when it is nobody's or over. */
+  readonly findSession: (secret: string, attended: boolean) => Promise<{ readonly principal: Principal } | null>;
   readonly findProject: FindProject;
   readonly release: string;
   /** Limits that tests make shorter. */
@@ -116,6 +119,13 @@ export async function createManagementServer(deps: ManagementServerDeps): Promis
 
   async function authenticate(request: FastifyRequest, reply: FastifyReply): Promise<Principal> {
     const text = keyOf(request);
+    const session = text === null ? sessionOf(request.headers) : null;
+    if (session !== null) {
+      assertOwnPage(request);
+      const found = await deps.findSession(session, request.headers['x-slipway-unattended'] === undefined);
+      if (found) return found.principal;
+      throw new SlipwayError('session_ended', 'The session is over', { hint: 'Log in again with a key.' });
+    }
     if (text === null) {
       reply.header('www-authenticate', 'Bearer realm="slipway"');
       throw new SlipwayError('key_missing', 'The request carries no API key', {
@@ -217,6 +227,18 @@ function keyOf({ headers }: FastifyRequest): string | null {
   if (bearer) return bearer[1]!;
   const plain = headers['x-api-key'];
   return headers.authorization === undefined && typeof plain === 'string' && plain !== '' ? plain : null;
+}
+
+/**
+ * A cookie travels by itself, so a change that comes with one must come from a page of ours. Browsers name the origin of every change;
+ * the hook before has refused foreign ones, and here none at all is as bad.
+ */
+function assertOwnPage({ method, headers }: FastifyRequest): void {
+  if (method === 'GET' || method === 'HEAD') return;
+  if (headers.origin !== undefined || headers['sec-fetch-site'] === 'same-origin') return;
+  throw new SlipwayError('foreign_origin', 'A change with a session must name the page it comes from', {
+    hint: 'Programs send a key: Authorization: Bearer <key>.',
+  });
 }
 
 /** JSON in UTF-8 for all routes but those that take bytes, and those take nothing else. Nothing is decompressed here. */

@@ -124,11 +124,6 @@ describe('the description', () => {
 });
 
 describe('the page', () => {
-  test('is where the bare address leads', async () => {
-    const answer = await server.call('GET', '/', { key: null });
-    expect([answer.status, answer.headers['location']]).toEqual([302, '/api/docs']);
-  });
-
   test('and its script come from this server, with a policy that lets nothing else in', async () => {
     const page = await server.call('GET', '/api/docs', { key: null });
     expect(page.status).toBe(200);

@@ -4,6 +4,7 @@ import { keyIdOf } from '../../base/access/signing-pair.ts';
 import { type Authorization, isSignedBy, type SignedRequest, signingKey } from '../../base/access/sigv4.ts';
 import type { Clock } from '../../base/clock.ts';
 import { SlipwayError } from '../../base/errors.ts';
+import type { CallPass } from '../endpoints/call-pass.ts';
 import type { DesiredKey } from '../endpoints/desired-state.ts';
 import { mismatch, readSignature, unrecognized } from './signature-check.ts';
 
@@ -28,6 +29,8 @@ function twoKeys(): SlipwayError {
 export type InferenceAccess = {
   /** Takes the place of all keys at once. */
   replaceKeys(keys: readonly DesiredKey[]): void;
+  /** Lets the holder of a pass in, for as long as it lives. */
+  admitPass(pass: CallPass): void;
   /**
    * Whose key a request carries, as `Authorization: Bearer` or as `X-API-Key`; null when it carries none and none is needed. A
    * wrong one is said to be wrong also where none is needed.
@@ -65,13 +68,15 @@ const HINT = 'Send the header Authorization: Bearer <key>; an administrator make
 export function createInferenceAccess({ keyNeeded, clock }: { keyNeeded: boolean; clock: Clock }): InferenceAccess {
   let known = new Map<string, KnownKey>();
   let remembered = new Map<string, KnownKey>();
+  const passes = new Map<string, KnownKey>();
 
   const find = (header: string): KnownKey | undefined => {
     const text = keyTextOf({ authorization: header });
     const parsed = text === null ? null : parseKey(text);
-    const key = parsed === null ? undefined : known.get(parsed.id);
+    const pass = parsed === null ? undefined : passes.get(parsed.id);
+    const key = parsed === null ? undefined : (known.get(parsed.id) ?? pass);
     if (key === undefined || !isSecret(parsed!.secret, key.secretSha256)) return undefined;
-    if (remembered.size < REMEMBERED) remembered.set(header, key);
+    if (key !== pass && remembered.size < REMEMBERED) remembered.set(header, key);
     return key;
   };
 
@@ -111,6 +116,11 @@ export function createInferenceAccess({ keyNeeded, clock }: { keyNeeded: boolean
           },
         ]),
       );
+    },
+    admitPass({ id, secretSha256, principal, lifeMs }) {
+      const nowMs = clock.now().getTime();
+      for (const [known, { expiresMs }] of passes) if (expiresMs <= nowMs) passes.delete(known);
+      passes.set(id, { principal, secretSha256, expiresMs: nowMs + lifeMs, signingSecret: null, signing: null });
     },
     principalOf({ authorization, 'x-api-key': plain }) {
       if (authorization !== undefined && plain) throw twoKeys();

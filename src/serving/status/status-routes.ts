@@ -8,7 +8,7 @@ import type { Database } from '../../base/db/database.ts';
 import { callerOf } from '../../base/http/management-server.ts';
 import { reachableUrl } from '../../base/http/reachable-url.ts';
 import { Nullable, oneOf, Time } from '../../base/http/schema-parts.ts';
-import type { Settings } from '../../base/settings.ts';
+import { type Origin, readSettings, SETTINGS, type SettingName, type Settings } from '../../base/settings.ts';
 import type { DesiredStatePublisher } from '../endpoints/desired-state-publisher.ts';
 import { runChecks } from './doctor.ts';
 import { joinGatewayMetrics } from './gateway-metrics.ts';
@@ -42,6 +42,15 @@ export const CheckSchema = Type.Object({
   outcome: oneOf(['pass', 'warn', 'fail']),
   detail: Type.String(),
   fix: Nullable(Type.String()),
+});
+
+export const SettingSchema = Type.Object({
+  name: Type.String(),
+  env: Type.String(),
+  value: Type.String(),
+  default: Type.String(),
+  origin: oneOf(['default', 'file', 'env', 'flag']),
+  help: Type.String(),
 });
 
 type StatusDeps = {
@@ -91,6 +100,19 @@ export function registerStatusRoutes(instance: FastifyInstance, deps: StatusDeps
       },
     },
     async () => ({ checks: await runChecks({ database, publisher, settings, now: clock.now() }) }),
+  );
+
+  app.get(
+    '/api/v1/settings',
+    {
+      config: { permission: 'admin' },
+      schema: {
+        tags,
+        summary: 'Every setting of the server, its value and where it comes from; secrets are hidden',
+        response: { 200: Type.Object({ items: Type.Array(SettingSchema) }) },
+      },
+    },
+    async () => ({ items: shownSettings(settings) }),
   );
 
   app.get(
@@ -151,4 +173,23 @@ function renderMetrics(status: Awaited<ReturnType<typeof readServerStatus>>, pub
     gauge('slipway_gateways', 'Gateways connected to control.', status.gateways.length),
     joinGatewayMetrics(publisher.gateways()),
   ].join('');
+}
+
+/** A process is given by its environment what was typed as a flag, so both read as `env` here. */
+function shownSettings(settings: Settings) {
+  let origins: Readonly<Record<SettingName, Origin>> | null = null;
+  try {
+    origins = readSettings(process.env).origins;
+  } catch {
+    // the file was changed since the start, and is wrong now: where values came from is not known any more
+  }
+  const text = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value));
+  return (Object.keys(SETTINGS) as SettingName[]).map((name) => ({
+    name,
+    env: SETTINGS[name].env as string,
+    value: SETTINGS[name].secret ? '(hidden)' : text(settings[name]),
+    default: text(SETTINGS[name].default),
+    origin: origins?.[name] ?? ('default' as const),
+    help: SETTINGS[name].help,
+  }));
 }

@@ -34,3 +34,29 @@ export async function listFailedVersions(db: Db): Promise<string[]> {
     .execute();
   return rows.map((row) => `${row.model}@${row.number}`);
 }
+
+/** Texts that are others whenever something changed: the audit log, versions under validation, rollouts. */
+export async function readMarks(
+  db: Db,
+  project: string | null,
+): Promise<{ registry: string; validation: string; rollouts: string }> {
+  let audited = db.selectFrom('audit').select((e) => e.fn.max('seq').as('n'));
+  if (project !== null) audited = audited.where('project', '=', project);
+  let versions = db
+    .selectFrom('versions')
+    .innerJoin('projects', 'projects.id', 'versions.project_id')
+    .select(['versions.id', 'versions.status', 'versions.status_reason as reason'])
+    .where('versions.status', 'in', ['pending', 'validating']);
+  if (project !== null) versions = versions.where('projects.name', '=', project);
+  let rollouts = db
+    .selectFrom('rollouts')
+    .innerJoin('projects', 'projects.id', 'rollouts.project_id')
+    .select(['rollouts.id', 'rollouts.revision'])
+    .where('rollouts.active', '=', 1);
+  if (project !== null) rollouts = rollouts.where('projects.name', '=', project);
+  return {
+    registry: String((await audited.executeTakeFirst())?.n ?? 0),
+    validation: JSON.stringify(await versions.limit(100).execute()),
+    rollouts: JSON.stringify(await rollouts.limit(100).execute()),
+  };
+}
