@@ -11,6 +11,7 @@ RUN command -v npm >/dev/null || { apt-get update && apt-get install -y --no-ins
 WORKDIR /src
 COPY package.json package-lock.json .npmrc ./
 COPY sdk/package.json sdk/
+COPY console/package.json console/
 # onnxruntime-node would otherwise fetch CUDA libraries from outside the npm registry.
 RUN ONNXRUNTIME_NODE_INSTALL=skip npm ci --no-audit --no-fund --loglevel=error
 COPY . .

@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { cpSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { buildConsole } from './build-console.ts';
 
 const root = join(import.meta.dirname, '..');
 
@@ -16,6 +17,10 @@ for (const [folder, config] of [
   });
   if (built.status !== 0) process.exit(built.status ?? 1);
 }
+
+// The console lies at the same place from its routes as in the checkout.
+buildConsole();
+cpSync(join(root, 'console/dist'), join(root, 'dist/console/dist'), { recursive: true });
 
 // The runner program in Python is run as it is.
 const program = 'src/serving/python/slipway_runner';

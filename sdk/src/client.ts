@@ -8,6 +8,7 @@ import {
   untilServing,
 } from './deploy.ts';
 import { createListing, type Listing } from './listing.ts';
+import { createLiveClient } from './live.ts';
 import { createMonitoringClient, type DownloadedFile } from './monitoring.ts';
 import { createRolloutsClient } from './rollouts.ts';
 import { type CallOptions, createTransport, type Fetch, type Query, type TransportRequest } from './transport.ts';
@@ -45,6 +46,7 @@ export type { ApiErrorDetails } from './api-error.ts';
 export type { DeployEvent, Deployed, DeployInput, DeployOptions, ServingOptions } from './deploy.ts';
 export { parseJson, stringifyJson } from './json.ts';
 export type { Listing } from './listing.ts';
+export type * from './live-types.ts';
 export type * from './monitoring-types.ts';
 export type * from './rollout-types.ts';
 export type { CallOptions } from './transport.ts';
@@ -307,6 +309,7 @@ export function createClient(options: ClientOptions) {
     audit,
     ...createMonitoringClient({ base, get, change, list, file }),
     ...createRolloutsClient({ base, get, change, list, file }),
+    ...createLiveClient({ base, root, get, change, list, file, transport }),
     predict,
     predictFile,
     describe,

@@ -269,20 +269,8 @@ export const SETTINGS = {
     processes(64, process.platform === 'linux' ? 8 : 1),
     'Gateway processes that share the ports, on Linux; `auto` is one less than there are cores, at most 8.',
   ),
-  sessionIdleMs: row(
-    'SLIPWAY_SESSION_IDLE',
-    '--session-idle',
-    30 * 60_000,
-    duration,
-    'After how long without a use a session of the console ends.',
-  ),
-  sessionMs: row(
-    'SLIPWAY_SESSION',
-    '--session',
-    12 * 3_600_000,
-    duration,
-    'After how long a session of the console ends, used or not.',
-  ),
+  sessionIdleMs: row('SLIPWAY_SESSION_IDLE', '--session-idle', 1_800_000, duration, 'Idle time that ends a session.'),
+  sessionMs: row('SLIPWAY_SESSION', '--session', 43_200_000, duration, 'Longest life of a session of the console.'),
   drainMs: row('SLIPWAY_DRAIN', '--drain', 5_000, duration, 'How long a stopping gateway answers what is under way.'),
   retryAfterS: row(
     'SLIPWAY_RETRY_AFTER',

@@ -6,10 +6,12 @@
 import type { Static } from 'typebox';
 import { Value } from 'typebox/value';
 import { expect, test } from 'vitest';
+import type * as live from '../../sdk/src/live-types.ts';
 import type * as remembered from '../../sdk/src/monitoring-types.ts';
 import type * as moved from '../../sdk/src/rollout-types.ts';
 import type * as sdk from '../../sdk/src/types.ts';
 import type { ApiKeySchema, NewApiKeySchema, ProjectSchema } from '../../src/base/access/access-routes.ts';
+import type { SessionSchema } from '../../src/base/access/session-routes.ts';
 import type { AuditRecordSchema, AuditVerdictSchema } from '../../src/base/audit-routes.ts';
 import { ProblemSchema } from '../../src/base/http/problem.ts';
 import type {
@@ -37,7 +39,9 @@ import type { ModelSchema } from '../../src/registry/model-routes.ts';
 import type { SignatureDiffSchema, SignatureSchema, VersionSchema } from '../../src/registry/version-schema.ts';
 import type { LiveChangeSchema, RolloutSchema } from '../../src/rollouts/rollout-routes.ts';
 import type { EndpointSchema, TargetSchema, WhySchema } from '../../src/serving/endpoints/endpoint-routes.ts';
-import type { CheckSchema, ServerStatusSchema } from '../../src/serving/status/status-routes.ts';
+import type { TriedSchema } from '../../src/serving/endpoints/try-routes.ts';
+import type { CheckSchema, ServerStatusSchema, SettingSchema } from '../../src/serving/status/status-routes.ts';
+import type { EndpointTrafficSchema, TrafficSeriesSchema } from '../../src/serving/status/traffic-routes.ts';
 
 /** Resolves to true only when either can stand where the other is wanted, and both have the same keys. */
 type Same<A, B> = [A] extends [B]
@@ -85,6 +89,11 @@ test('the types of the SDK are those of the schemas', () => {
   same<remembered.ErasureProof, Static<typeof ErasureProofSchema>>(true);
   same<moved.Rollout, Static<typeof RolloutSchema>>(true);
   same<moved.LiveChange, Static<typeof LiveChangeSchema>>(true);
+  same<live.Session, Static<typeof SessionSchema>>(true);
+  same<live.EndpointTraffic, Static<typeof EndpointTrafficSchema>>(true);
+  same<live.TrafficSeries, Static<typeof TrafficSeriesSchema>>(true);
+  same<live.Tried, Static<typeof TriedSchema>>(true);
+  same<live.ShownSetting, Static<typeof SettingSchema>>(true);
   same<sdk.Check, Static<typeof CheckSchema>>(true);
   // The schemas are real: one of them refuses what the type refuses.
   expect(Value.Check(ProblemSchema, { type: 'x' })).toBe(false);

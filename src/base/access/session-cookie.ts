@@ -1,9 +1,7 @@
-import type { IncomingHttpHeaders } from 'node:http';
-
 const NAME = 'slipway_session';
 
 /** The session that a browser's request carries; null when there is none. */
-export function sessionOf({ cookie }: IncomingHttpHeaders): string | null {
+export function sessionOf({ cookie }: { readonly cookie?: string | undefined }): string | null {
   const found = cookie
     ?.split(';')
     .map((part) => part.trim())

@@ -47,6 +47,7 @@ export function announce(said: Announcement): void {
       `  Predictions  ${server.inferenceUrl}${server.grpcAddress === null ? '' : `    gRPC ${server.grpcAddress}`}`,
       ...Object.entries(server.protocolUrls ?? {}).map(([name, url]) => `               ${name} alone at ${url}`),
       ...(said.contract === null ? [] : [`  Contract     ${said.contract}, on all addresses, without a key`]),
+      `  Console      ${server.url}/console/`,
       `  Management   ${server.url}    API reference ${server.url}/api/docs`,
       said.adminKey === null
         ? `  Admin key    ${said.keyFile === null ? 'not kept on this machine' : `in ${said.keyFile}; the commands below find it`}`

@@ -49,12 +49,12 @@ export function registerTryRoutes(instance: FastifyInstance, publisher: DesiredS
     },
     async (request) => {
       const { project, principal, requestId, dryRun } = callOf(request);
+      if (dryRun)
+        throw new SlipwayError('unsupported_option', 'A prediction changes nothing: there is no dry run of it');
       const gateway = publisher.gateways()[0];
       if (gateway === undefined) {
         throw new SlipwayError('not_ready', 'No gateway is connected', { retryAfterS: 1, hint: 'Retry in a moment.' });
       }
-      if (dryRun)
-        throw new SlipwayError('unsupported_option', 'A prediction changes nothing: there is no dry run of it');
       const { body, version } = request.body;
       const { id, secret, text } = makeKey();
       const pass: CallPass = { id, secretSha256: hashSecret(secret), principal, lifeMs: PASS_LIFE_MS };

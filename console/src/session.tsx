@@ -1,0 +1,58 @@
+import type { Client, Me } from '@slipway/sdk';
+import { useQuery } from '@tanstack/react-query';
+import { createContext, type ReactNode, useContext } from 'react';
+import { useSearchText } from './address.ts';
+import { clientOf, problemOf } from './api.ts';
+
+export type Verb = 'read' | 'predict' | 'deploy' | 'promote' | 'admin';
+const INCLUDES: Record<Verb, readonly string[]> = {
+  read: ['read', 'deploy', 'promote', 'admin'],
+  predict: ['predict', 'admin'],
+  deploy: ['deploy', 'admin'],
+  promote: ['promote', 'admin'],
+  admin: ['admin'],
+};
+
+const Session = createContext<Me | null>(null);
+
+export function SessionProvider({ login, children }: { login: ReactNode; children: ReactNode }) {
+  const me = useQuery({ queryKey: ['me'], queryFn: () => clientOf('default').me(), retry: false, staleTime: 60_000 });
+  if (me.isPending) return <p className="quiet centred">Loading…</p>;
+  if (me.data) return <Session value={me.data}>{children}</Session>;
+  const { status } = problemOf(me.error);
+  if (status === 401) return login;
+  return (
+    <main className="centred">
+      <h1>The server does not answer</h1>
+      <p>{problemOf(me.error).message}</p>
+      <button type="button" onClick={() => void me.refetch()}>
+        Try again
+      </button>
+    </main>
+  );
+}
+
+export function useMe(): Me {
+  const me = useContext(Session);
+  if (me === null) throw new Error('there is no session here');
+  return me;
+}
+
+/** The project that is looked at, and the client for it. */
+export function useProject(): { project: string; client: Client } {
+  const me = useMe();
+  const asked = useSearchText('project');
+  const project = me.project ?? asked ?? 'default';
+  return { project, client: clientOf(project) };
+}
+
+/** Why the key may not do this, in words; null when it may. */
+export function useRefusal(verb: Verb, model?: string): string | null {
+  const { actor, scopes } = useMe();
+  const may = scopes.some((scope) => {
+    const [has, only] = scope.split(':');
+    return INCLUDES[verb].includes(has!) && (only === undefined || only === model);
+  });
+  if (may) return null;
+  return `Your key ${actor.replace(/^key:/, '')} has no scope ${verb}${model === undefined ? '' : ` for ${model}`}.`;
+}
