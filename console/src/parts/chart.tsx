@@ -40,8 +40,8 @@ export function Chart({ title, sentence, at, lines, format }: ChartProps) {
   // biome-ignore lint/correctness/useExhaustiveDependencies: other colours or lines need another plot; values are set below
   useEffect(() => {
     const here = box.current!;
-    const valueOf = (colour: string) => getComputedStyle(here).getPropertyValue(colour).trim();
-    const axis = { stroke: valueOf('--quiet'), grid: { stroke: valueOf('--line'), width: 1 }, ticks: { show: false } };
+    const inkOf = (colour: string) => getComputedStyle(here).getPropertyValue(colour).trim();
+    const axis = { stroke: inkOf('--quiet'), grid: { stroke: inkOf('--line'), width: 1 }, ticks: { show: false } };
     const font = '11px system-ui, sans-serif';
     const made = new uPlot(
       {
@@ -58,7 +58,7 @@ export function Chart({ title, sentence, at, lines, format }: ChartProps) {
           {},
           ...lines.map((line) => ({
             label: line.name,
-            stroke: valueOf(line.colour),
+            stroke: inkOf(line.colour),
             width: 1.6,
             points: { show: false },
             ...(line.dash ? { dash: line.dash } : {}),
