@@ -39,6 +39,9 @@ export const importModels: VerbSpec = {
   run: runImport,
 };
 
+/** Larger ones are models: boosters are JSON too. */
+const MAX_MANIFEST_BYTES = 256 * 1024;
+
 async function runImport(call: VerbCall): Promise<number> {
   const source = call.args[0]!;
   const scratch = await mkdtemp(join(tmpdir(), 'slipway-fetch-'));
@@ -76,7 +79,8 @@ async function modelsOf(source: string, scratch: string, call: VerbCall): Promis
   if (statSync(path).isDirectory()) {
     return isTritonRepository(path) ? readTritonRepository(path) : [await asItIs(path, null, {})];
   }
-  const manifest = /\.(ya?ml|json)$/i.test(path) ? readServingManifest(readYamlFile(path).value, path) : null;
+  const mayBeManifest = /\.(ya?ml|json)$/i.test(path) && statSync(path).size <= MAX_MANIFEST_BYTES;
+  const manifest = mayBeManifest ? readServingManifest(readYamlFile(path).value, path) : null;
   return manifest === null ? [await asItIs(path, null, {})] : servedElsewhere(manifest, scratch, call.signal);
 }
 

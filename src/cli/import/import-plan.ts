@@ -21,6 +21,8 @@ export async function withFolder<T>(model: ImportedModel, use: (folder: string) 
   const folder = await mkdtemp(join(tmpdir(), 'slipway-import-'));
   try {
     for (const [path, from] of Object.entries(model.files)) {
+      // What is written below must not go through a link into somebody's file.
+      if (path === CONFIG_FILE && model.about !== null) continue;
       const to = join(folder, path);
       await mkdir(dirname(to), { recursive: true });
       await link(from, to).catch(() => copyFile(from, to));

@@ -84,6 +84,24 @@ describe('a repository of Triton', () => {
     expect(existsSync(laid[0]!)).toBe(false);
   });
 
+  it('writes into no file of the repository, and reads none outside of it', async () => {
+    const root = lay({
+      'config.pbtxt': `backend: "python"${IO.replace(/label_filename: "labels.txt"/, '')}`,
+      '1/model.py': 'x',
+      '1/slipway.yaml': 'mine',
+    });
+    const [model] = await readTritonRepository(root);
+    await withFolder(model!, async (one) =>
+      expect(readFileSync(join(one, 'slipway.yaml'), 'utf8')).toContain('signature'),
+    );
+    expect(readFileSync(join(root, '1/slipway.yaml'), 'utf8')).toBe('mine');
+    const outside = lay({
+      'config.pbtxt': `backend: "python"${IO.replace('labels.txt', '../secret')}`,
+      '1/model.py': 'x',
+    });
+    await expect(readTritonRepository(outside)).rejects.toThrow(/outside of its folder/);
+  });
+
   it('takes a SavedModel out of its folder', async () => {
     const root = lay({
       'config.pbtxt': 'platform: "tensorflow_savedmodel"',

@@ -103,7 +103,7 @@ async function readModel(folder: string): Promise<ImportedModel[]> {
     const laid = layOut(backend, files, named, path);
     const labels = Object.fromEntries(
       outputs.flatMap((one) =>
-        one.labelFile === null ? [] : [[one.name, { labels: labelsOf(join(folder, one.labelFile)) }]],
+        one.labelFile === null ? [] : [[one.name, { labels: labelsOf(folder, one.labelFile, path) }]],
       ),
     );
     const signature = laid.needsSignature
@@ -231,11 +231,13 @@ function merged(a: Record<string, object>, b: Record<string, object>): Record<st
   return Object.fromEntries(Object.entries(a).map(([name, one]) => [name, { ...one, ...b[name] }]));
 }
 
-function labelsOf(path: string): string[] {
-  return readFileSync(path, 'utf8')
+function labelsOf(folder: string, name: string, path: string): string[] {
+  if (basename(name) !== name)
+    throw cannotImport(`${path} has its labels outside of its folder, at ${name}`, 'Put them beside it.');
+  const lines = readFileSync(join(folder, name), 'utf8')
     .split('\n')
-    .map((line) => line.trim())
-    .filter((line) => line !== '');
+    .map((line) => line.trim());
+  return lines.filter((line) => line !== '');
 }
 
 /** The versions that the policy serves: the latest one unless it says another. */

@@ -42,7 +42,12 @@ export function isXgboost(head: Uint8Array): boolean {
 
 /** @throws BoosterFault */
 export function readXgboost(bytes: Uint8Array): Booster {
-  const root = parse(bytes);
+  return readXgboostModel(parse(bytes));
+}
+
+/** @param model what the file has, as plain objects @throws BoosterFault */
+export function readXgboostModel(given: unknown): Booster {
+  const root = object(given, 'the model');
   const learner = object(root['learner'], 'learner');
   const parameters = object(learner['learner_model_param'], 'learner_model_param');
   const objective = text(object(learner['objective'], 'objective')['name']);
@@ -55,9 +60,9 @@ export function readXgboost(bytes: Uint8Array): Booster {
   const scores = Math.max(1, Number(parameters['num_class'] ?? 0), Number(parameters['num_target'] ?? 1));
   const targets = list(model['tree_info'], 'tree_info');
   const trees = createTrees();
-  const given = model['trees'];
-  if (!Array.isArray(given) || given.length !== targets.length) throw invalid('its trees are not those it lists');
-  for (const [at, tree] of given.entries()) {
+  const listed = model['trees'];
+  if (!Array.isArray(listed) || listed.length !== targets.length) throw invalid('its trees are not those it lists');
+  for (const [at, tree] of listed.entries()) {
     const target = Number(targets[at]);
     if (!(target >= 0 && target < scores)) throw invalid(`the tree ${at} is for a class that is not there`);
     readTree(object(tree, `trees/${at}`), target, dropped?.[at] ?? 1, features, trees);
@@ -74,7 +79,7 @@ export function readXgboost(bytes: Uint8Array): Booster {
     base: baseOf(text(parameters['base_score']), scores, known.toMargin),
     isAveraged: false,
     link: known.link,
-    warnings: warningsOf(learner, given.length),
+    warnings: warningsOf(learner, listed.length),
   };
 }
 

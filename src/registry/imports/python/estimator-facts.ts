@@ -1,5 +1,8 @@
 /** What a pickled estimator says of itself: what it is, what it takes and gives, what it was made with. */
 import type { Datatype, TensorSpec } from '../../signature.ts';
+import { type Booster, BoosterFault } from '../boosters/booster.ts';
+import { parseUbjson } from '../boosters/ubjson.ts';
+import { readXgboostModel } from '../boosters/xgboost-reader.ts';
 import type { Pickle } from './pickle-reader.ts';
 import { attributesOf, classOf, elementsOf, Made } from './pickle-values.ts';
 
@@ -56,6 +59,9 @@ const NO_PROBABILITIES =
 const CLUSTERS = /\.(KMeans|MiniBatchKMeans|BisectingKMeans|Birch|AffinityPropagation|MeanShift)$/;
 const OUTLIERS = /\.(IsolationForest|OneClassSVM|EllipticEnvelope)$/;
 
+/** XGBoost's classes are their numbers; more of them are none. */
+const MOST_CLASSES = 100_000;
+
 /** Facts of a pickle that makes one estimator; of anything else, only what it names. */
 export function estimatorFacts({ root, globals }: Pickle): EstimatorFacts {
   const steps = stepsOf(root);
@@ -94,15 +100,30 @@ function signatureOf(root: unknown, steps: readonly unknown[], globals: readonly
 function inputsOf(makers: readonly unknown[]): TensorSpec[] {
   for (const maker of makers) {
     const attributes = attributesOf(maker);
-    const width = attributes.get('n_features_in_') ?? attributes.get('_n_features');
+    const booster = boosterOf(attributes.get('_Booster'));
+    const width = attributes.get('n_features_in_') ?? attributes.get('_n_features') ?? booster?.features;
     if (typeof width !== 'number' || !(width >= 1)) continue;
-    const names = elementsOf(attributes.get('feature_names_in_')) ?? attributes.get('feature_names_in_');
+    const names = elementsOf(attributes.get('feature_names_in_')) ?? booster?.featureNames;
     const isNamed = Array.isArray(names) && names.length === width && new Set(names).size === width;
     return [
       { name: 'input', datatype: 'FP64', shape: [-1, width], ...(isNamed ? { features: names.map(String) } : {}) },
     ];
   }
   return [];
+}
+
+/** The booster inside an estimator of XGBoost's: it is pickled as the file that XGBoost would save. */
+function boosterOf(value: unknown): Booster | null {
+  const handle = attributesOf(value).get('handle');
+  const bytes = handle instanceof Made && Array.isArray(handle.args) ? (handle.args as unknown[])[0] : handle;
+  if (!(bytes instanceof Uint8Array)) return null;
+  try {
+    const { Model } = parseUbjson(bytes) as { Model?: unknown };
+    return readXgboostModel(Model);
+  } catch (error) {
+    if (error instanceof BoosterFault) return null;
+    throw error;
+  }
 }
 
 function outputsOf(last: unknown, name: string): Pick<Sides, 'outputs' | 'methods'> {
@@ -113,7 +134,12 @@ function outputsOf(last: unknown, name: string): Pick<Sides, 'outputs' | 'method
   });
   if (CLUSTERS.test(name)) return rows('cluster', 'INT32');
   if (OUTLIERS.test(name)) return rows('prediction', 'INT64');
-  const classes = elementsOf(attributes.get('classes_') ?? attributes.get('_classes'));
+  const count = attributes.get('n_classes_');
+  const classes =
+    elementsOf(attributes.get('classes_') ?? attributes.get('_classes')) ??
+    (name.startsWith('xgboost.') && typeof count === 'number' && count >= 2 && count <= MOST_CLASSES
+      ? Array.from({ length: count }, (_, at) => at)
+      : null);
   if (classes !== null && classes.length > 0) {
     const datatype = labelType(classes);
     const label: TensorSpec = { name: 'label', datatype, shape: [-1] };
@@ -153,7 +179,9 @@ function requirementsOf(root: unknown, globals: readonly string[]): string[] {
     .map((step) => attributesOf(step).get('_sklearn_version'))
     .find((one) => typeof one === 'string' && /^\d+(\.\d+)+$/.test(one));
   const found = [...modules].flatMap((module) => (Object.hasOwn(PACKAGES, module) ? [PACKAGES[module]!] : []));
-  const needed = new Set(['numpy', ...found]);
+  // XGBoost's estimators are built on scikit-learn, and do not bring it.
+  const isBuiltOnIt = globals.some((name) => name.startsWith('xgboost.sklearn.'));
+  const needed = new Set(['numpy', ...found, ...(isBuiltOnIt ? ['scikit-learn'] : [])]);
   return [...needed].map((name) =>
     name === 'scikit-learn' && version !== undefined ? `${name}==${String(version)}` : name,
   );

@@ -2,12 +2,12 @@
 import { gunzipSync, inflateSync } from 'node:zlib';
 import { SlipwayError } from '../../../base/errors.ts';
 import type { StoredFile } from '../../validation.ts';
-import type { Artifact, Importer } from '../importer.ts';
+import type { Importer } from '../importer.ts';
 import { readSmall } from '../stored-source.ts';
 import { type EstimatorFacts, estimatorFacts } from './estimator-facts.ts';
-import { givenSignature } from './given-signature.ts';
+import { givenSignature, type InputForm } from './given-signature.ts';
+import { fileWithEnding, libraryModel, SMALL_LIBRARY_BYTES } from './library-model.ts';
 import { PickleFault, readPickle } from './pickle-reader.ts';
-import { parseRequirements, readRequirements, requirementWarnings } from './requirements.ts';
 
 const MIB = 1024 * 1024;
 /** Larger ones are not looked into: slipway.yaml says what they take. */
@@ -24,13 +24,7 @@ const READERS: Readonly<Record<string, 'pickle' | 'cloudpickle' | 'joblib' | 'sk
 export const estimatorFile: Importer = {
   format: 'estimator',
 
-  detect({ files, byPath, about }) {
-    const isOne = (file: StoredFile): boolean => Object.hasOwn(READERS, endingOf(file.path));
-    const named = about.entry === undefined ? undefined : byPath.get(about.entry);
-    if (named !== undefined) return isOne(named) ? named : null;
-    const top = files.filter((file) => !file.path.includes('/') && isOne(file));
-    return top.length === 1 ? top[0]! : null;
-  },
+  detect: (artifact) => fileWithEnding(artifact, ...Object.keys(READERS).map((ending) => `.${ending}`)),
 
   describe(_artifact, entry) {
     const { facts, why } = look(entry);
@@ -53,39 +47,27 @@ export const estimatorFile: Importer = {
     const known = facts === null ? null : { inputs: facts.inputs, outputs: facts.outputs, how: 'matrix' as const };
     const given = givenSignature(artifact.about, known, entry.path);
     const isKnown = given.signature.outputs === facts?.outputs;
-    const requirements = requirementsOf(artifact, facts, reader, given.how);
-    return {
-      signature: given.signature,
-      runtime: {
-        loader: 'estimator',
-        options: {
-          reader,
-          file: entry.path,
-          inputs: given.how,
-          outputs: given.methods.map((method, at) => ({ method: method ?? (isKnown ? facts.methods[at] : 'predict') })),
-        },
-        python: artifact.about.python?.version ?? null,
-        requirements: requirements.map((one) => one.line),
-        network: artifact.about.python?.network === true,
+    return libraryModel(artifact, entry, {
+      loader: 'estimator',
+      options: {
+        reader,
+        outputs: given.methods.map((method, at) => ({ method: method ?? (isKnown ? facts.methods[at] : 'predict') })),
       },
-      memoryBytes: 150 * MIB + 4 * entry.sizeBytes,
-      warnings: requirementWarnings(requirements),
-    };
+      known,
+      given,
+      needs: needsOf(facts, reader, given.how),
+      libraryBytes: SMALL_LIBRARY_BYTES,
+    });
   },
 };
 
-function requirementsOf(artifact: Artifact, facts: EstimatorFacts | null, reader: string, how: string) {
-  const given = artifact.about.python?.requirements;
-  if (given !== undefined) return parseRequirements(given.join('\n'), 'slipway.yaml');
-  const listed = readRequirements(artifact, 'requirements.txt');
-  if (listed !== null) return listed;
+function needsOf(facts: EstimatorFacts | null, reader: string, how: InputForm): string[] {
   const needed = new Set(facts?.requirements ?? ['scikit-learn', 'numpy']);
-  if (reader === 'skops') needed.add('skops');
-  if (reader === 'cloudpickle') needed.add('cloudpickle');
+  if (reader === 'skops' || reader === 'cloudpickle') needed.add(reader);
   // scikit-learn brings it.
   if (reader === 'joblib' && ![...needed].some((one) => one.startsWith('scikit-learn'))) needed.add('joblib');
   if (how === 'frame' || how === 'columns') needed.add('pandas');
-  return parseRequirements([...needed].join('\n'), 'requirements.txt');
+  return [...needed];
 }
 
 function look(entry: StoredFile): { facts: EstimatorFacts | null; why: string } {

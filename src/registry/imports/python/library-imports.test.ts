@@ -66,6 +66,16 @@ describe('a pickle is looked at, never loaded', () => {
     expect((await importArtifact([pickle(name)], allowed)).signature).toEqual({ inputs: [iris], outputs });
   });
 
+  it.each([
+    ['xgb-classifier.pkl', [{ ...iris, features: COLUMNS }], classes('INT64', ['0', '1', '2'])],
+    ['xgb-regressor.pkl', [iris], [{ name: 'prediction', datatype: 'FP64', shape: [-1] }]],
+    ['lgbm-classifier.pkl', [iris], classes('INT64', ['0', '1', '2'])],
+  ])('%s, by the booster in it', async (name, inputs, outputs) => {
+    const { signature, runtime } = await importArtifact([pickle(name)], allowed);
+    expect(signature).toEqual({ inputs, outputs });
+    expect(runtime?.requirements).toContain(name.startsWith('xgb') ? 'xgboost' : 'lightgbm');
+  });
+
   it('columns of more than numbers need to be said', async () => {
     const error = await fault([pickle('mixed.pkl')]);
     expect(error.message).toBe('Nothing says what mixed.pkl takes');
@@ -79,6 +89,13 @@ describe('a pickle is looked at, never loaded', () => {
     expect(error.message).toMatch(/runs whatever code is in it; this one names (posix|os|nt)\.system$/);
     await fault([pickle(name)]);
     expect(existsSync('/tmp/slipway-pickle-was-run')).toBe(false);
+  });
+
+  it('several are told, and one of them is named in slipway.yaml', async () => {
+    const two = [pickle('svc.pkl'), pickle('regression.pkl')];
+    expect((await fault(two)).message).toBe('There are 2 models: svc.pkl, regression.pkl');
+    const read = await importArtifact([...two, file('slipway.yaml', 'entry: regression.pkl')], allowed);
+    expect(read.entry).toBe('regression.pkl');
   });
 
   it('without permission it is refused with what was found', async () => {
@@ -241,6 +258,8 @@ describe('a SavedModel', () => {
   const signature = (name: string, ...parts: Buffer[]): Buffer =>
     field(5, Buffer.concat([field(1, name), field(2, Buffer.concat(parts))]));
   const saved = (...signatures: Buffer[]): StoredFile => file('saved_model.pb', field(2, Buffer.concat(signatures)));
+  /** A tensor whose number of dimensions is not known, as TensorFlow writes it for what starts a model. */
+  const noRank = Buffer.concat([field(1, 'init'), field(2, Buffer.concat([varint(2, 0), field(3, varint(3, 1))]))]);
   const served = signature(
     'serving_default',
     field(1, tensor('x', 1, FREE, varint(1, 4))),
@@ -248,7 +267,7 @@ describe('a SavedModel', () => {
   );
 
   it('gives the signature that it is served by', async () => {
-    const read = await importArtifact([saved(signature('__saved_model_init_op'), served)], allowed);
+    const read = await importArtifact([saved(signature('__saved_model_init_op', field(2, noRank)), served)], allowed);
     expect(read.signature).toEqual({
       inputs: [{ name: 'x', datatype: 'FP32', shape: [-1, 4] }],
       outputs: [{ name: 'score', datatype: 'FP32', shape: [-1, 1] }],

@@ -142,7 +142,8 @@ function requirementsOf(artifact: Artifact, model: MlModel, plan: Plan, how: str
   const kept = plan.needsMlflow ? listed : listed.filter((one) => !isMlflow(one));
   const needed = [
     ...(plan.needsMlflow ? ['mlflow'] : []),
-    ...(plan.options['reader'] === 'cloudpickle' ? ['cloudpickle'] : []),
+    // MLflow writes with these by itself, and does not always list them.
+    ...(['cloudpickle', 'skops'].includes(String(plan.options['reader'])) ? [String(plan.options['reader'])] : []),
     'numpy',
     ...(how === 'frame' ? ['pandas'] : []),
   ];

@@ -58,7 +58,7 @@ export const savedModel: Importer = {
   }),
 
   read(artifact, entry) {
-    const { name, known } = pick(readSignatures(entry));
+    const { name, known } = readSignature(entry);
     return libraryModel(artifact, entry, {
       loader: 'tensorflow',
       options: { kind: 'savedmodel', signature: name },
@@ -69,51 +69,48 @@ export const savedModel: Importer = {
   },
 };
 
-function pick(found: readonly Named[]): Named {
-  const one = found.find(({ name }) => name === DEFAULT) ?? (found.length === 1 ? found[0] : undefined);
+function pick(names: readonly string[]): string {
+  const one = names.find((name) => name === DEFAULT) ?? (names.length === 1 ? names[0] : undefined);
   if (one !== undefined) return one;
-  const names = found.map(({ name }) => name).join(', ');
   throw new SlipwayError(
     'model_invalid',
-    found.length === 0
+    names.length === 0
       ? `${FILE} has no signature, so nothing says what is to be called`
-      : `${FILE} has the signatures ${names}, and none is called ${DEFAULT}`,
+      : `${FILE} has the signatures ${names.join(', ')}, and none is called ${DEFAULT}`,
     {
       hint: `Save it with model.export("folder") of Keras, or tf.saved_model.save(module, "folder", signatures={"${DEFAULT}": function}).`,
     },
   );
 }
 
-function readSignatures(entry: StoredFile): Named[] {
+/** The signature that is served. Others may have tensors of kinds that nobody could send. */
+function readSignature(entry: StoredFile): Named {
   const source = openSource(entry);
   try {
     const cursor = createProtobufCursor(source);
     const whole = { start: 0, end: source.sizeBytes };
-    return all(cursor, whole, SAVED_MODEL.metaGraph)
-      .slice(0, 1)
-      .flatMap((graph) => all(cursor, graph, META_GRAPH.signature))
-      .map((field) => readSignature(cursor, field))
-      .filter(({ name }) => name !== INITIALISER);
+    const found = new Map(
+      all(cursor, whole, SAVED_MODEL.metaGraph)
+        .slice(0, 1)
+        .flatMap((graph) => all(cursor, graph, META_GRAPH.signature))
+        .map((field) => entryOf(cursor, field))
+        .filter(([name]) => name !== INITIALISER),
+    );
+    const name = pick([...found.keys()]);
+    const value = found.get(name) ?? null;
+    const side = (number: number): TensorSpec[] =>
+      value === null ? [] : all(cursor, value, number).map((one) => tensorOf(cursor, one, name));
+    return { name, known: { inputs: side(SIGNATURE.inputs), outputs: side(SIGNATURE.outputs), how: 'tensors' } };
   } catch (error) {
     if (!(error instanceof ProtobufFault)) throw error;
     throw new SlipwayError(
       'model_invalid',
       `${FILE} is not a whole SavedModel: ${error.message} (at byte ${error.position})`,
-      {
-        hint: 'Upload the folder again in case it was cut off; else save it again.',
-        cause: error,
-      },
+      { hint: 'Upload the folder again in case it was cut off; else save it again.', cause: error },
     );
   } finally {
     source.close();
   }
-}
-
-function readSignature(cursor: ProtobufCursor, field: Field): Named {
-  const [name, value] = entryOf(cursor, field);
-  const side = (number: number): TensorSpec[] =>
-    value === null ? [] : all(cursor, value, number).map((one) => tensorOf(cursor, one, name));
-  return { name, known: { inputs: side(SIGNATURE.inputs), outputs: side(SIGNATURE.outputs), how: 'tensors' } };
 }
 
 function tensorOf(cursor: ProtobufCursor, field: Field, signature: string): TensorSpec {

@@ -30,6 +30,13 @@ def load(options, signature, entry):
     return HandlerModel(_callable(module, options["function"], context), context, signature)
 
 
+class NoMetrics:
+    """Takes what handlers count, and keeps none of it."""
+
+    def __getattr__(self, name):
+        return lambda *args, **kwargs: None
+
+
 class Context:
     """What handlers are told of where they are; the names are TorchServe's."""
 
@@ -39,6 +46,7 @@ class Context:
         self.model_name = manifest.get("model", {}).get("modelName")
         self.model_yaml_config = {}
         self.explain = False
+        self.metrics = NoMetrics()
 
     def get_request_header(self, idx, key):
         return None
