@@ -7,7 +7,7 @@ import { readSmall } from '../stored-source.ts';
 import { type EstimatorFacts, estimatorFacts } from './estimator-facts.ts';
 import { givenSignature, type InputForm } from './given-signature.ts';
 import { fileWithEnding, libraryModel, SMALL_LIBRARY_BYTES } from './library-model.ts';
-import { PickleFault, readPickle } from './pickle-reader.ts';
+import { LongPickle, PickleFault, readPickle } from './pickle-reader.ts';
 
 const MIB = 1024 * 1024;
 /** Larger ones are not looked into: slipway.yaml says what they take. */
@@ -81,6 +81,7 @@ function look(entry: StoredFile): { facts: EstimatorFacts | null; why: string } 
   try {
     return { facts: estimatorFacts(readPickle(bytes)), why: '' };
   } catch (error) {
+    if (error instanceof LongPickle) return { facts: null, why: 'longer than is looked into' };
     if (!(error instanceof PickleFault)) throw error;
     throw new SlipwayError('model_invalid', `${entry.path} is not a whole pickle: ${error.message}`, {
       hint: 'Save it again, and upload it as it is.',

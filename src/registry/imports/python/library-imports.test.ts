@@ -7,7 +7,7 @@ import { type Member, zipOf } from '../../../../test/fixtures/zip.ts';
 import type { SlipwayError } from '../../../base/errors.ts';
 import type { StoredFile } from '../../validation.ts';
 import { importArtifact } from '../artifact-import.ts';
-import { PickleFault, readPickle } from './pickle-reader.ts';
+import { LongPickle, PickleFault, readPickle } from './pickle-reader.ts';
 
 /** Written by test/fixtures/make_pickles.py. */
 const PICKLES = fileURLToPath(new URL('../../../../test/fixtures/pickles/', import.meta.url));
@@ -129,6 +129,10 @@ describe('a pickle is looked at, never loaded', () => {
   it('one that recalls and doubles for ever is cut off', () => {
     const doubled = Buffer.from([0x80, 4, ...Buffer.from('(]').values(), ...Array<number>(200_000).fill(0x32)]);
     expect(() => readPickle(doubled)).toThrow(PickleFault);
+    const maps = Buffer.alloc(30_000_000, '}');
+    const before = process.memoryUsage().heapUsed;
+    expect(() => readPickle(maps)).toThrow(LongPickle);
+    expect(process.memoryUsage().heapUsed - before).toBeLessThan(1024 ** 3);
     expect(() => readPickle(Buffer.from('B\xff\xff\xff\xff', 'latin1'))).toThrow(/ends too early/);
   });
 });

@@ -6,8 +6,11 @@
 
 import { dtypeOf, Global, Made, StoredArray } from './pickle-values.ts';
 
-/** A file that is no whole pickle, or larger than is looked into. */
+/** A file that is no whole pickle. */
 export class PickleFault extends Error {}
+
+/** One with more in it than is kept of a file that nobody trusts yet. */
+export class LongPickle extends PickleFault {}
 
 export type Pickle = {
   readonly root: unknown;
@@ -15,7 +18,8 @@ export type Pickle = {
   readonly globals: readonly string[];
 };
 
-const MOST_STEPS = 20_000_000;
+/** Each may make an object of some 200 bytes here. */
+const MOST_STEPS = 2_000_000;
 const MOST_NESTED = 32;
 const MARK = Symbol('mark');
 const JOBLIB_ARRAY = 'joblib.numpy_pickle.NumpyArrayWrapper';
@@ -69,7 +73,7 @@ export function readPickle(bytes: Uint8Array): Pickle {
     };
 
     for (;;) {
-      if (++steps > MOST_STEPS) throw new PickleFault('it has more steps than are looked at');
+      if (++steps > MOST_STEPS) throw new LongPickle('it has more steps than are looked at');
       const op = String.fromCharCode(u8());
       switch (op) {
         case '.':
