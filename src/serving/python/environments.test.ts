@@ -49,6 +49,9 @@ const data = (name: string): string => join(folder, name);
 const madeIn = (dataDir: string): string[] =>
   readdirSync(join(dataDir, ENVIRONMENTS_FOLDER)).filter((one) => /^[0-9a-f]{40}$/.test(one));
 
+const leftIn = (dataDir: string): string[] =>
+  readdirSync(join(dataDir, ENVIRONMENTS_FOLDER)).filter((one) => one.endsWith('.partial'));
+
 describe.skipIf(NO_PYTHON !== null)(
   `environments${NO_PYTHON === null ? '' : ` (${NO_PYTHON})`}`,
   { timeout: 180_000 },
@@ -97,6 +100,7 @@ describe.skipIf(NO_PYTHON !== null)(
       expect(error.hint).toMatch(/No wheel of that version is in the folder of SLIPWAY_WHEELS/);
       expect((await fault('slipway_no_such_thing')).message).toMatch(/slipway.no.such.thing/i);
       expect(madeIn(data('faults'))).toEqual([]);
+      expect(leftIn(data('faults'))).toEqual([]);
     });
 
     test('a making that was killed half-way leaves nothing that is used, and the next one is whole', async () => {
@@ -117,9 +121,10 @@ describe.skipIf(NO_PYTHON !== null)(
       process.kill(-victim.pid!, 'SIGKILL');
       await ended;
       expect(madeIn(dataDir)).toEqual([]);
+      expect(leftIn(dataDir)).toHaveLength(1);
       const made = await environmentsFor(dataDir, wheels).ensure(needs('slipway_door==1.0'), () => {});
       expect(made.detail).toMatch(/2 packages, made in/);
-      expect(readdirSync(join(dataDir, ENVIRONMENTS_FOLDER)).filter((one) => one.endsWith('.partial'))).toEqual([]);
+      expect(leftIn(dataDir)).toEqual([]);
     });
 
     test('one that lost its record is made again', async () => {

@@ -36,12 +36,14 @@ export type EnvironmentsDeps = {
 
 const RECORD = 'environment.json';
 const LOG = 'build.log';
+const PARTIAL = '.partial';
 
 export function createEnvironments(deps: EnvironmentsDeps): Environments {
   const root = join(deps.dataDir, ENVIRONMENTS_FOLDER);
   const find = createInterpreterFinder(deps.interpreters);
   /** By name: two versions with the same requirements wait for one making. */
   const underWay = new Map<string, Promise<MadeEnvironment>>();
+  let swept: Promise<void> | null = null;
 
   return {
     async ensure(runtime, tell) {
@@ -72,6 +74,8 @@ export function createEnvironments(deps: EnvironmentsDeps): Environments {
     try {
       await make(name, folder, interpreter, runtime, tell);
     } catch (error) {
+      // What was downloaded is in the cache; the words of the tool are in the error.
+      await rm(`${folder}${PARTIAL}`, { recursive: true, force: true }).catch(() => {});
       if (error instanceof ToolFailure) throw environmentFailed(error, runtime, deps.wheels);
       throw toSlipwayError(error);
     }
@@ -89,10 +93,10 @@ export function createEnvironments(deps: EnvironmentsDeps): Environments {
     runtime: Runtime,
     tell: (line: string) => void,
   ): Promise<void> {
-    const partial = join(root, `${name}.partial`);
+    const partial = join(root, `${name}${PARTIAL}`);
     await mkdir(root, { recursive: true, mode: 0o755 });
-    // What a killed making left; what it had downloaded is in the cache.
-    await rm(partial, { recursive: true, force: true });
+    swept ??= sweep();
+    await swept;
     await rm(folder, { recursive: true, force: true });
     await mkdir(partial);
     const requirements = join(partial, 'requirements.txt');
@@ -122,6 +126,13 @@ export function createEnvironments(deps: EnvironmentsDeps): Environments {
       await log.close();
     }
     await rename(partial, folder);
+  }
+
+  /** Removes what killed makings left, of whatever environment, before the first one of this process. */
+  async function sweep(): Promise<void> {
+    for (const one of await readdir(root)) {
+      if (one.endsWith(PARTIAL)) await rm(join(root, one), { recursive: true, force: true });
+    }
   }
 
   function sourceOptions(): string[] {
