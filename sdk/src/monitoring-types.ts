@@ -186,6 +186,29 @@ export type Profile = {
   columns: (ColumnProfile & { reference: ColumnProfile | null })[];
 };
 
+/** Another system's log, a part of it at a time. */
+export type ImportRequest = {
+  format: 'sagemaker' | 'cloudevents' | 'seldon' | 'csv';
+  /** Whole lines of the file; of a CSV with its header before them. */
+  text: string;
+  /** Line of the file at which they begin. */
+  firstLine?: number;
+  /** Names of values that come without, in their order; of a CSV the columns that are outputs. */
+  inputs?: string[];
+  outputs?: string[];
+  /** Columns of a CSV; `id` and `at` unless named. */
+  id?: string;
+  at?: string;
+};
+
+export type ImportReceipt = {
+  accepted: number;
+  /** Already there; nothing was written. */
+  repeated: number;
+  /** Requests or responses that wait for their other half, at most a minute. */
+  waiting: number;
+};
+
 export type SubjectRecords = {
   /** Keyed hash by which the subject is known. */
   subject: string;

@@ -6,6 +6,8 @@ import type {
   FeedbackItem,
   FeedbackKind,
   FeedbackReceipt,
+  ImportReceipt,
+  ImportRequest,
   LoggedPrediction,
   PolicyDocument,
   Profile,
@@ -90,6 +92,9 @@ export function createMonitoringClient({ base, get, change, list, file }: Speak)
           { ...rangeOf(filter), format: filter.format, feedback: filter.feedback },
           filter,
         ),
+      /** Takes predictions of another system's log. What was taken before is recognised, so a call may be repeated. */
+      import: (endpoint: string, part: ImportRequest, call?: ChangeOptions) =>
+        change<ImportReceipt>('POST', `${of(endpoint)}/predictions-import`, part, call),
       /** Legal hold: nothing of the endpoint's log goes while it is set. */
       hold: (endpoint: string, reason: string, call?: ChangeOptions) =>
         change<void>('PUT', `${of(endpoint)}/hold`, { reason }, call),
@@ -127,9 +132,12 @@ export function createMonitoringClient({ base, get, change, list, file }: Speak)
     },
     policy: {
       show: (endpoint: string, call?: CallOptions) => get<ShownPolicy>(`${of(endpoint)}/policy`, {}, call),
-      /** With `dryRun` it says what the policy would mean for each field. */
-      set: (endpoint: string, policy: PolicyDocument, call?: GuardedOptions) =>
-        change<ShownPolicy>('PUT', `${of(endpoint)}/policy`, policy, call),
+      /**
+       * With `dryRun` it says what the policy would mean for each field.
+       * @param call.elsewhere the model is served elsewhere, and its predictions will be imported under this name
+       */
+      set: (endpoint: string, policy: PolicyDocument, call: GuardedOptions & { elsewhere?: boolean } = {}) =>
+        change<ShownPolicy>('PUT', `${of(endpoint)}/policy`, policy, { ...call, query: { elsewhere: call.elsewhere } }),
     },
     subjects: {
       /** All that is kept of a subject, by the text that is the subject's. */

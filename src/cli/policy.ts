@@ -33,6 +33,7 @@ export const policy: NounSpec = {
       args: [ENDPOINT],
       options: [
         { flags: '--file <file>', help: 'the policy, as YAML' },
+        { flags: '--elsewhere', help: 'the model is served elsewhere; its log will be imported under this name' },
         { flags: '--if-revision <n>', help: 'refuse when it is another by now' },
       ],
       changes: true,
@@ -46,6 +47,7 @@ export const policy: NounSpec = {
         const shown = await client.policy
           .set(endpoint, (file.value ?? {}) as PolicyDocument, {
             dryRun: call.dryRun,
+            elsewhere: call.options.flag('elsewhere'),
             signal: call.signal,
             ...(revision === undefined ? {} : { ifRevision: parseCount('--if-revision', revision, 0) }),
           })

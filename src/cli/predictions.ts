@@ -1,9 +1,9 @@
-import { createWriteStream } from 'node:fs';
+import { createReadStream, createWriteStream } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { ReadableStream as NodeStream } from 'node:stream/web';
-import type { LoggedPrediction, ShownPrediction } from '../../sdk/src/client.ts';
+import type { ImportReceipt, ImportRequest, LoggedPrediction, ShownPrediction } from '../../sdk/src/client.ts';
 import { briefJson } from './brief-json.ts';
 import { CliError } from './cli-error.ts';
 import { LIST_OPTIONS, listing } from './list-options.ts';
@@ -76,6 +76,29 @@ export const predictions: NounSpec = {
         WHERE,
       ],
       run: exportFile,
+    },
+    {
+      name: 'import',
+      summary: "Take another system's log of predictions",
+      about:
+        'For models that are served elsewhere, so that they are watched too: first say what may be kept (`slipway policy set NAME --file privacy.yaml --elsewhere`). Repeating an import changes nothing.',
+      examples: [
+        [
+          'slipway predictions import churn capture.jsonl --format sagemaker --inputs age,plan --outputs score',
+          'data capture of SageMaker, whose payloads have no names',
+        ],
+        ['slipway predictions import churn table.csv --format csv --id uuid --at time --outputs score', 'any table'],
+      ],
+      args: [ENDPOINT, { name: 'file', help: 'JSON lines, or CSV', completes: 'file' }],
+      options: [
+        { flags: '--format <name>', help: 'what wrote it', choices: ['sagemaker', 'cloudevents', 'seldon', 'csv'] },
+        { flags: '--inputs <names>', help: 'names of inputs that come without, in their order' },
+        { flags: '--outputs <names>', help: 'the same of outputs; of a CSV its columns that are outputs' },
+        { flags: '--id <column>', help: 'column of ids in a CSV; id unless given' },
+        { flags: '--at <column>', help: 'column of times in a CSV; at unless given' },
+      ],
+      changes: true,
+      run: importFile,
     },
     {
       name: 'hold',
@@ -220,4 +243,96 @@ async function exportFile(call: VerbCall): Promise<void> {
   }
   const data = { endpoint, file: to, rows: found.rows };
   call.out.result('predictions.export', data, () => `Wrote ${count(found.rows, 'row')} to ${to}`);
+}
+
+async function importFile(call: VerbCall): Promise<void> {
+  const [endpoint, file] = call.args as [string, string];
+  checkName('endpoint', endpoint);
+  const format = call.options.text('format') as ImportRequest['format'] | undefined;
+  if (format === undefined) {
+    throw new CliError('usage', 'What wrote the file? --format <name>', {
+      hint: 'sagemaker, cloudevents, seldon or csv.',
+    });
+  }
+  const list = (name: string): string[] | undefined =>
+    call.options
+      .text(name)
+      ?.split(',')
+      .map((one) => one.trim());
+  const [inputs, outputs, id, at] = [list('inputs'), list('outputs'), call.options.text('id'), call.options.text('at')];
+  const about = {
+    format,
+    ...(inputs === undefined ? {} : { inputs }),
+    ...(outputs === undefined ? {} : { outputs }),
+    ...(id === undefined ? {} : { id }),
+    ...(at === undefined ? {} : { at }),
+  };
+  const client = await call.client();
+  const total: ImportReceipt = { accepted: 0, repeated: 0, waiting: 0 };
+  for await (const part of partsOf(createReadStream(file, { encoding: 'utf8' }), format === 'csv')) {
+    const receipt = await client.predictions.import(
+      endpoint,
+      { ...about, ...part },
+      { dryRun: call.dryRun, signal: call.signal },
+    );
+    total.accepted += receipt.accepted;
+    total.repeated += receipt.repeated;
+    total.waiting = receipt.waiting;
+    call.out.progress(`${count(total.accepted, 'prediction')} taken`);
+  }
+  call.out.progress(null);
+  call.out.result('predictions.import', { ...total, dryRun: call.dryRun }, () => {
+    const known = total.repeated > 0 ? `, ${total.repeated.toLocaleString('en')} known already` : '';
+    const halves =
+      total.waiting > 0
+        ? `\n${count(total.waiting, 'request or response', 'requests or responses')} without the other half ${total.waiting === 1 ? 'is' : 'are'} taken in a minute.`
+        : '';
+    return `${call.dryRun ? 'Would take' : 'Took'} ${count(total.accepted, 'prediction')}${known}.${halves}`;
+  });
+}
+
+/** Lines of one request. */
+const PART_CHARS = 1024 * 1024;
+const PART_LINES = 2000;
+
+/** A file in parts of whole lines; of a table, each with the header. A quoted field of a CSV may hold line breaks: a part ends where none is open. */
+export async function* partsOf(
+  chunks: AsyncIterable<string>,
+  isTable: boolean,
+): AsyncGenerator<{ text: string; firstLine: number }> {
+  let rest = '';
+  let header: string | null = isTable ? null : '';
+  let lines: string[] = [];
+  let chars = 0;
+  let line = 1;
+  let isOpen = false;
+  const part = (): { text: string; firstLine: number } => {
+    const text = `${header}${lines.join('\n')}\n`;
+    const found = { text, firstLine: line };
+    line += lines.length;
+    lines = [];
+    chars = 0;
+    return found;
+  };
+  const take = (text: string): boolean => {
+    if (isTable && (text.split('"').length - 1) % 2 === 1) isOpen = !isOpen;
+    lines.push(text);
+    chars += text.length;
+    if (isOpen) return false;
+    if (header === null) {
+      header = `${lines.join('\n')}\n`;
+      line += lines.length;
+      lines = [];
+      chars = 0;
+      return false;
+    }
+    return chars >= PART_CHARS || lines.length >= PART_LINES;
+  };
+  for await (const chunk of chunks) {
+    const found = (rest + chunk).split('\n');
+    rest = found.pop()!;
+    for (const text of found) if (take(text)) yield part();
+  }
+  if (rest !== '') take(rest);
+  if (lines.length > 0) yield part();
 }

@@ -95,7 +95,7 @@ export const VERBS: readonly VerbRow[] = [
   {
     name: 'predictions',
     group: 'monitoring',
-    summary: 'List, show and export logged predictions',
+    summary: 'List, show, export and import logged predictions',
     load: async () => (await import('./predictions.ts')).predictions,
   },
   {

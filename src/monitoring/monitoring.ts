@@ -7,6 +7,8 @@ import type { ArtifactStore } from '../registry/artifacts/artifact-store.ts';
 import { settleParked } from './feedback/feedback-match.ts';
 import { createFeedbackService } from './feedback/feedback-service.ts';
 import { createItemRate } from './feedback/item-rate.ts';
+import { createForeignRecorder } from './imports/foreign-recorder.ts';
+import { createImportService } from './imports/import-service.ts';
 import { createArmOutcomes } from './predictions/arm-outcomes.ts';
 import { createDuckStore } from './predictions/duck-store.ts';
 import { createErasureService } from './predictions/erasure-service.ts';
@@ -33,6 +35,8 @@ export type MonitoringDeps = {
 export type Monitoring = ReturnType<typeof createMonitoring>;
 
 const INGEST_EVERY_MS = 5_000;
+/** What came as events is on the disk after this long. */
+const FLUSH_EVERY_MS = 1000;
 const SETTLE_EVERY_MS = 60_000;
 const RETAIN_EVERY_MS = 3_600_000;
 const BURST_S = 10;
@@ -80,10 +84,14 @@ export function createMonitoring(deps: MonitoringDeps) {
   const references = createReferenceService({ database, clock, dataDir, log, artifacts });
   const erasures = createErasureService({ database, clock, dataDir, duck, query, compactor, ingest, inTurn });
 
+  const recorder = createForeignRecorder({ database, clock, dataDir, quotaBytes: settings.logQuotaBytes });
+  const imports = createImportService({ database, clock, dataDir, log, lookUp, recorder });
+
   return {
     feedback: createFeedbackService({
       database,
       clock,
+      dataDir,
       rate,
       parkedMs: settings.feedbackParkedMs,
       lookUp,
@@ -94,6 +102,7 @@ export function createMonitoring(deps: MonitoringDeps) {
     erasures,
     profiles: createProfileService({ database, clock, dataDir }),
     references,
+    imports,
     quality: createQualityService({ database, clock, dataDir }),
     compactor,
     outcomes: createArmOutcomes({ database, query }),
@@ -109,6 +118,8 @@ export function createMonitoring(deps: MonitoringDeps) {
         await takeOver(false);
         await references.makeDue();
       });
+      // Not in turn: it only adds files, and waits for nobody.
+      timers.push(setInterval(() => void imports.flush(), FLUSH_EVERY_MS).unref());
       every(SETTLE_EVERY_MS, 'settling feedback', async () => {
         const { matched, expired } = await settleParked({ database, clock, lookUp });
         if (matched + expired > 0) log.info({ matched, expired }, 'parked feedback was settled');
@@ -130,6 +141,7 @@ export function createMonitoring(deps: MonitoringDeps) {
     async stop(): Promise<void> {
       for (const timer of timers) clearInterval(timer);
       await working;
+      await imports.flush(true);
       duck.close();
     },
   };

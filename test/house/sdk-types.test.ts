@@ -19,6 +19,7 @@ import type {
   FeedbackItemSchema,
   FeedbackReceiptSchema,
 } from '../../src/monitoring/feedback/feedback-routes.ts';
+import type { ImportReceiptSchema } from '../../src/monitoring/imports/import-routes.ts';
 import type {
   ErasureProofSchema,
   FieldActionSchema,
@@ -84,6 +85,7 @@ test('the types of the SDK are those of the schemas', () => {
   same<remembered.Profile, Static<typeof ShownProfilesSchema>>(true);
   same<remembered.ShownQualityRules, Static<typeof ShownRulesSchema>>(true);
   same<remembered.QualityVerdict, Static<typeof QualityVerdictSchema>>(true);
+  same<remembered.ImportReceipt, Static<typeof ImportReceiptSchema>>(true);
   same<remembered.Reference, Static<typeof ShownReferenceSchema>>(true);
   same<remembered.SubjectRecords, Static<typeof SubjectRecordsSchema>>(true);
   same<remembered.ErasureProof, Static<typeof ErasureProofSchema>>(true);

@@ -41,6 +41,8 @@ const KEEP_ALIVE_MS = 30_000;
 const CLOSE_GRACE_MS = 3000;
 const MAX_HEADER_BYTES = 16 * 1024;
 const MAX_HEADERS = 200;
+/** CloudEvents are JSON by other names. */
+const JSON_TYPES = ['application/json', 'application/cloudevents+json', 'application/cloudevents-batch+json'];
 const STREAM_TYPES = ['application/octet-stream', 'application/offset+octet-stream'];
 
 const SECURITY_HEADERS = {
@@ -92,7 +94,7 @@ export async function createManagementServer(deps: ManagementServerDeps): Promis
   applyRouteRules(app);
 
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => {
+  app.addContentTypeParser(JSON_TYPES, { parseAs: 'buffer' }, (_request, body, done) => {
     try {
       done(null, parseJson(body as Buffer));
     } catch (error) {

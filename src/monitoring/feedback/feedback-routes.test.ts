@@ -40,7 +40,15 @@ async function start(): Promise<void> {
     routes: (app, { database }) => {
       const rate = createItemRate({ perSecond, burst: perSecond * 10, clock });
       const guardOf = async () => createFeedbackGuard([], createTokens('key'));
-      const feedback = createFeedbackService({ database, clock, rate, parkedMs: 30 * DAY_MS, lookUp, guardOf });
+      const feedback = createFeedbackService({
+        database,
+        clock,
+        dataDir: '/nowhere',
+        rate,
+        parkedMs: 30 * DAY_MS,
+        lookUp,
+        guardOf,
+      });
       registerProjectRoutes(app, (scope) => registerFeedbackRoutes(scope, feedback));
     },
   });

@@ -1,10 +1,10 @@
 import type { Call } from '../../base/access/call.ts';
-import { assertCan, can, notPermitted, type Verb } from '../../base/access/permission.ts';
+import { assertCan, type Verb } from '../../base/access/permission.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { Database, Db } from '../../base/db/database.ts';
 import { SlipwayError } from '../../base/errors.ts';
 import { uuidv7 } from '../../base/ids.ts';
-import { findEndpoint } from '../../serving/endpoints/endpoint-store.ts';
+import { assertLogAccess } from '../predictions/log-access.ts';
 import { type FeedbackInput, type FeedbackRecord, parseFeedback, timeOfPredictionId } from './feedback.ts';
 import { type FeedbackGuard, guardKeys, guardRecords } from './feedback-guard.ts';
 import type { FoundPrediction, LookUpPredictions } from './feedback-match.ts';
@@ -34,6 +34,7 @@ export type FeedbackReceipt = {
 export type FeedbackServiceDeps = {
   readonly database: Database;
   readonly clock: Clock;
+  readonly dataDir: string;
   readonly rate: ItemRate;
   /** How long feedback waits for its prediction, ms. */
   readonly parkedMs: number;
@@ -47,18 +48,13 @@ export type FeedbackService = ReturnType<typeof createFeedbackService>;
 
 /** Feedback comes in with the right to predict: who gets answers may say what became of them. Reading it needs the right to read. */
 export function createFeedbackService(deps: FeedbackServiceDeps) {
-  const { database, clock, rate, parkedMs, lookUp, guardOf } = deps;
+  const { database, clock, dataDir, rate, parkedMs, lookUp, guardOf } = deps;
 
   /** The right to the endpoint's model; without an endpoint, to all of the project. */
   const assertAllowed = async (db: Db, call: Call, verb: Verb, endpoint: string | null): Promise<void> => {
     const { principal, project } = call;
     if (endpoint === null) return assertCan(principal, verb, project.name);
-    const spec = await findEndpoint(db, project.id, endpoint);
-    if (!can(principal, verb, project.name, spec?.model)) throw notPermitted(principal, verb);
-    if (spec !== null) return;
-    throw new SlipwayError('endpoint_not_found', `There is no endpoint ${endpoint}`, {
-      hint: '`slipway endpoints list` shows them.',
-    });
+    await assertLogAccess(db, call, verb, endpoint, { dataDir });
   };
 
   return {

@@ -6,7 +6,7 @@ import { type ColumnKind, columnsOfSignature } from '../../registry/signature-co
 import type { EndpointSpec } from '../../serving/endpoints/endpoint.ts';
 import { findEndpoint, findServableVersion } from '../../serving/endpoints/endpoint-store.ts';
 import { listSegments } from './log-segments.ts';
-import { listFiles } from './log-store.ts';
+import { findPolicy, listFiles } from './log-store.ts';
 
 /**
  * The right to do something with an endpoint's log: that to its model. A log of a model that is served elsewhere has no endpoint here; it takes
@@ -17,7 +17,7 @@ export async function assertLogAccess(
   call: Call,
   verb: Verb,
   endpoint: string,
-  options: { readonly dataDir: string },
+  options: { readonly dataDir: string; readonly mayBeNew?: boolean },
 ): Promise<EndpointSpec | null> {
   const { principal, project } = call;
   const spec = await findEndpoint(db, project.id, endpoint);
@@ -27,11 +27,13 @@ export async function assertLogAccess(
   }
   assertCan(principal, verb, project.name);
   const isKnown =
+    options.mayBeNew === true ||
+    (await findPolicy(db, project.id, endpoint)) !== null ||
     (await listFiles(db, { projectId: project.id, endpoint })).length > 0 ||
     listSegments(options.dataDir, project.name, endpoint).length > 0;
   if (isKnown) return null;
   throw new SlipwayError('endpoint_not_found', `There is no endpoint ${endpoint}`, {
-    hint: '`slipway endpoints list` shows them.',
+    hint: '`slipway endpoints list` shows them. For a model that is served elsewhere, first say what may be kept: `slipway policy set --elsewhere`.',
   });
 }
 

@@ -224,12 +224,20 @@ export function registerLogRoutes(instance: FastifyInstance, deps: LogRoutesDeps
         tags,
         summary: 'Say what may be kept of predictions; a dry run shows what it means for each field',
         params: ByName,
+        querystring: Type.Object({
+          elsewhere: Type.Optional(
+            Type.Boolean({
+              description: 'The model is served elsewhere, and its predictions will be imported under this name.',
+            }),
+          ),
+        }),
         body: Type.Object({}, { additionalProperties: true }),
         response: { 200: ShownPolicySchema },
       },
     },
     async (request, reply) => {
-      const shown = await policies.set(callOf(request), request.params.endpoint, request.body);
+      const { elsewhere = false } = request.query;
+      const shown = await policies.set(callOf(request), request.params.endpoint, request.body, { elsewhere });
       setEtag(reply, shown.revision);
       return shown as never;
     },

@@ -11,6 +11,8 @@ export type PaneLine = {
   readonly versionDigest: string;
   /** Start of the minute, ms since 1970. */
   readonly startMs: number;
+  /** Of what it is at least a part; a minute unless told. Hours are of imports: of a past whose minutes nobody keeps. */
+  readonly span?: 'hour';
   /** Empty for all rows, else `<column>=<value>`. */
   readonly slice: string;
   /** Counted exactly, also where profiles saw a part of the rows only; 0 in slices. */

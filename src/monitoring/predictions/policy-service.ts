@@ -56,9 +56,15 @@ export function createPolicyService(deps: {
     },
 
     /** Gateways hold to it within a second after it is answered. What was logged before stays as it is, until its time is up or it is erased. */
-    async set(call: Call, endpoint: string, document: unknown): Promise<ShownPolicy> {
+    async set(
+      call: Call,
+      endpoint: string,
+      document: unknown,
+      options: { readonly elsewhere?: boolean } = {},
+    ): Promise<ShownPolicy> {
       const shown = await database.transaction(async (tx): Promise<ShownPolicy> => {
-        const spec = await assertLogAccess(tx, call, 'deploy', endpoint, { dataDir });
+        const mayBeNew = options.elsewhere === true;
+        const spec = await assertLogAccess(tx, call, 'deploy', endpoint, { dataDir, mayBeNew });
         const before = await store.findPolicy(tx, call.project.id, endpoint);
         assertRevision(`the policy of ${endpoint}`, before?.revision ?? 0, call.ifMatch);
         const fields = await fieldsOf(tx, spec);

@@ -68,6 +68,8 @@ export type RowRecorderDeps = {
   readonly nowMs: () => number;
   /** From 0 to 1. */
   readonly random: () => number;
+  /** Length of a pane; a minute unless told. */
+  readonly paneMs?: number;
 };
 
 export type RowRecorder = {
@@ -85,6 +87,7 @@ const NO_FILE: RecordingFile = { schema: 1, revision: 0, keys: {}, policies: {} 
 
 /** @param fallbackKey of projects that the recording file does not know yet */
 export function createRowRecorder(deps: RowRecorderDeps, fallbackKey: string): RowRecorder {
+  const { paneMs = MINUTE_MS } = deps;
   const states = new Map<number, State>();
   let file = NO_FILE;
   let profiles = 0;
@@ -160,7 +163,7 @@ export function createRowRecorder(deps: RowRecorderDeps, fallbackKey: string): R
   };
 
   const paneAt = (state: State, atMs: number): Pane => {
-    const startMs = Math.floor(atMs / MINUTE_MS) * MINUTE_MS;
+    const startMs = Math.floor(atMs / paneMs) * paneMs;
     const known = state.panes.get(startMs);
     if (known !== undefined) return known;
     // A clock that jumps about opens no end of minutes: one that is closed early is merged with its rest later.

@@ -30,7 +30,7 @@ export async function mergePane(
   const fresh = Object.entries(line.columns).map(
     ([name, text]) => [name, decodeProfile(Buffer.from(text, 'base64'))] as const,
   );
-  for (const span of SPANS) {
+  for (const span of line.span === undefined ? SPANS : (['hour', 'day'] as const)) {
     const key = {
       project_id: projectId,
       endpoint: line.endpoint,
