@@ -50,6 +50,8 @@ export type DeployOptions = CallOptions & {
   readonly wait?: boolean;
   /** Longest wait for validation and for the endpoint, each. Default 5 minutes. */
   readonly waitMs?: number;
+  /** How the served version is tried; `predict` of the client unless given. */
+  readonly predict?: Client['predict'];
 };
 
 export type Deployed = {
@@ -162,7 +164,7 @@ export async function deploy(client: Client, input: DeployInput, options: Deploy
   }
   const started = performance.now();
   try {
-    const prediction = await client.predict(endpoint.name, version.sampleRequest, call);
+    const prediction = await (options.predict ?? client.predict)(endpoint.name, version.sampleRequest, call);
     return { ...known, outcome: 'served', endpoint, prediction, predictionMs: performance.now() - started };
   } catch (error) {
     // A key of a build pipeline may deploy but not predict; the endpoint serves all the same, as was observed above.

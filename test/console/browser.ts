@@ -55,7 +55,7 @@ export async function visit(browser: Browser, url: string, options: VisitOptions
   page.on('pageerror', (error) => faults.push(`error: ${error.message}`));
   page.on('console', (message) => {
     const text = message.text();
-    if (message.type() === 'error' && /Content Security|Trusted|Uncaught|Refused/i.test(text)) faults.push(text);
+    if (message.type() === 'error' && /Content Security|Trusted|Uncaught/i.test(text)) faults.push(text);
   });
   return { page, context, outside, faults };
 }

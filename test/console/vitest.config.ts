@@ -5,7 +5,7 @@ export default defineConfig({
     include: ['test/console/**/*.test.ts'],
     pool: 'forks',
     maxWorkers: 1,
-    testTimeout: 120_000,
+    testTimeout: 60_000,
     hookTimeout: 120_000,
   },
 });

@@ -195,7 +195,7 @@ function Alias({ model, alias, version }: { model: string; alias: string; versio
   return (
     <details className="row" onToggle={(event) => setOpen(event.currentTarget.open)}>
       <summary>
-        <strong>{alias}</strong> names <Link to={addressOf.version(model, version)}>{`${model}@${version}`}</Link>
+        <strong>{alias}</strong> names {`${model}@${version}`}
         <span className="quiet"> · history</span>
       </summary>
       {open && (

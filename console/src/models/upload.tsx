@@ -1,4 +1,11 @@
-import type { DeployEvent, Deployed } from '@slipway/sdk';
+import {
+  type DeployEvent,
+  type Deployed,
+  type PredictRequest,
+  type PredictResponse,
+  parseJson,
+  stringifyJson,
+} from '@slipway/sdk';
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { useRef, useState } from 'react';
@@ -28,6 +35,13 @@ export function UploadPage() {
       stop.current = new AbortController();
       const options = {
         signal: stop.current.signal,
+        // Pages call no other server than their own: the try goes by way of control.
+        predict: async (endpoint: string, request: PredictRequest) => {
+          const tried = await client.tryOut(endpoint, { body: stringifyJson(request) });
+          if (tried.status >= 400)
+            throw new Error(`It was asked for a prediction and answered with HTTP ${tried.status}: ${tried.body}`);
+          return parseJson(tried.body) as PredictResponse;
+        },
         onEvent: (event: DeployEvent) =>
           setEvents((before) => [
             ...before.filter(
