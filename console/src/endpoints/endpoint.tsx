@@ -89,6 +89,7 @@ function Actions({ endpoint, perS }: { endpoint: Endpoint; perS: number | undefi
   const { client } = useProject();
   const { name, model } = endpoint;
   const [version, setVersion] = useState(String(endpoint.targetVersion ?? ''));
+  const [back, setBack] = useState('');
   const mayDeploy = useRefusal('deploy', model);
   const before = endpoint.target;
   const amount = perS === undefined ? 'all calls' : `all calls, ${count(perS)} requests/s now,`;
@@ -128,14 +129,24 @@ function Actions({ endpoint, perS }: { endpoint: Endpoint; perS: number | undefi
         refusal={mayDeploy}
         typeName={name}
         withReason
-        consequence={`Moves ${amount} of ${name} back to the version that was live before.`}
-        run={(reason) => client.rollback(name, reason === '' ? {} : { reason })}
-        done={`${name} goes back to the version before.`}
+        consequence={`Moves ${amount} of ${name} back to a version that was live before, at once.`}
+        run={(reason) =>
+          client.rollback(name, {
+            ...(back === '' ? {} : { to: Number(back) }),
+            ...(reason === '' ? {} : { reason }),
+          })
+        }
+        done={`${name} goes back${back === '' ? ' to the version before' : ` to version ${back}`}.`}
         undo={{
           text: 'Undo',
           run: () => client.endpoints.update(name, { target: before, reason: 'undone' }),
         }}
-      />
+      >
+        <label className="field">
+          To version (empty: the one before)
+          <input type="number" min={1} value={back} onChange={(event) => setBack(event.target.value)} />
+        </label>
+      </Act>
       {endpoint.loaded ? (
         <Act
           text="Unload"
