@@ -140,6 +140,14 @@ export async function composeControl(deps: {
   });
   const modelsFolder = deps.modelsFolder ?? null;
   const folderModels = modelsFolder === null ? null : createFolderModels({ root: modelsFolder, registry, endpoints });
-  const changeForGateway = createGatewayChanges({ authenticate, findProject: projects.find, endpoints, folderModels });
+  const changeForGateway = createGatewayChanges({
+    authenticate,
+    findProject: projects.find,
+    endpoints,
+    folderModels,
+    giveFeedback: async (call, endpoint, given) => {
+      await monitoring.feedback.send(call, endpoint, given, '');
+    },
+  });
   return { server, registry, monitoring, rollouts, changeForGateway };
 }

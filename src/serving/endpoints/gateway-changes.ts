@@ -2,7 +2,7 @@ import type { Call } from '../../base/access/call.ts';
 import { canSome, notPermitted, type Principal, seesProject } from '../../base/access/permission.ts';
 import { SlipwayError } from '../../base/errors.ts';
 import { type FindProject, unknownProject } from '../../base/http/project-routes.ts';
-import type { ChangeAsked, EndpointChange } from './endpoint-change.ts';
+import type { ChangeAsked, EndpointChange, GivenFeedback } from './endpoint-change.ts';
 import type { EndpointService } from './endpoint-service.ts';
 import type { FolderModels } from './folder-models.ts';
 
@@ -18,6 +18,8 @@ export function createGatewayChanges(deps: {
   readonly findProject: FindProject;
   readonly endpoints: EndpointService;
   readonly folderModels: FolderModels | null;
+  /** Keeps feedback, or throws what the management API would answer. */
+  readonly giveFeedback: (call: Call, endpoint: string | null, given: readonly GivenFeedback[]) => Promise<void>;
 }): (asked: ChangeAsked) => Promise<void> {
   return async ({ key, project: name, endpoint, change, requestId }) => {
     const principal = key === null ? platform() : await deps.authenticate(key);
@@ -28,8 +30,10 @@ export function createGatewayChanges(deps: {
     }
     const project = await deps.findProject(name);
     if (project === null || !seesProject(principal, project.name)) throw unknownProject(name, principal.project);
-    if (!canSome(principal, 'deploy', project.name)) throw notPermitted(principal, 'deploy');
     const call = { principal, project, requestId, dryRun: false, ifMatch: null, idempotencyKey: null };
+    if ('feedback' in change) return deps.giveFeedback(call, endpoint, change.feedback);
+    if (endpoint === null) throw new SlipwayError('endpoint_not_found', 'The change names no endpoint');
+    if (!canSome(principal, 'deploy', project.name)) throw notPermitted(principal, 'deploy');
     if (key === null) await makeForPlatform(call, endpoint, change);
     else await make(call, endpoint, change);
   };

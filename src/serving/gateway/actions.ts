@@ -38,6 +38,11 @@ export function handleAction(
         const key = deps.changesNeedKey ? keyForChange(headers) : keyTextOf(headers);
         await deps.askControl({ key, project: match.project, endpoint, change, requestId });
       },
+      giveFeedback: async (feedback) => {
+        const key = keyForChange(headers);
+        const endpoint = match.ref?.name ?? null;
+        await deps.askControl({ key, project: match.project, endpoint, change: { feedback }, requestId });
+      },
     };
     return match.route.act(call);
   };
@@ -57,7 +62,11 @@ export function handleAction(
 export function keyForChange(headers: KeyHeaders): string {
   const key = keyTextOf(headers);
   if (key !== null) return key;
-  throw new SlipwayError('key_missing', 'Loading and unloading need an API key, also where predictions need none', {
-    hint: 'Send Authorization: Bearer <key>, as a header or as metadata of gRPC, with a key of the scope deploy.',
-  });
+  throw new SlipwayError(
+    'key_missing',
+    'Loading and unloading, and feedback, need an API key, also where predictions need none',
+    {
+      hint: 'Send Authorization: Bearer <key>, as a header or as metadata of gRPC, with a key of the scope deploy, or predict for feedback.',
+    },
+  );
 }

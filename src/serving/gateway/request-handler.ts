@@ -362,7 +362,9 @@ export function createRequestHandler(deps: RequestHandlerDeps): RequestHandler {
         const principal = access.principalOf(head.headers);
         finder.assertProject(match.project, principal);
         // Where headers or the body name the endpoint, that is looked at with the whole request.
-        if (isOf(match, 'infer') && match.route.nameEndpoint === undefined)
+        const { routedBy } = match.route;
+        const isRouted = routedBy !== undefined && head.headers[routedBy] !== undefined;
+        if (isOf(match, 'infer') && match.route.nameEndpoint === undefined && !isRouted)
           pick(match, { headers: head.headers, requestId: '', principal, content: null });
         return match.route.kind === 'infer' || match.route.kind === 'action';
       } catch {

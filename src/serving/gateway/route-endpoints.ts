@@ -1,5 +1,6 @@
 import { SlipwayError } from '../../base/errors.ts';
 import type { EndpointName, InferRoute, ReadRoute } from '../protocols/protocol.ts';
+import { seldonModelOf } from '../protocols/seldon-model.ts';
 import { headOf } from './content.ts';
 import type { Exchange } from './exchange.ts';
 import { type Match, withName } from './route-table.ts';
@@ -49,6 +50,11 @@ export function createRouteEndpoints(
 
   return (exchange, match, body) => {
     const { route } = match;
+    const routed = route.routedBy === undefined ? null : seldonModelOf(exchange.wire.headers[route.routedBy]);
+    if (routed !== null) {
+      const version = match.params['version'];
+      return named(match, version === undefined ? { name: routed } : { name: routed, version });
+    }
     if (route.nameEndpoint === undefined) return match;
     const name = route.nameEndpoint(headOf(exchange, match), body);
     if (name === null && body === null && route.kind === 'infer' && route.namedInBody === true) return null;

@@ -3,6 +3,7 @@ import { SlipwayError } from '../../base/errors.ts';
 import type { GatewayMetrics } from '../gateway/metrics.ts';
 import { classesOf } from '../protocols/classification.ts';
 import type { AnswerForm } from '../protocols/open-inference-answer.ts';
+import { SELDON_MODEL } from '../protocols/seldon-model.ts';
 import { classesUs } from '../protocols/writing-time.ts';
 import type { Tensor } from '../tensors/tensor.ts';
 import type { GrpcCall, Method } from './grpc-call.ts';
@@ -24,6 +25,7 @@ type InferPrediction = Prediction<WireInferRequest>;
 
 const FORM: MessageForm<WireInferRequest> = {
   protocol: 'grpc',
+  routedBy: SELDON_MODEL,
   read: readInferRequest,
   parse: toInferRequest,
   write: writeAnswer,

@@ -10,6 +10,7 @@ import type { GatewayMetrics } from '../gateway/metrics.ts';
 import { viewEndpoint, viewServer } from '../gateway/server-view.ts';
 import type { Readiness, ServingState } from '../gateway/serving-state.ts';
 import type { ActionRoute, Protocol, ReadRoute, ServerView, WireHead } from '../protocols/protocol.ts';
+import { SELDON_MODEL, seldonModelOf } from '../protocols/seldon-model.ts';
 import type { GrpcCall, Method } from './grpc-call.ts';
 import { frameMessage } from './message-frame.ts';
 import { createModelNames, type NamedModel } from './named-model.ts';
@@ -93,6 +94,9 @@ export function createModelService(deps: ModelServiceDeps): readonly Method[] {
         const key = keyForChange(call.headers);
         await deps.askControl({ key, project, endpoint, change, requestId: call.requestId });
       },
+      giveFeedback: async () => {
+        throw new SlipwayError('not_offered', 'The Open Inference Protocol has no feedback');
+      },
     });
   };
 
@@ -112,7 +116,8 @@ export function createModelService(deps: ModelServiceDeps): readonly Method[] {
     },
   });
 
-  const named = (request: Message): NamedModel => nameOf(textOf(request, 'name'), textOf(request, 'version'));
+  const named = (call: GrpcCall, request: Message): NamedModel =>
+    nameOf(seldonModelOf(call.headers.more?.get(SELDON_MODEL)) ?? textOf(request, 'name'), textOf(request, 'version'));
 
   const repository = (request: Message): void => {
     const given = textOf(request, 'repository_name');
@@ -143,7 +148,7 @@ export function createModelService(deps: ModelServiceDeps): readonly Method[] {
     unary('ServerReady', open, () => ({ ready: deps.assess().ready })),
     unary('ModelReady', keyed, (call, request) => {
       try {
-        read(call, `${MODEL}/ready`, named(request));
+        read(call, `${MODEL}/ready`, named(call, request));
         return { ready: true };
       } catch (thrown) {
         // Loading is an answer here; a model that does not exist is none.
@@ -152,10 +157,10 @@ export function createModelService(deps: ModelServiceDeps): readonly Method[] {
       }
     }),
     unary('ServerMetadata', keyed, (call) => route('/v2').read(viewOf(call, ownProject(call)), null, HEAD) as Message),
-    unary('ModelMetadata', keyed, (call, request) => read(call, MODEL, named(request)) as Message),
-    unary('ModelConfig', keyed, (call, request) => ({ config: read(call, `${MODEL}/config`, named(request)) })),
+    unary('ModelMetadata', keyed, (call, request) => read(call, MODEL, named(call, request)) as Message),
+    unary('ModelConfig', keyed, (call, request) => ({ config: read(call, `${MODEL}/config`, named(call, request)) })),
     unary('ModelStatistics', keyed, (call, request) => {
-      if (textOf(request, 'name') !== '') return read(call, `${MODEL}/stats`, named(request)) as Message;
+      if (textOf(request, 'name') !== '') return read(call, `${MODEL}/stats`, named(call, request)) as Message;
       const project = ownProject(call);
       const said = route('/v2/models/stats').read(viewOf(call, project), null, HEAD) as { model_stats: Message[] };
       return { model_stats: said.model_stats.map((one) => inProject(project, one)) };

@@ -11,6 +11,7 @@ import type { ServedVersion } from '../gateway/served-version.ts';
 import { type CallContent, type SplitCall, sliceOf } from '../gateway/split-routing.ts';
 import { decodeRequest } from '../protocols/decode-request.ts';
 import type { InferRequest } from '../protocols/protocol.ts';
+import { seldonModelOf } from '../protocols/seldon-model.ts';
 import type { CallHandle, CallTimings, Priority } from '../runner/runner.ts';
 import type { InputTarget } from '../tensors/input-check.ts';
 import type { Tensor } from '../tensors/tensor.ts';
@@ -34,6 +35,8 @@ export type PredictionDeps = {
 export type MessageForm<W extends WireMessage> = {
   /** As observers are told it. */
   readonly protocol: string;
+  /** Metadata that names the endpoint in place of the message, in calls that have it. */
+  readonly routedBy?: string;
   /** Without looking at tensors. @throws SlipwayError */
   read(message: Buffer): W;
   /** @throws SlipwayError */
@@ -96,7 +99,8 @@ export function createPredictions(deps: PredictionDeps): Predictions {
     const prediction = new Prediction(call, form, startedMs, done, deps.observe);
     try {
       const wire = form.read(message);
-      const named = nameOf(wire.modelName, wire.modelVersion, wire.label);
+      const routed = form.routedBy === undefined ? null : seldonModelOf(call.headers.more?.get(form.routedBy));
+      const named = nameOf(routed ?? wire.modelName, wire.modelVersion, wire.label);
       prediction.wire = wire;
       prediction.modelName = wire.modelName;
       const principal = access.principalOf(call.headers);

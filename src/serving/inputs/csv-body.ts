@@ -9,10 +9,13 @@ import type { TensorSpec } from '../../registry/signature.ts';
 import { type InputTarget, invalidInput } from '../tensors/input-check.ts';
 import { FP32_LIMIT, readElements } from '../tensors/json-elements.ts';
 import type { PlainInputs } from '../tensors/plain-codec.ts';
+import { elementCount } from '../tensors/shape.ts';
 import type { NumericData, Tensor } from '../tensors/tensor.ts';
 import { type InputColumn, type InputColumns, inputColumns } from './input-columns.ts';
 import type { MediaType } from './media-type.ts';
 
+/** Longer tables are read row by row, so that their cells are not all in memory at once. */
+const PLAIN_CHARS = 1024 * 1024;
 /** Rows that room is made for at first. */
 const FIRST_ROWS = 64;
 
@@ -27,6 +30,8 @@ export function readCsvBody(body: Uint8Array, type: MediaType, target: InputTarg
   const faults: FieldError[] = [];
   if (!isUtf8(body)) throw invalidInput(target, [{ pointer: '', message: 'is not valid UTF-8' }]);
   const text = Buffer.from(body.buffer as ArrayBuffer, body.byteOffset, body.byteLength).toString();
+  const plain = hasHeader || text.length > PLAIN_CHARS ? null : readPlainTable(text, target);
+  if (plain !== null) return plain;
   try {
     return readTable(text, hasHeader, columns, target, faults);
   } catch (error) {
@@ -53,6 +58,31 @@ function assessParameters({ parameters }: MediaType): boolean {
   throw new SlipwayError('unsupported_media', `The body says header=${JSON.stringify(header)}`, {
     hint: 'Send Content-Type: text/csv for a table whose first line holds the column names, text/csv; header=absent for one without.',
   });
+}
+
+/**
+ * Lines of nothing but numbers for one FP32 input, which are most of what comes without names. Null sends anything else, and whatever is wrong, to the careful way.
+ */
+function readPlainTable(text: string, { signature }: InputTarget): PlainInputs | null {
+  const [spec, other] = signature.inputs;
+  if (other !== undefined || spec?.datatype !== 'FP32' || spec.shape[0] === 1 || text.includes('"')) return null;
+  const lines = text.split('\n');
+  if (lines.at(-1) === '') lines.pop();
+  const width = elementCount(spec.shape.slice(1))!;
+  const data = new Float32Array(lines.length * width);
+  for (let row = 0, place = 0; row < lines.length; row++) {
+    const line = lines[row]!;
+    const cells = (line.endsWith('\r') ? line.slice(0, -1) : line).split(',');
+    if (cells.length !== width) return null;
+    for (let at = 0; at < width; at++, place++) {
+      const value = readCell(cells[at]!, 'float');
+      if (typeof value !== 'number' || !(Math.abs(value) < FP32_LIMIT)) return null;
+      data[place] = value;
+    }
+  }
+  if (lines.length === 0) return null;
+  const shape = [lines.length, ...spec.shape.slice(1)];
+  return { inputs: [{ name: spec.name, datatype: 'FP32', shape, data }], rows: lines.length };
 }
 
 /** Where the values of one input gather. */

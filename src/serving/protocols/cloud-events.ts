@@ -3,8 +3,7 @@
  * https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md
  */
 import { SlipwayError } from '../../base/errors.ts';
-import { uuidv7 } from '../../base/ids.ts';
-import type { WireAnswer, WireHead } from './protocol.ts';
+import type { Answered, WireAnswer, WireHead } from './protocol.ts';
 
 export type EventMode = 'binary' | 'structured';
 
@@ -46,22 +45,33 @@ export function dataOf(event: unknown): unknown {
 }
 
 /** @param json the answer */
-export function eventAnswer(mode: EventMode, endpoint: string, json: string): WireAnswer {
-  const attributes = {
-    specversion: '1.0',
-    id: uuidv7(),
-    source: `io.kserve.inference.${endpoint}`,
-    type: RESPONSE_TYPE,
-    time: new Date().toISOString(),
-  };
+export function eventAnswer(
+  mode: EventMode,
+  { endpoint, predictionId }: Pick<Answered, 'endpoint' | 'predictionId'>,
+  json: string,
+): WireAnswer {
+  const source = `io.kserve.inference.${endpoint}`;
+  const time = new Date().toISOString();
   if (mode === 'structured') {
+    const attributes = { specversion: '1.0', id: predictionId, source, type: RESPONSE_TYPE, time };
     const body = `${JSON.stringify(attributes).slice(0, -1)},"data":${json}}`;
     return { contentType: 'application/cloudevents+json', body };
   }
   return {
     contentType: 'application/json',
     body: json,
-    headers: Object.entries(attributes).flatMap(([name, value]) => [`ce-${name}`, value]),
+    headers: [
+      'ce-specversion',
+      '1.0',
+      'ce-id',
+      predictionId,
+      'ce-source',
+      source,
+      'ce-type',
+      RESPONSE_TYPE,
+      'ce-time',
+      time,
+    ],
   };
 }
 

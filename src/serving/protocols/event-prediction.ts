@@ -24,7 +24,7 @@ export function parseEvent(call: WireCall, target: InputTarget): InferRequest {
 }
 
 /** @param json the answer of an ordinary request */
-export function asEvent(request: InferRequest, { endpoint }: Answered, json: string): string | WireAnswer {
+export function asEvent(request: InferRequest, answered: Answered, json: string): string | WireAnswer {
   const { event } = request.form as Partial<EventForm>;
-  return event === undefined ? json : eventAnswer(event, endpoint, json);
+  return event === undefined ? json : eventAnswer(event, answered, json);
 }

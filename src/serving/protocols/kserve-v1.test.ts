@@ -58,7 +58,7 @@ describe('CloudEvents', () => {
     expect(contentType).toBe('application/cloudevents+json');
     expect(JSON.parse(body as string)).toEqual({
       specversion: '1.0',
-      id: expect.stringMatching(/^[0-9a-f-]{36}$/),
+      id: 'p',
       source: 'io.kserve.inference.iris',
       type: 'io.kserve.inference.response',
       time: expect.any(String),

@@ -3,6 +3,7 @@ import { SlipwayError } from '../../base/errors.ts';
 import type { Tensor } from '../tensors/tensor.ts';
 import { decodeRequest } from './decode-request.ts';
 import { asEvent, parseEvent } from './event-prediction.ts';
+import { openaiModel, openaiModels, speaksOpenai } from './openai-models.ts';
 import {
   type Answered,
   type ErrorAnswer,
@@ -23,7 +24,7 @@ export const kserveV1: Protocol = {
   name: 'kserve-v1',
   routes: [
     { kind: 'read', path: '/', public: true, read: () => ({ status: 'alive' }) },
-    { kind: 'read', path: '/v1/models', read: (server) => ({ models: server.endpoints().map(({ name }) => name) }) },
+    { kind: 'read', path: '/v1/models', read: listModels },
     { kind: 'read', path: '/v1/models/{model}', read: (server, _, { params }) => readiness(server, params!['model']!) },
     {
       kind: 'infer',
@@ -39,11 +40,16 @@ export const kserveV1: Protocol = {
   writeError,
 };
 
+function listModels(server: ServerView): unknown {
+  const models = server.endpoints().map(({ name }) => name);
+  return speaksOpenai(server) ? { models, ...openaiModels(server) } : { models };
+}
+
 function readiness(server: ServerView, name: string): unknown {
   const held = heldOf(server, name);
   if (held.length === 0) throw new SlipwayError('endpoint_not_found', name);
   const ready = held.some(({ state }) => state === 'ready');
-  if (ready) return { name, ready };
+  if (ready) return speaksOpenai(server) ? { name, ready, ...openaiModel(name) } : { name, ready };
   throw new SlipwayError('not_ready', `Model with name ${name} is not ready.`, { retryAfterS: 1 });
 }
 

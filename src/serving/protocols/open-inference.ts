@@ -12,6 +12,7 @@ import { parsesFast } from './open-inference-binary.ts';
 import { parseInfer } from './open-inference-request.ts';
 import { writeStatistics } from './open-inference-statistics.ts';
 import { type EndpointView, HTTP_STATUSES, type Protocol, type Route, type ServerView } from './protocol.ts';
+import { SELDON_MODEL } from './seldon-model.ts';
 
 const infer = { kind: 'infer', parsesFast, parse: parseInfer, write: writeInfer, writeUs: inferUs } as const;
 
@@ -42,16 +43,18 @@ const routes: readonly Route[] = [
   { kind: 'read', path: '/v2/models', read: listModels },
   { kind: 'read', path: '/v2/models/stats', read: readAllStatistics },
   ...repositoryRoutes,
-  ...['/v2/models/{endpoint}', '/v2/models/{endpoint}/versions/{version}'].flatMap((path): Route[] => [
-    { kind: 'read', path, read: (_server, endpoint) => readMetadata(endpoint!) },
-    { kind: 'read', path: `${path}/ready`, read: (_server, endpoint) => readReady(endpoint!) },
-    { kind: 'read', path: `${path}/config`, read: (_server, endpoint) => modelConfigOf(endpoint!) },
-    { kind: 'read', path: `${path}/stats`, read: (_server, endpoint) => writeStatistics(endpoint!.statistics()) },
-    { ...infer, path: `${path}/infer` },
-    { ...generate, path: `${path}/generate` },
-    { ...generateStream, path: `${path}/generate_stream` },
-    { kind: 'absent', path: `${path}/trace/setting`, reason: NO_TRACES },
-  ]),
+  ...['/v2/models/{endpoint}', '/v2/models/{endpoint}/versions/{version}']
+    .flatMap((path): Route[] => [
+      { kind: 'read', path, read: (_server, endpoint) => readMetadata(endpoint!) },
+      { kind: 'read', path: `${path}/ready`, read: (_server, endpoint) => readReady(endpoint!) },
+      { kind: 'read', path: `${path}/config`, read: (_server, endpoint) => modelConfigOf(endpoint!) },
+      { kind: 'read', path: `${path}/stats`, read: (_server, endpoint) => writeStatistics(endpoint!.statistics()) },
+      { ...infer, path: `${path}/infer` },
+      { ...generate, path: `${path}/generate` },
+      { ...generateStream, path: `${path}/generate_stream` },
+      { kind: 'absent', path: `${path}/trace/setting`, reason: NO_TRACES },
+    ])
+    .map((route): Route => ({ ...route, routedBy: SELDON_MODEL })),
   { kind: 'absent', path: '/v2/trace/setting', reason: NO_TRACES },
   { kind: 'absent', path: '/v2/logging', reason: NO_LOG_SETTINGS },
   { kind: 'absent', path: '/v2/systemsharedmemory/{rest}', reason: NO_SHARED_MEMORY },

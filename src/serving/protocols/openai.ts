@@ -3,15 +3,14 @@ import { SlipwayError } from '../../base/errors.ts';
 import { parseJson } from '../../base/json.ts';
 import { errorText } from './open-inference.ts';
 import { parseEmbeddings, writeEmbeddings } from './openai-embeddings.ts';
+import { openaiModel, openaiModels } from './openai-models.ts';
 import {
   type ActionCall,
   type EndpointName,
-  type EndpointView,
   HTTP_STATUSES,
   type InferRoute,
   type Protocol,
   type Route,
-  type ServerView,
   type WireHead,
 } from './protocol.ts';
 import { outputsUs } from './writing-time.ts';
@@ -46,8 +45,8 @@ export const openai: Protocol = {
   routes: ['/openai/v1', '/v1'].flatMap((base): Route[] => [
     { ...embeddings, path: `${base}/embeddings` },
     ...GENERATIVE.map((path): Route => ({ kind: 'action', path: `${base}/${path}`, act: refuseGeneration })),
-    { kind: 'read', path: `${base}/models`, read: listModels },
-    { kind: 'read', path: `${base}/models/{endpoint}`, read: (_server, endpoint) => modelOf(endpoint!) },
+    { kind: 'read', path: `${base}/models`, read: (server) => openaiModels(server) },
+    { kind: 'read', path: `${base}/models/{endpoint}`, read: (_server, endpoint) => openaiModel(endpoint!.name) },
     ...ABSENT.flatMap((name): Route[] => {
       const reason = `Of OpenAI's API there are models and embeddings here, not ${name}`;
       return [
@@ -81,15 +80,6 @@ function codeOf({ code }: SlipwayError): string {
   if (code === 'endpoint_not_found' || code === 'version_not_found') return 'model_not_found';
   if (code === 'key_missing' || code === 'key_invalid') return 'invalid_api_key';
   return code === 'rate_limited' ? 'rate_limit_exceeded' : code;
-}
-
-function listModels(server: ServerView): unknown {
-  return { object: 'list', data: server.endpoints().map(modelOf) };
-}
-
-/** When it was made is not known where predictions are answered. */
-function modelOf({ name }: EndpointView): unknown {
-  return { id: name, object: 'model', created: 0, owned_by: 'slipway' };
 }
 
 /** Only looked for here; the body is read in full, and its faults are told, when it is known for which model it is. */

@@ -7,13 +7,14 @@ import type { ErrorCode, ErrorKind, SlipwayError } from '../../base/errors.ts';
 import type { RunnerLimits } from '../../registry/limits.ts';
 import type { Signature } from '../../registry/signature.ts';
 import type { PlainBody } from '../../registry/validation.ts';
-import type { EndpointChange } from '../endpoints/endpoint-change.ts';
+import type { EndpointChange, GivenFeedback } from '../endpoints/endpoint-change.ts';
 import type { EndpointRef } from '../endpoints/routing.ts';
 import type { Priority } from '../runner/runner.ts';
 import type { EncodedInput } from '../tensors/encoded-input.ts';
 import type { InputTarget } from '../tensors/input-check.ts';
 import type { Tensor } from '../tensors/tensor.ts';
 import type { ModelStatistics } from './model-statistics.ts';
+import type { SELDON_MODEL } from './seldon-model.ts';
 
 export interface Protocol {
   readonly name: string;
@@ -34,6 +35,8 @@ export type Route = InferRoute | ReadRoute | ActionRoute | AbsentRoute;
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS';
 
 type RoutePath = {
+  /** A header that names the endpoint in place of the path, in requests that have it. */
+  readonly routedBy?: typeof SELDON_MODEL;
   /** Also the name of the route in its protocol. */
   readonly path: string;
   /** Where it is found instead, without parameters: a path that a platform chose. */
@@ -113,6 +116,11 @@ export type ActionCall = WireCall & {
    * @throws SlipwayError what the management API would answer; `not_ready` when control is not there
    */
   changeEndpoint(name: string, change: EndpointChange): Promise<void>;
+  /**
+   * Hands on what became of predictions, of the endpoint that the path names or of any; control keeps it before this settles.
+   * @throws SlipwayError as `changeEndpoint`
+   */
+  giveFeedback(given: readonly GivenFeedback[]): Promise<void>;
 };
 
 /** A part of the protocol that is not offered, whatever the method: 501 with the reason. A last segment `{rest}` stands for any more. */

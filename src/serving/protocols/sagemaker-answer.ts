@@ -105,8 +105,14 @@ function csvOf(outputs: readonly Tensor[], rows: number): string {
   const columns = outputs.map((output) => ({ values: elementValues(output), width: output.data.length / rows }));
   let body = '';
   for (let row = 0; row < rows; row++) {
-    const fields = columns.flatMap(({ values, width }) => values.slice(row * width, (row + 1) * width).map(csvField));
-    body += `${fields.join(',')}\n`;
+    let line = '';
+    for (const { values, width } of columns) {
+      for (let at = row * width; at < (row + 1) * width; at++) {
+        const value = values[at];
+        line += `,${typeof value === 'number' ? value : csvField(value)}`;
+      }
+    }
+    body += `${line.slice(1)}\n`;
   }
   return body;
 }

@@ -15,6 +15,7 @@ import {
   written,
 } from './protocol.ts';
 import { writePredictions } from './seldon-answer.ts';
+import { giveFeedback } from './seldon-feedback.ts';
 import { parsePredictions } from './seldon-message.ts';
 import { outputsUs } from './writing-time.ts';
 
@@ -26,8 +27,6 @@ const predictions: Omit<InferRoute, 'path'> = {
   writeUs: outputsUs,
 };
 
-const NO_FEEDBACK =
-  'Feedback comes by the management API here, by the prediction id that Seldon-Puid and X-Prediction-Id tell';
 const NO_DOCS =
   'There is no page of documentation here; /metadata says what a model takes, docs/reference/protocols.md how it is asked';
 
@@ -46,7 +45,7 @@ export const seldon: Protocol = {
       },
       { kind: 'read', path: `${DEPLOYMENT}${api}/health/status`, read: (_server, endpoint) => readReady(endpoint!) },
       { kind: 'read', path: `${DEPLOYMENT}${api}/status/{model}`, read: (_server, endpoint) => readReady(endpoint!) },
-      { kind: 'absent', path: `${DEPLOYMENT}${api}/feedback`, reason: NO_FEEDBACK },
+      { kind: 'action', path: `${DEPLOYMENT}${api}/feedback`, act: giveFeedback },
       { kind: 'absent', path: `${DEPLOYMENT}${api}/doc/{rest}`, reason: NO_DOCS },
       { ...predictions, path: `${api}/predictions`, nameEndpoint: () => null },
       {
@@ -67,7 +66,7 @@ export const seldon: Protocol = {
         read: (_server, endpoint) => readReady(endpoint!),
       },
       { kind: 'read', path: `${api}/status/{endpoint}`, read: (_server, endpoint) => readReady(endpoint!) },
-      { kind: 'absent', path: `${api}/feedback`, reason: NO_FEEDBACK },
+      { kind: 'action', path: `${api}/feedback`, act: giveFeedback },
       { kind: 'absent', path: `${api}/doc/{rest}`, reason: NO_DOCS },
     ]),
     { kind: 'read', public: true, path: '/live', read: () => written({ contentType: 'text/plain', body: 'live' }) },

@@ -123,7 +123,7 @@ export function readPredict(
   }
   if (inputs !== undefined) return readColumns(inputs, target, cut);
   if (instances === undefined) throw refused("Missing 'inputs' or 'instances' key");
-  if (cut?.isMark(instances)) return readRows([instances], target, cut);
+  if (cut !== null && instances === cut.mark) return readRows([instances], target, cut);
   if (!Array.isArray(instances)) {
     throw refused(`JSON Value: ${debugText(body)} Expecting 'instances' to be an list/array`);
   }
@@ -231,7 +231,7 @@ function createReading(target: InputTarget, cut: CutRows | null): Reading {
         encoded.push(readWholeFiles(spec, value, pointer, faults));
         return;
       }
-      const rows = cut?.isMark(value) ? cut : null;
+      const rows = cut !== null && value === cut.mark ? cut : null;
       const shape: number[] = rows === null ? [] : [...rows.shape];
       for (let at = value; Array.isArray(at); at = at[0]) shape.push(at.length);
       const rank = spec.shape.length;

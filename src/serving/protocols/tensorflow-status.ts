@@ -1,6 +1,8 @@
 /** What TensorFlow Serving tells of a model: the states of its versions, and its signature. */
+
 import { SlipwayError } from '../../base/errors.ts';
 import type { TensorSpec } from '../../registry/signature.ts';
+import { openaiModel, speaksOpenai } from './openai-models.ts';
 import type { EndpointView, HeldVersion, ServerView } from './protocol.ts';
 import { METHODS, SIGNATURE_NAME, tensorflowTypeOf } from './tensorflow-names.ts';
 
@@ -34,8 +36,11 @@ export function statusOfAll(server: ServerView, { model = '' }: Readonly<Record<
     throw new SlipwayError('endpoint_not_found', `Could not find any versions of model ${model}`);
   }
   const status = { model_version_status: held.map(versionStatus).reverse() };
-  if (!server.spoken.includes('kserve-v1')) return status;
-  return { ...status, name: model, ready: held.some(({ state }) => state === 'ready') };
+  return {
+    ...status,
+    ...(server.spoken.includes('kserve-v1') ? { name: model, ready: held.some(({ state }) => state === 'ready') } : {}),
+    ...(speaksOpenai(server) ? openaiModel(model) : {}),
+  };
 }
 
 export function statusOfOne(

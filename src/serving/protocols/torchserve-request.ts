@@ -11,8 +11,10 @@ import { type FormPart, readMultipart } from '../inputs/multipart.ts';
 import { isBase64Value } from '../tensors/base64-value.ts';
 import { type InputTarget, invalidInput, rowsOf } from '../tensors/input-check.ts';
 import { writeJson } from '../tensors/json-text.ts';
+import { rowTexts } from '../tensors/nested-json.ts';
+import { wholeNumberRows } from '../tensors/number-arrays.ts';
 import { mostKeysOf, type PlainInputs, readPlainBody } from '../tensors/plain-codec.ts';
-import { tensorsToPredictions } from '../tensors/plain-predictions.ts';
+import { answersByRow, tensorsToPredictions } from '../tensors/plain-predictions.ts';
 import type { Tensor } from '../tensors/tensor.ts';
 import { isJsonType } from './json-body.ts';
 import type { Answered, InferRequest, WireCall } from './protocol.ts';
@@ -33,12 +35,29 @@ export function parseTorchserve(call: WireCall, target: InputTarget): InferReque
   if (type?.name === 'multipart/form-data') return readParts(readMultipart(call.body, type), target);
   if (type?.name.startsWith('image/')) return rowOf(readImageBody(call.body, target));
   const isNamedJson = type !== null && /^application\/(?:[a-z0-9.+-]*\+)?json$/.test(type.name);
-  if (isNamedJson) return readValue(readPythonJson(call.body, mostKeysOf(target.signature)), target);
+  if (isNamedJson)
+    return (
+      readNumberRows(call.body, target) ?? readValue(readPythonJson(call.body, mostKeysOf(target.signature)), target)
+    );
   if (type === null || type.name === 'application/octet-stream' || isJsonType(header))
     return readBare(call.body, target);
   throw new SlipwayError('unsupported_media', `The body has the type ${JSON.stringify(header)}`, {
     hint: 'Send a file as it is, JSON with Content-Type: application/json, or a form.',
   });
+}
+
+/** A long list of rows of numbers, read straight from the bytes; null for all else, and where anything is wrong. */
+function readNumberRows(body: Uint8Array, target: InputTarget): InferRequest | null {
+  const [only, other] = target.signature.inputs;
+  if (other !== undefined || only?.shape.length !== 2) return null;
+  const rows = wholeNumberRows(Buffer.from(body.buffer as ArrayBuffer, body.byteOffset, body.byteLength));
+  if (rows === null) return null;
+  try {
+    const request = readPredict({ inputs: rows.mark }, target, rows);
+    return { ...request, rows: rowsOf(request.inputs), form: { as: 'rows' } satisfies Form };
+  } catch {
+    return null;
+  }
 }
 
 /** Files are only passed on. */
@@ -66,7 +85,7 @@ function readBare(body: Uint8Array, target: InputTarget): InferRequest {
   if (only?.decoder?.kind === 'image' && !JSON_START.test(startOf(body))) return rowOf(readImageBody(body, target));
   if (only?.decoder?.kind === 'raw' && !JSON_START.test(startOf(body))) return rowOf(readRawBody(body, target), 'rows');
   if (only?.datatype === 'BYTES' && !JSON_START.test(startOf(body))) return readValue(textOf(body), target);
-  return readValue(readPythonJson(body, mostKeysOf(target.signature)), target);
+  return readNumberRows(body, target) ?? readValue(readPythonJson(body, mostKeysOf(target.signature)), target);
 }
 
 function startOf(body: Uint8Array): string {
@@ -152,9 +171,26 @@ function rankOf(value: unknown): number {
 export function writeTorchserve(request: InferRequest, outputs: readonly Tensor[], answered: Answered): string {
   const form = request.form as Form;
   if (form.as === 'envelope') return predictText(request, outputs, answered, 'quoted');
-  const rows = tensorsToPredictions(answered.signature, outputs, request.rows).map((row) => {
+  const { rows } = request;
+  const texts = answersByRow(answered.signature, outputs, rows) ? textsOf(outputs, answered) : null;
+  if (texts !== null) return form.as === 'row' && rows === 1 ? texts[0]! : `[${texts.join(',')}]`;
+  const predictions = tensorsToPredictions(answered.signature, outputs, rows).map((row) => {
     const values = Object.values(row);
     return values.length === 1 ? values[0] : row;
   });
-  return writeJson(form.as === 'row' && rows.length === 1 ? rows[0] : rows);
+  return writeJson(form.as === 'row' && predictions.length === 1 ? predictions[0] : predictions);
+}
+
+/** Rows as texts, of outputs without labels; null where one has some. */
+function textsOf(outputs: readonly Tensor[], { signature }: Answered): string[] | null {
+  const columns: string[][] = [];
+  for (const output of outputs) {
+    const { labels } = signature.outputs.find(({ name }) => name === output.name)!;
+    if (labels !== undefined) return null;
+    const [rows] = output.shape;
+    columns.push(rowTexts(output.shape.length === 2 && output.shape[1] === 1 ? { ...output, shape: [rows!] } : output));
+  }
+  if (columns.length === 1) return columns[0]!;
+  const names = outputs.map(({ name }) => JSON.stringify(name));
+  return columns[0]!.map((_, at) => `{${names.map((name, i) => `${name}:${columns[i]![at]}`).join(',')}}`);
 }

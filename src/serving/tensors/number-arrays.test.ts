@@ -191,7 +191,7 @@ describe('rows of numbers', () => {
     const [rows, width] = cut.shape;
     const nested = Array.from({ length: rows }, (_, row) => [...cut.data.subarray(row * width, (row + 1) * width)]);
     const back = (value: unknown): unknown => {
-      if (cut.isMark(value)) return nested;
+      if (value === cut.mark) return nested;
       if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
       return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, back(item)]));
     };

@@ -79,8 +79,8 @@ export function cutNumberArrays(body: Buffer, smallBytes = SMALL_BYTES): CutBody
 export type CutRows = {
   /** The body with a number in the place of the rows that were cut out. */
   readonly bytes: Buffer;
-  /** Whether a value of the rest stands for the rows. */
-  isMark(value: unknown): boolean;
+  /** The value of the rest that stands for the rows. */
+  readonly mark: number;
   /** All rows, one behind the other. Valid until the next cut: its memory is used again. */
   readonly data: Float64Array;
   /** Rows, and numbers of each. */
@@ -97,34 +97,44 @@ export function cutNumberRows(body: Buffer, keys: readonly Buffer[], smallBytes 
   for (const key of keys) {
     const place = body.indexOf(key);
     if (place === -1 || body[place - 1] === 0x5c) continue;
-    let at = skipSpace(body, place + key.length);
+    const at = skipSpace(body, place + key.length);
     if (body[at] !== 0x3a) continue;
     const start = skipSpace(body, at + 1);
     if (body[start] !== 0x5b) continue;
-    let count = 0;
-    let rows = 0;
-    let isWhole = false;
-    at = skipSpace(body, start + 1);
-    while (body[at] === 0x5b) {
-      const end = readNumbers(body, at + 1, count);
-      if (end === -1 || (rows > 0 && lastCount - count !== count / rows)) break;
-      count = lastCount;
-      rows++;
-      at = skipSpace(body, end);
-      if (body[at] === 0x5d) {
-        isWhole = true;
-        break;
-      }
-      if (body[at] !== 0x2c) break;
-      at = skipSpace(body, at + 1);
-    }
-    if (!isWhole) continue;
-    return {
-      bytes: Buffer.concat([body.subarray(0, start), Buffer.from(`${FIRST_MARK}`, 'latin1'), body.subarray(at + 1)]),
-      isMark: (value) => value === FIRST_MARK,
-      data: scratch.subarray(0, count),
-      shape: [rows, count / rows],
-    };
+    const rows = readRows(body, start);
+    if (rows === null) continue;
+    const mark = Buffer.from(`${FIRST_MARK}`, 'latin1');
+    const bytes = Buffer.concat([body.subarray(0, start), mark, body.subarray(rows.end)]);
+    return { bytes, mark: FIRST_MARK, data: rows.data, shape: rows.shape };
+  }
+  return null;
+}
+
+/** The same where rows of numbers are all of a body. */
+export function wholeNumberRows(body: Buffer, smallBytes = SMALL_BYTES): CutRows | null {
+  const start = skipSpace(body, 0);
+  if (body.length < smallBytes || body[start] !== 0x5b) return null;
+  const rows = readRows(body, start);
+  if (rows === null || skipSpace(body, rows.end) !== body.length) return null;
+  return { bytes: Buffer.from(`${FIRST_MARK}`, 'latin1'), mark: FIRST_MARK, data: rows.data, shape: rows.shape };
+}
+
+type ReadRows = Pick<CutRows, 'data' | 'shape'> & { readonly end: number };
+
+/** @returns null when there is anything but rows of numbers, all of one length; `end` is the place behind them */
+function readRows(body: Buffer, start: number): ReadRows | null {
+  let count = 0;
+  let rows = 0;
+  let at = skipSpace(body, start + 1);
+  while (body[at] === 0x5b) {
+    const end = readNumbers(body, at + 1, count);
+    if (end === -1 || (rows > 0 && lastCount - count !== count / rows)) return null;
+    count = lastCount;
+    rows++;
+    at = skipSpace(body, end);
+    if (body[at] === 0x5d) return { data: scratch.subarray(0, count), shape: [rows, count / rows], end: at + 1 };
+    if (body[at] !== 0x2c) return null;
+    at = skipSpace(body, at + 1);
   }
   return null;
 }
