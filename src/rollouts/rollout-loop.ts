@@ -185,7 +185,7 @@ export function createRolloutLoop(deps: {
     work.state = rollout;
     for (const record of records)
       log.info({ rollout: rollout.id, from: record.from, to: record.to, reason: record.reason }, 'rollout moved');
-    await keepEvidence(work);
+    await keepEvidence(work, records.length > 0);
     askExternal(work, effects);
     joinOutcomes(work, stored, spec);
     if (isDone(rollout)) atWork.delete(rollout.id);
@@ -220,9 +220,10 @@ export function createRolloutLoop(deps: {
     await noteLive(tx, { projectId: stored.projectId, endpoint: spec.name, actor, reason, requestId: null, at });
   };
 
-  /** Evidence is written down too, so that a gateway that is lost while control restarts leaves what it said. */
-  const keepEvidence = async (work: AtWork): Promise<void> => {
-    if (work.unsaved.size === 0 || clock.monotonicMs() - work.keptMs < KEEP_EVIDENCE_MS) return;
+  /** Evidence is written down too, so that a gateway that is lost while control restarts leaves what it said, and a stage that ended can be read. */
+  const keepEvidence = async (work: AtWork, isMoved: boolean): Promise<void> => {
+    const isDue = isMoved || clock.monotonicMs() - work.keptMs >= KEEP_EVIDENCE_MS;
+    if (work.unsaved.size === 0 || !isDue) return;
     const reports = [...work.unsaved].map((key) => work.reports.get(key)!);
     work.unsaved.clear();
     work.keptMs = clock.monotonicMs();

@@ -1,9 +1,10 @@
 /** A shadow that hangs, crashes, answers 100 MB or NaN: callers of the live version get every answer, and the rollout says what was wrong. */
+import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { startOpenLoop } from './open-loop.ts';
-import { eventually, MODELS, pause, type RunningServer, startServer, untilReady } from './running-server.ts';
+import { eventually, MODELS, pause, ROOT, type RunningServer, startServer, untilReady } from './running-server.ts';
 
 let server: RunningServer | null = null;
 afterEach(() => server?.dispose());
@@ -118,3 +119,64 @@ test.each(Object.entries(CASES))(
   },
   240_000,
 );
+
+test('several shadows at once: beside the noise floor, by tenant, with the pairs that differ', async () => {
+  server = await startServer();
+  const { client, inferenceUrl, dataDir } = server;
+  for (const [at, file] of ['add.onnx', 'add-two.onnx', 'add.onnx'].entries()) {
+    const blob = new Blob([readFileSync(join(MODELS, file))]);
+    await client.models.push({ model: 'm', files: [{ path: 'model.onnx', blob }], tags: { take: String(at) } });
+  }
+  await client.endpoints.create({ name: 'm', model: 'm', target: { version: 1 } });
+  await untilReady(server, 'm');
+  const plan = `
+sliceBy: { header: X-Tenant }
+stages:
+  - { kind: shadow, sample: 100%, noiseFloor: 100%, also: [3], minPairs: 50, minDwell: 1s, gates: [{ kind: shadow, minPairs: 50 }] }
+`;
+  await client.rollouts.start('m', { to: '2', plan });
+  const ids = new Set<string>();
+  const shown = await eventually(
+    'the rollout has seen enough',
+    async () => {
+      for (const tenant of ['acme', 'globex']) {
+        const answer = await fetch(`${inferenceUrl}/v2/models/m/infer`, {
+          method: 'POST',
+          headers: { 'content-type': 'application/json', 'x-tenant': tenant },
+          body: '{"inputs":[{"name":"X","datatype":"FP32","shape":[1,3],"data":[1,2,3]}]}',
+        });
+        expect(answer.status).toBe(200);
+        ids.add(answer.headers.get('x-prediction-id') ?? '');
+        await answer.arrayBuffer();
+      }
+      const now = await client.rollouts.show('m');
+      return now.rollout.phase === 'paused' && now.shadows.length === 3 ? now : null;
+    },
+    60_000,
+  );
+  expect(shown.rollout.text).toMatch(/Decisions differ in 100 % of \d+ pairs, surely more than 0.5 % above chance/);
+  const [candidate, third, floor] = ['candidate', 'version-3', 'noise-floor'].map(
+    (name) => shown.shadows.find((one) => one.name === name)!,
+  );
+  expect(candidate!.flips).toBe(candidate!.pairs);
+  expect(candidate!.pairs).toBeGreaterThan(20);
+  for (const same of [third, floor]) expect(same).toMatchObject({ flips: 0, worst: [] });
+  expect(third!.pairs).toBeGreaterThan(20);
+  expect(candidate!.slices.map((one) => one.slice).sort()).toEqual(['acme', 'globex']);
+  expect(candidate!.worst.length).toBeGreaterThan(0);
+  for (const { predictionId, slice } of candidate!.worst) {
+    expect(ids).toContain(predictionId);
+    expect(['acme', 'globex']).toContain(slice);
+  }
+  const env = { PATH: process.env['PATH'], HOME: process.env['HOME'], SLIPWAY_DATA: dataDir };
+  const typed = spawnSync(join(ROOT, 'bin/slipway'), ['rollouts', 'show', 'm'], { env, encoding: 'utf8' });
+  expect(typed.stdout).toContain(candidate!.worst[0]!.predictionId);
+  expect(typed.stdout).toMatch(/version-3 {2}\d+ pairs, 0 % of the decisions differ/);
+  expect(typed.stdout).toMatch(/noise-floor {2}\d+ pairs, 0 % of the decisions differ/);
+  await client.rollouts.command('m', 'abort', { reason: 'seen enough' });
+  await eventually('it is over', async () => (await client.rollouts.show('m')).rollout.isEnded);
+  // What was compared can be read afterwards.
+  expect((await client.rollouts.show('m')).shadows.map((one) => one.name).sort()).toEqual(
+    shown.shadows.map((one) => one.name).sort(),
+  );
+}, 120_000);
