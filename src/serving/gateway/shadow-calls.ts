@@ -232,6 +232,8 @@ export function createShadowCalls(deps: ShadowCallsDeps): ShadowCalls {
       for (const shadow of shadows) {
         // What the candidate itself answered is no comparison.
         if (shadow.spec.role === 'candidate' && shadow.spec.version === prediction.version) continue;
+        // Its runner is being loaded: the stage begins for it when it can answer, and nothing was dropped.
+        if (!shadow.version.wasReady) continue;
         copy(prediction, split, shadow);
       }
     },
