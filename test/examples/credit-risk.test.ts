@@ -76,7 +76,7 @@ test('the reference set holds the scores of the model beside it', async () => {
 
 test('the sample deploys data only, and says where its data comes from', () => {
   const { files } = parse(read('slipway.yaml')) as SlipwayFile;
-  expect(files.filter((file) => !/\.(onnx|json|md)$/.test(file))).toEqual([]);
+  expect(files.filter((file) => !/\.(onnx|json|md|csv)$/.test(file))).toEqual([]);
   expect(read('data/README.md')).toContain('CC BY 4.0');
   expect(read('data/german-credit.csv').trimEnd().split('\n')).toHaveLength(1001);
 });

@@ -57,7 +57,8 @@ function pidOf(place: 'owner' | 'guest'): number | undefined {
   const wanted = place === 'owner' ? '0' : '1';
   return server.pids('gateway').find((pid) => {
     try {
-      return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').at(-2) === wanted;
+      const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+      return words[words.findIndex((word) => word.endsWith('gateway.ts')) + 1] === wanted;
     } catch {
       return false; // it ended while we looked
     }

@@ -46,6 +46,15 @@ describe('threads for large bodies', () => {
       );
     });
 
+  it('have one left for bodies that are not very large, however many very large ones wait', async () => {
+    start();
+    const ends: string[] = [];
+    const veryLarge = Array.from({ length: 3 }, () => parse(records(2_000_000)).then(() => ends.push('very large')));
+    await parse(records(200_000)).then(() => ends.push('large'));
+    await Promise.all(veryLarge);
+    expect(ends.indexOf('large')).toBeLessThan(2);
+  }, 60_000);
+
   it('give up a body whose deadline passed, in a thread and before it; the next one is parsed', async () => {
     start();
     await parse(records(10)); // a thread runs

@@ -1,4 +1,3 @@
-import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { SlipwayError } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
@@ -67,8 +66,11 @@ export type LargeBodies = {
   close(): void;
 };
 
-/** Two, so that one body that takes long does not hold up all others. */
-const MOST_THREADS = Math.min(2, availableParallelism());
+/** Two, on one core as well: one that takes long does not hold up all others. */
+const MOST_THREADS = 2;
+
+/** Bodies from this size on, which may take seconds, have one of the threads at most. */
+const VERY_LARGE_BYTES = 8 * 1024 * 1024;
 
 /** Threads end when there was nothing to do for this long; their memory goes with them. */
 const IDLE_MS = 10_000;
@@ -78,6 +80,7 @@ const CHECK_MS = 50;
 
 type Job = {
   readonly message: ParseJob;
+  readonly bytes: number;
   readonly isWanted: () => boolean;
   readonly done: Parsed;
 };
@@ -133,10 +136,13 @@ export function createLargeBodies({ log, maxWaitingBytes }: { log: Logger; maxWa
   /** Gives what waits to threads that have nothing to do. */
   const next = (): void => {
     while (waiting.length > 0) {
+      const isTaken = threads.some(({ job }) => job !== null && job.bytes >= VERY_LARGE_BYTES);
+      const at = isTaken ? waiting.findIndex(({ bytes }) => bytes < VERY_LARGE_BYTES) : 0;
+      if (at === -1) break;
       const thread = threads.find(({ job }) => job === null) ?? (threads.length < MOST_THREADS ? start() : null);
       if (thread === null) break;
-      const job = waiting.shift()!;
-      waitingBytes -= job.message.call.body.byteLength;
+      const job = waiting.splice(at, 1)[0]!;
+      waitingBytes -= job.bytes;
       thread.job = job;
       thread.worker.postMessage(job.message, [job.message.call.body.buffer as ArrayBuffer]);
     }
@@ -154,7 +160,7 @@ export function createLargeBodies({ log, maxWaitingBytes }: { log: Logger; maxWa
     const dropped = waiting.filter(({ isWanted }) => !isWanted());
     if (dropped.length > 0) {
       waiting = waiting.filter((job) => !dropped.includes(job));
-      waitingBytes = waiting.reduce((sum, { message }) => sum + message.call.body.byteLength, 0);
+      waitingBytes = waiting.reduce((sum, { bytes }) => sum + bytes, 0);
     }
     for (const thread of threads) {
       const { job } = thread;
@@ -175,8 +181,9 @@ export function createLargeBodies({ log, maxWaitingBytes }: { log: Logger; maxWa
       idle = null;
       const owned =
         body.byteLength === body.buffer.byteLength ? new Uint8Array(body.buffer as ArrayBuffer) : new Uint8Array(body);
-      waiting.push({ message: { protocol, path, call: { ...call, body: owned }, target }, isWanted, done });
-      waitingBytes += owned.byteLength;
+      const bytes = owned.byteLength;
+      waiting.push({ message: { protocol, path, call: { ...call, body: owned }, target }, bytes, isWanted, done });
+      waitingBytes += bytes;
       next();
     },
     close: stop,

@@ -7,6 +7,13 @@ export function mostDecompressed(packedBytes: number, maxBytes: number): number 
   return Math.min(maxBytes, Math.max(HARMLESS_BYTES, packedBytes * MAX_RATIO));
 }
 
+/** Which bound of the two decompressed bytes broke: for messages, behind "larger than". */
+export function decompressedBound(packedBytes: number, maxBytes: number): string {
+  const most = mostDecompressed(packedBytes, maxBytes);
+  if (most === maxBytes) return `${sizeText(maxBytes)} after decompression`;
+  return `${MAX_RATIO} times its ${packedBytes} bytes after decompression`;
+}
+
 /** A limit, for messages. */
 export function sizeText(bytes: number): string {
   return bytes % (1024 * 1024) === 0 ? `${bytes / 1024 / 1024} MiB` : `${bytes} bytes`;

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { promisify } from 'node:util';
 import { gunzip, inflate } from 'node:zlib';
 import { SlipwayError } from '../../base/errors.ts';
-import { mostDecompressed, sizeText } from './received-bytes.ts';
+import { decompressedBound, mostDecompressed, sizeText } from './received-bytes.ts';
 
 export type BodyLimits = {
   /** Also after decompression. */
@@ -64,7 +64,7 @@ export function readBody(
     return;
   }
   if (Number(headers['content-length'] ?? 0) > limits.maxBytes) {
-    done(tooLarge(limits), null);
+    done(tooLarge(sizeText(limits.maxBytes)), null);
     return;
   }
   goOn?.();
@@ -105,7 +105,7 @@ export function readBody(
     if (failed) return;
     chunks += 1;
     bytes += chunk.length;
-    if (bytes > limits.maxBytes) return fail(tooLarge(limits));
+    if (bytes > limits.maxBytes) return fail(tooLarge(sizeText(limits.maxBytes)));
     if (chunks > FREE_CHUNKS && bytes < chunks * MIN_AVERAGE_CHUNK_BYTES) {
       return fail(
         new SlipwayError('invalid_request', `The body came in ${chunks} chunks of ${Math.ceil(bytes / chunks)} bytes`, {
@@ -139,22 +139,24 @@ export function readBody(
       },
       (error: unknown) => {
         release();
-        done(decodeError(error, limits), null);
+        done(decodeError(error, raw.length, limits), null);
       },
     );
   });
 }
 
-function decodeError(error: unknown, limits: BodyLimits): SlipwayError {
-  if ((error as { code?: unknown }).code === 'ERR_BUFFER_TOO_LARGE') return tooLarge(limits, ' after decompression');
+function decodeError(error: unknown, packedBytes: number, limits: BodyLimits): SlipwayError {
+  if ((error as { code?: unknown }).code === 'ERR_BUFFER_TOO_LARGE') {
+    return tooLarge(decompressedBound(packedBytes, limits.maxBytes));
+  }
   return new SlipwayError('invalid_request', 'The body cannot be decompressed', {
     hint: 'Is it really encoded as Content-Encoding says?',
     cause: error,
   });
 }
 
-function tooLarge(limits: BodyLimits, when = ''): SlipwayError {
-  return new SlipwayError('too_large', `The body is larger than ${sizeText(limits.maxBytes)}${when}`, {
+function tooLarge(bound: string): SlipwayError {
+  return new SlipwayError('too_large', `The body is larger than ${bound}`, {
     hint: 'Send fewer rows at once. SLIPWAY_MAX_BODY is the limit.',
   });
 }

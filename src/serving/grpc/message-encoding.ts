@@ -2,7 +2,7 @@
 import { promisify } from 'node:util';
 import { deflate, gunzip, gzip, inflate } from 'node:zlib';
 import { SlipwayError } from '../../base/errors.ts';
-import { mostDecompressed } from '../gateway/received-bytes.ts';
+import { decompressedBound, mostDecompressed } from '../gateway/received-bytes.ts';
 import { frameMessage, PREFIX_BYTES } from './message-frame.ts';
 import { type MessageLimits, tooLarge } from './message-reader.ts';
 
@@ -65,7 +65,7 @@ export async function decompress(bytes: Buffer, encoding: string | null, limits:
   } catch (error) {
     if (error instanceof SlipwayError) throw error;
     if ((error as { code?: unknown }).code === 'ERR_BUFFER_TOO_LARGE') {
-      throw tooLarge(bytes.length, maxBytes, ' after decompression');
+      throw tooLarge('A message', decompressedBound(bytes.length, maxBytes));
     }
     throw new SlipwayError('invalid_request', `A message is no ${encoding}`, { cause: error });
   } finally {

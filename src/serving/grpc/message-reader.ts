@@ -126,7 +126,8 @@ export class MessageReader {
     const length = source.readUInt32BE(from + 1);
     if (flag > 1)
       this.fail(new SlipwayError('invalid_request', 'A message begins with a flag that is neither 0 nor 1'));
-    else if (length > this.limits.maxBytes) this.fail(tooLarge(length, this.limits.maxBytes));
+    else if (length > this.limits.maxBytes)
+      this.fail(tooLarge(`A message of ${length} bytes`, sizeText(this.limits.maxBytes)));
     else {
       this.compressed = flag === 1;
       this.needed = length;
@@ -180,8 +181,8 @@ export class MessageReader {
   }
 }
 
-export function tooLarge(bytes: number, maxBytes: number, when = ''): SlipwayError {
-  return new SlipwayError('too_large', `A message of ${bytes} bytes${when} is larger than ${sizeText(maxBytes)}`, {
+export function tooLarge(what: string, bound: string): SlipwayError {
+  return new SlipwayError('too_large', `${what} is larger than ${bound}`, {
     hint: 'Send fewer rows at once. SLIPWAY_MAX_BODY is the limit.',
   });
 }

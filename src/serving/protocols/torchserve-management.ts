@@ -268,9 +268,11 @@ function bodyParameters(call: ActionCall, known: readonly string[]): Parameters 
   if (!isJsonType(call.headers['content-type'])) throw bad('The body must be JSON.');
   const value = readJsonBody(call);
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw bad('The body must be an object.');
-  const query = new URLSearchParams(
-    Object.entries(value).map(([name, one]): [string, string] => [name, `${one as string}`]),
-  );
+  const query = new URLSearchParams();
+  for (const [name, one] of Object.entries(value as Record<string, unknown>)) {
+    if (typeof one === 'object') throw bad('The members of the body must be texts, numbers, true or false.');
+    query.set(name, String(one));
+  }
   return parametersOf({ ...call, query: `${query}` }, known);
 }
 

@@ -202,6 +202,7 @@ function exactIntegers(datatype: Datatype, min: bigint, max: bigint): Store {
     if (typeof value === 'bigint') exact = value;
     else if (typeof value === 'number') {
       if (!Number.isInteger(value)) return `must be a whole number for ${datatype}`;
+      if (value < Number(min) || value > Number(max)) return outOfRange(datatype, min, max);
       if (!Number.isSafeInteger(value))
         return 'is beyond 2^53 and not written as a plain integer, so it may have been rounded';
       exact = BigInt(value);
