@@ -6,6 +6,7 @@ import { type Protocol, statusOf, type WireAnswer } from '../protocols/protocol.
 import type { CallHandle } from '../runner/runner.ts';
 import type { Account } from './account.ts';
 import type { Meter } from './metrics.ts';
+import { lastWords } from './request-fault.ts';
 import type { Found, Match } from './route-table.ts';
 import { totalTiming } from './server-timing.ts';
 
@@ -179,9 +180,18 @@ function addAccount({ account, stages, startedMs }: Exchange, headers: string[])
   if (quota != null) headers.push(...quota);
 }
 
-/** Answers without a body, and closes: for requests whose rest cannot be read. */
-export function answerBare(exchange: Exchange, status: number): void {
-  send(exchange, status, ['Content-Length', '0', 'X-Request-Id', exchange.requestId], '', true);
+/** Answers with a sentence, and closes: for requests whose rest cannot be read. */
+export function answerLast(exchange: Exchange, status: number): void {
+  const text = lastWords(status);
+  const headers = [
+    'Content-Type',
+    'text/plain',
+    'Content-Length',
+    `${text.length}`,
+    'X-Request-Id',
+    exchange.requestId,
+  ];
+  send(exchange, status, headers, text, true);
 }
 
 function sizeOf(body: WireAnswer['body']): number {

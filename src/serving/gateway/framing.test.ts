@@ -148,6 +148,7 @@ describe('requests that are unusual, but clear', () => {
     ],
     ['one with a user', 'POST http://a@localhost/v2/models/add/infer HTTP/1.1', '', '404'],
     ['HTTP/2.0 in the request line', 'POST /v2/models/add/infer HTTP/2.0', '', '505'],
+    ['HTTP/1.2', 'POST /v2/models/add/infer HTTP/1.2', '', '505'],
     [
       'two Authorization',
       'POST /v2/models/add/infer HTTP/1.1',
@@ -167,4 +168,16 @@ describe('requests that are unusual, but clear', () => {
   ])('%s', async (_title, line, headers, status) => {
     expect(await ask(line, headers)).toBe(status);
   });
+});
+
+it.each([
+  ['no HTTP', 'Hello\r\n\r\n', '400 Bad Request', 'The request is not valid HTTP/1.1'],
+  ['a header beyond the limit', `GET / HTTP/1.1\r\nX-A: ${'a'.repeat(20_000)}\r\n\r\n`, '431 Request', '16 KiB'],
+  ['another version', 'GET / HTTP/1.2\r\nHost: localhost\r\n\r\n', '505 HTTP', 'Only HTTP/1.1'],
+])('%s is answered by a sentence that says so', async (_title, sent, status, words) => {
+  const said = await talk(async (socket) => void socket.write(sent));
+  expect(said).toContain(`HTTP/1.1 ${status}`);
+  expect(said).toContain(words);
+  const [head, body] = said!.split('\r\n\r\n');
+  expect(head).toContain(`Content-Length: ${body!.length}`);
 });

@@ -1,18 +1,18 @@
 /** One port of inference over HTTP: connections, and what becomes of those that are at fault. */
-import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Contract } from '../../base/contract.ts';
 import { listenUntilFree, openOnce, type PortSetting } from '../../base/http/listen.ts';
 import type { Settings } from '../../base/settings.ts';
 import type { Protocol } from '../protocols/protocol.ts';
-import { answerBare, connectionOf } from './exchange.ts';
+import { answerLast, connectionOf } from './exchange.ts';
 import type { HTTP_LIMITS } from './http-limits.ts';
 import { createLeanHttp } from './lean-http.ts';
 import type { GatewayMetrics } from './metrics.ts';
 import { NodeWire } from './node-wire.ts';
 import { cancelCalls } from './prediction.ts';
 import type { BodyBudget } from './request-body.ts';
-import { requestFault } from './request-fault.ts';
+import { lastAnswer, requestFault } from './request-fault.ts';
 import type { RequestHandler } from './request-handler-deps.ts';
 
 /** What a port speaks. */
@@ -103,11 +103,12 @@ export function createHttpListener(deps: HttpListenerDeps): HttpListener {
     const { calls, latest } = connectionOf(socket);
     // Waiting for a model is not idleness: the call's own deadline ends it.
     if (calls.length > 0) socket.setTimeout(limits.idleMs);
-    else if (latest !== null && !latest.answered && !latest.wire.complete) answerBare(latest, 408);
+    else if (latest !== null && !latest.answered && !latest.wire.complete) answerLast(latest, 408);
     else socket.destroy(); // between requests, or its answer is not read
   });
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-    const status = STATUS_OF_FAULT[error.code ?? ''] ?? 400;
+    const isVersion = (error as { reason?: string }).reason === 'Invalid HTTP version'; // its code is that of a bad line end too
+    const status = isVersion ? 505 : (STATUS_OF_FAULT[error.code ?? ''] ?? 400);
     metrics.refused(status);
     if (error.code === 'ECONNRESET' || !socket.writable) socket.destroy();
     else endBroken(socket as Socket, status);
@@ -149,14 +150,13 @@ function endBroken(socket: Socket, status: number): void {
     else endWith(socket, status);
   } else if (!latest.wire.complete) {
     if (latest.answered) socket.destroy();
-    else answerBare(latest, status);
+    else answerLast(latest, status);
   } else if (latest.wire instanceof NodeWire) {
     latest.wire.response.once('finish', () => endWith(socket, status));
   }
 }
 
-/** There is no request to answer in its protocol's form. */
 function endWith(socket: Socket, status: number): void {
-  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+  socket.end(lastAnswer(status));
   socket.destroySoon();
 }

@@ -261,7 +261,6 @@ describe('framing: broken requests are refused and the connection is closed', ()
     ['a bare line feed in a header', 'POST /v2 HTTP/1.1\nHost: localhost\n\n'],
     ['a control character in a header', request('X-A: a\u0001b\r\nContent-Length: 0')],
     ['no Host', 'GET /v2 HTTP/1.1\r\n\r\n'],
-    ['a version that does not exist', 'GET /v2 HTTP/9.9\r\nHost: localhost\r\n\r\n'],
     ['a verb that does not exist', 'BREW /v2 HTTP/1.1\r\nHost: localhost\r\n\r\n'],
     ['TLS on a plain port', Buffer.from('16030100a5010000a1', 'hex')],
     ['noise', Buffer.from(createHash('sha512').update('x').digest())],
@@ -269,6 +268,10 @@ describe('framing: broken requests are refused and the connection is closed', ()
     const text = await raw(bytes, 'GET /v2 HTTP/1.1\r\nHost: localhost\r\n\r\n');
     expect(answers(text)).toEqual(['400']);
     expect(text).toMatch(/connection: close/i);
+  });
+
+  it('a version that does not exist is 505', async () => {
+    expect(answers(await raw('GET /v2 HTTP/9.9\r\nHost: localhost\r\n\r\n'))).toEqual(['505']);
   });
 
   it('a header beyond 16 KiB is 431', async () => {

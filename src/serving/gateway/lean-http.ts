@@ -6,11 +6,12 @@
  */
 import type { Socket } from 'node:net';
 import { type Connection, connectionOf } from './exchange.ts';
-import { statusLine, writeLeanAnswer } from './lean-answer.ts';
+import { writeLeanAnswer } from './lean-answer.ts';
 import { HeadMemory, type LeanHead, type ParsedHead } from './lean-head.ts';
 import { LeanWire } from './lean-wire.ts';
 import { bodyOf, type PartialBody } from './partial-body.ts';
 import type { BodyBudget } from './request-body.ts';
+import { lastAnswer } from './request-fault.ts';
 
 export type LeanHttpDeps = {
   readonly limits: LeanLimits;
@@ -324,11 +325,10 @@ class LeanConnection {
     else this.#finish();
   }
 
-  /** Answers without a body, and closes. */
   #refuse(status: number): void {
     this.#dropPartial();
     this.#closing = true;
-    this.#socket.end(`HTTP/1.1 ${statusLine(status)}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+    this.#socket.end(lastAnswer(status));
     this.#socket.destroySoon();
   }
 

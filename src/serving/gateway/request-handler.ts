@@ -8,9 +8,7 @@ import { priorityOf } from './admission.ts';
 import { answer, type Exchange, openExchange, refuse } from './exchange.ts';
 import type { Route } from './find-endpoint.ts';
 import { createInferenceOrigin } from './inference-origin.ts';
-
 import { isCostly, type Parsed, SMALL_BODY_BYTES } from './large-bodies.ts';
-
 import type { Meter } from './metrics.ts';
 import { observed, predict, timeoutOf } from './prediction.ts';
 import { createQuestions } from './questions.ts';
