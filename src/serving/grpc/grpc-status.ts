@@ -12,6 +12,7 @@ export const STATUS = {
   alreadyExists: 6,
   permissionDenied: 7,
   resourceExhausted: 8,
+  failedPrecondition: 9,
   aborted: 10,
   unimplemented: 12,
   internal: 13,
@@ -43,7 +44,12 @@ const BY_CODE: { readonly [code in ErrorCode]?: number } = {
   not_offered: STATUS.unimplemented,
 };
 
+/** In `extra` of an error that another system tells by a status of its own choice: that status. */
+export const OWN_STATUS = 'grpcStatus';
+
 export function grpcStatusOf(error: SlipwayError): number {
+  const own = error.extra?.[OWN_STATUS];
+  if (typeof own === 'number') return own;
   return BY_CODE[error.code] ?? BY_KIND[error.kind];
 }
 

@@ -8,6 +8,7 @@ import type { EncodedInput } from '../tensors/encoded-input.ts';
 import { numbersOfHalf } from '../tensors/half.ts';
 import { assessSizes, type InputTarget, invalidInput, rowsOf } from '../tensors/input-check.ts';
 import type { Tensor } from '../tensors/tensor.ts';
+import { OWN_STATUS, STATUS } from './grpc-status.ts';
 import { frameMessage } from './message-frame.ts';
 import type { MessageForm, Prediction } from './predictions.ts';
 import type { Message, MessageCodec } from './protobuf/message-codec.ts';
@@ -42,9 +43,14 @@ export function readModelSpec(spec: Message | undefined): ModelSpec {
   };
 }
 
-function assertSignature({ signature }: ModelSpec, refusal: (name: string) => string): void {
+/** @param status of the refusal: Predict has another than the rest */
+function assertSignature(
+  { signature }: ModelSpec,
+  refusal: (name: string) => string,
+  status: number = STATUS.invalidArgument,
+): void {
   if (signature === '' || signature === SIGNATURE_NAME) return;
-  throw new SlipwayError('invalid_request', refusal(signature.slice(0, 200)));
+  throw new SlipwayError('invalid_request', refusal(signature.slice(0, 200)), { extra: { [OWN_STATUS]: status } });
 }
 
 /** Not found is told in TensorFlow Serving's words; other errors in ours. */
@@ -120,7 +126,7 @@ function noMessage(name: string, fault: ProtobufFault): SlipwayError {
 }
 
 function parsePredict(wire: WirePredict, target: InputTarget): InferRequest {
-  assertSignature(wire, (name) => `Serving signature key "${name}" not found.`);
+  assertSignature(wire, (name) => `Serving signature key "${name}" not found.`, STATUS.failedPrecondition);
   const { inputs: specs, outputs: given } = target.signature;
   assertNames(wire, target);
   const faults: FieldError[] = [];

@@ -157,7 +157,7 @@ describe('Predict', () => {
     ],
     [
       { model_spec: { name: 'half', signature_name: 'x' }, inputs: { x: floats([1], 1) } },
-      'INVALID_ARGUMENT',
+      'FAILED_PRECONDITION',
       'Serving signature key "x" not found.',
     ],
     [
@@ -277,7 +277,13 @@ describe('Classify, Regress and MultiInference', () => {
     );
   });
 
-  test('refuse models without such outputs, no examples, and other features', async () => {
+  test('refuse models without such outputs, no examples, another signature, and other features', async () => {
+    const other = { model_spec: { name: 'scores', signature_name: 'x' } };
+    const unknown = ['INVALID_ARGUMENT', 'No signature was found with the name: x'];
+    expect(await refused('Classify', { ...other, input })).toEqual(unknown);
+    expect(await refused('Regress', { ...other, input })).toEqual(unknown);
+    const task = { ...other, method_name: 'tensorflow/serving/classify' };
+    expect(await refused('MultiInference', { tasks: [task], input })).toEqual(unknown);
     expect((await refused('Classify', { model_spec: { name: 'half' }, input }))[1]).toMatch(
       /^Expected classification signature method_name/,
     );

@@ -8,8 +8,9 @@ import { type InputTarget, invalidInput } from '../tensors/input-check.ts';
 import { kindOf } from '../tensors/json-elements.ts';
 import { mostKeysOf, type PlainInputs } from '../tensors/plain-codec.ts';
 import { readColumns, readInstances } from './instances.ts';
-import { readJsonBody } from './json-body.ts';
+import { assertJson, readJsonBody } from './json-body.ts';
 import { readSplitFrame } from './mlflow-request.ts';
+import { quotedKeys, readBareRows, readRowsUnder } from './number-rows.ts';
 import { readOtherBody } from './plain-bodies.ts';
 import type { WireCall } from './protocol.ts';
 
@@ -17,11 +18,16 @@ import type { WireCall } from './protocol.ts';
 export type ScoreInputs = PlainInputs & { readonly results: boolean };
 
 const FORMS = ['input_data', 'data', 'Inputs'] as const;
+/** `Inputs` is answered in another form. */
+const KEYS_OF_ROWS = quotedKeys('data', 'input_data');
 
 /** @throws SlipwayError `unsupported_media`, `invalid_json`, `unsupported_option`, `invalid_input` with all faults */
 export function parseScore(call: WireCall, target: InputTarget): ScoreInputs {
   const other = readOtherBody(call, target);
   if (other !== null) return { ...other, results: false };
+  assertJson(call);
+  const rows = readRowsUnder(KEYS_OF_ROWS, call.body, target) ?? readBareRows(call.body, target);
+  if (rows !== null) return { ...rows, results: false };
   const body = readJsonBody(call, mostKeysOf(target.signature));
   if (Array.isArray(body)) return { ...readRows(body, target, ''), results: false };
   if (typeof body !== 'object' || body === null) {
@@ -39,8 +45,8 @@ export function parseScore(call: WireCall, target: InputTarget): ScoreInputs {
   if (form !== 'Inputs') return { ...readData(value, target, `/${form}`), results: false };
   const isWrapped =
     typeof value === 'object' && value !== null && !Array.isArray(value) && Object.hasOwn(value, 'data');
-  const rows = isWrapped ? (value as { data: unknown }).data : value;
-  return { ...readData(rows, target, isWrapped ? '/Inputs/data' : '/Inputs'), results: true };
+  const wrapped = isWrapped ? (value as { data: unknown }).data : value;
+  return { ...readData(wrapped, target, isWrapped ? '/Inputs/data' : '/Inputs'), results: true };
 }
 
 /** What its examples send along and models here do not have. */

@@ -1,6 +1,7 @@
 /** A prediction of TensorFlow Serving's form that may come as a CloudEvent, and is answered as it came. */
 import type { InputTarget } from '../tensors/input-check.ts';
 import { dataOf, type EventMode, eventAnswer, eventModeOf } from './cloud-events.ts';
+import { assertJson } from './json-body.ts';
 import type { Answered, InferRequest, WireAnswer, WireCall } from './protocol.ts';
 import {
   asObject,
@@ -16,6 +17,7 @@ type EventForm = PredictForm & { readonly event: EventMode };
 export function parseEvent(call: WireCall, target: InputTarget): InferRequest {
   const event = eventModeOf(call);
   if (event === null) return parsePredict(call, target);
+  assertJson(call);
   const request =
     event === 'binary'
       ? parsePredict(call, target)

@@ -4,7 +4,7 @@
  */
 import { SlipwayError } from '../../base/errors.ts';
 import { pointerOf } from '../../base/json.ts';
-import type { TensorSpec } from '../../registry/signature.ts';
+import { isRowWise, type TensorSpec } from '../../registry/signature.ts';
 import { isBase64Value } from '../tensors/base64-value.ts';
 import { type InputTarget, invalidInput } from '../tensors/input-check.ts';
 import { kindOf } from '../tensors/json-elements.ts';
@@ -21,6 +21,8 @@ export function readInstances(given: unknown, target: InputTarget, pointer = '/i
   }
   const only = onlyInput(target);
   const isBare = only !== null && !isRecord(given[0]);
+  const whole = isBare ? readWhole(given, only, target) : null;
+  if (whole !== null) return whole;
   const records = isBare ? given.map((item: unknown) => ({ [only.name]: item })) : given;
   return movingFaults(target, () => readPlainBody(target, { records }), '/records', pointer, isBare ? only : null);
 }
@@ -34,6 +36,19 @@ export function readColumns(given: unknown, target: InputTarget, pointer = '/inp
   const isBare = only !== null && !isRecord(given);
   const inputs = isBare ? { [only.name]: given } : given;
   return movingFaults(target, () => readPlainBody(target, { inputs }), '/inputs', pointer, isBare ? only : null);
+}
+
+/**
+ * Bare rows are the input itself, so no record is made for each. Null where they are files, and where anything is wrong: then
+ * they are read row by row, so that faults name the row.
+ */
+function readWhole(given: readonly unknown[], { name, decoder }: TensorSpec, target: InputTarget): PlainInputs | null {
+  if (decoder !== undefined || isBase64Value(given[0]) || !isRowWise(target.signature.inputs)) return null;
+  try {
+    return readPlainBody(target, { inputs: { [name]: given } });
+  } catch {
+    return null;
+  }
 }
 
 /** The one input that a bare value is for. */

@@ -58,7 +58,8 @@ export function isJsonType(type: string | readonly string[] | undefined): boolea
   return typeof type === 'string' && JSON_TYPES.test(type);
 }
 
-function assertJson(call: WireCall): void {
+/** @throws SlipwayError `unsupported_media` for another type, or a charset that is not UTF-8 */
+export function assertJson(call: WireCall): void {
   const type = call.headers['content-type'];
   if (type === undefined || type === lastGood) return;
   if (!isJsonType(type)) {

@@ -7,6 +7,8 @@ import { type InputTarget, invalidInput } from '../tensors/input-check.ts';
 import { kindOf } from '../tensors/json-elements.ts';
 import { mostKeysOf, type PlainInputs } from '../tensors/plain-codec.ts';
 import { readColumns, readInstances } from './instances.ts';
+import { retelling, tellForm, tellJson, tellRecords, tellSplit, tellTable } from './mlflow-faults.ts';
+import { quotedKeys, readRowsUnder } from './number-rows.ts';
 import type { InferRequest, WireCall } from './protocol.ts';
 import { readPythonJson } from './python-json.ts';
 
@@ -16,15 +18,23 @@ type Form = (typeof FORMS)[number];
 const GENERATIVE = ['messages', 'prompt', 'input'];
 const REQUIRED = `The input must be a JSON dictionary with exactly one of the input fields {${FORMS.map((form) => `'${form}'`).join(', ')}}`;
 
+const KEYS_OF_ROWS = quotedKeys('inputs', 'instances');
+/** What nearly all calls say. */
+const JSON_TYPE: MediaType = { name: 'application/json', parameters: new Map() };
+
 /** @throws SlipwayError `unsupported_media`, `invalid_json`, `invalid_request`, `unsupported_option`, `invalid_input` with all faults */
 export function parseInvocation(call: WireCall, target: InputTarget): InferRequest {
   const type = mediaTypeOf(call);
-  const read = type.name === 'text/csv' ? readCsvBody(call.body, withHeader(type), target) : readDocument(call, target);
+  const read =
+    type.name === 'text/csv'
+      ? retelling(() => readCsvBody(call.body, withHeader(type), target), tellTable)
+      : readDocument(call, target);
   return { id: null, outputs: null, ...read };
 }
 
 function mediaTypeOf({ headers }: WireCall): MediaType {
   const header = headers['content-type'];
+  if (header === JSON_TYPE.name) return JSON_TYPE;
   const text = typeof header === 'string' ? header : '';
   const type = parseMediaType(text);
   if (type.name !== 'text/csv' && type.name !== 'application/json') {
@@ -51,10 +61,12 @@ function withHeader({ name }: MediaType): MediaType {
 }
 
 function readDocument(call: WireCall, target: InputTarget): PlainInputs {
-  const body = readPythonJson(call.body, mostKeysOf(target.signature));
-  if (Array.isArray(body)) throw wrongForm(`${REQUIRED}. Received a list.`);
+  const rows = readRowsUnder(KEYS_OF_ROWS, call.body, target);
+  if (rows !== null) return rows;
+  const body = retelling(() => readPythonJson(call.body, mostKeysOf(target.signature)), tellJson);
+  if (Array.isArray(body)) throw wrongForm(tellForm(`${REQUIRED}. Received a list.`));
   if (typeof body !== 'object' || body === null) {
-    throw wrongForm(`${REQUIRED}. Received unexpected input type ${kindOf(body)}.`);
+    throw wrongForm(tellForm(`${REQUIRED}. Received unexpected input type ${kindOf(body)}.`));
   }
   const document = body as Record<string, unknown>;
   const generative = GENERATIVE.find((key) => Object.hasOwn(document, key));
@@ -112,8 +124,14 @@ function readForm(form: Form, given: unknown, target: InputTarget): PlainInputs 
   if (form === 'instances') return readInstances(given, target);
   if (form === 'inputs') return readColumns(given, target);
   return form === 'dataframe_split'
-    ? readSplitFrame(given, target, '/dataframe_split')
-    : readFrameRecords(given, target);
+    ? retelling(
+        () => readSplitFrame(given, target, '/dataframe_split'),
+        (error) => tellSplit(given, error),
+      )
+    : retelling(
+        () => readFrameRecords(given, target),
+        () => tellRecords(given),
+      );
 }
 
 /** `{"columns": […], "index": […], "data": [[…]]}`; the index says nothing about the values. */

@@ -116,7 +116,12 @@ describe('refusals', () => {
   const REQUIRED =
     "The input must be a JSON dictionary with exactly one of the input fields {'dataframe_split', 'dataframe_records', 'instances', 'inputs'}.";
   test.each([
-    ['[1]', `${REQUIRED} Received a list.`],
+    ['[1]', `Invalid input. ${REQUIRED} Received a list.`],
+    ['"1"', `Invalid input. ${REQUIRED} Received unexpected input type a string.`],
+    [
+      '{"dataframe_records":[],"dataframe_split":{"data":[]}}',
+      `${REQUIRED} Received dictionary with input fields: ['dataframe_records', 'dataframe_split'].`,
+    ],
     ['{"data":[1]}', `${REQUIRED} Received dictionary with input fields: ['data'].`],
     ['{"inputs":[1],"instances":[1]}', `${REQUIRED} Received dictionary with input fields: ['inputs', 'instances'].`],
     [
@@ -187,10 +192,38 @@ describe('refusals', () => {
     expect(refused('{"inputs":[[1,2],[3]]}', undefined, plain).fields[0]!.pointer).toBe('/inputs/1');
   });
 
-  test('CSV of a wrong number of columns is told its line', () => {
-    expect(refused('age,income,plan\n1,2,a\n1,2\n', 'text/csv').message).toContain(
-      'has 2 fields in line 3, but 3 columns',
-    );
+  const NO_TABLE =
+    'Failed to parse input as a Pandas DataFrame. Ensure that the input is a valid CSV-formatted Pandas DataFrame produced using the `pandas.DataFrame.to_csv()` method. Error: ';
+  test.each([
+    ['a wrong number of columns', 'age,income,plan\n1,2,a\n1,2\n', 'has 2 fields in line 3, but 3 columns'],
+    ['an open quote', 'age,income,plan\n1,2,"a\n', 'is not CSV: field 3 of line 2'],
+    ['nothing', '', 'the body'],
+  ])('CSV with %s is told by its words, with the line', (_title, body, text) => {
+    const { message } = refused(body, 'text/csv');
+    expect(message).toContain(NO_TABLE);
+    expect(message).toContain(text);
+  });
+
+  test.each([
+    ['this is,,,, not valid json', 'Invalid input. Ensure that input is a valid JSON formatted string. Error: '],
+    ['{"dataframe_split":[[1]]}', 'Invalid input. Dataframe split format must be a dictionary. Got list.'],
+    ['{"dataframe_split":5}', 'Invalid input. Dataframe split format must be a dictionary. Got type a number.'],
+    [
+      '{"dataframe_records":{"data":[]}}',
+      'Invalid input. Dataframe records format must be a list of records. Got dictionary.',
+    ],
+    [
+      '{"dataframe_split":{"columns":[],"more":1}}',
+      "Invalid input. Dataframe split format must have 'data' field and optionally 'columns' and 'index' fields. Got {'columns', 'more'}.",
+    ],
+    [
+      '{"dataframe_split":{"index":[1,2],"data":[[1],[2],[3]]}}',
+      "Provided dataframe_split field is not a valid dataframe representation in 'split' format. Error: 'm@1: /dataframe_split/index must be",
+    ],
+  ])('%s is told by its words', (body, text) => {
+    const { message, fields, code } = refused(body);
+    expect(message).toContain(text);
+    if (code !== 'invalid_json') expect(fields).not.toEqual([]);
   });
 
   test('codes are those of its clients, and a late answer is told without JSON', () => {

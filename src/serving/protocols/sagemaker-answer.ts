@@ -6,9 +6,9 @@ import { predictionsToJson, rowTexts } from '../tensors/nested-json.ts';
 import { answersByRow } from '../tensors/plain-predictions.ts';
 import type { Tensor } from '../tensors/tensor.ts';
 import { EVENT_STREAM, payloadParts } from './event-stream.ts';
-import { writeInfer } from './open-inference-answer.ts';
 import type { Answered, InferRequest, WireAnswer } from './protocol.ts';
 import type { Form } from './sagemaker-request.ts';
+import { writeTriton } from './triton-body.ts';
 import { weightedNames } from './weighted-names.ts';
 
 export type AnswerType = 'json' | 'csv' | 'jsonlines';
@@ -53,10 +53,9 @@ export function answerTypeOf(accept: string | null, usual: AnswerType): AnswerTy
 export function writeInvocation(request: InferRequest, outputs: readonly Tensor[], answered: Answered): WireAnswer {
   const form = request.form as Form;
   const headers = [...form.echoes, 'x-Amzn-Invoked-Production-Variant', form.variant ?? `${answered.version}`];
-  if (form.inference !== undefined) {
-    const written = writeInfer({ ...request, form: form.inference.form }, outputs, answered);
-    if (typeof written === 'string') return { contentType: 'application/json', headers, body: written };
-    return { ...written, contentType: tritonType(written), headers };
+  if (form.triton !== undefined) {
+    const written = writeTriton(request, form.triton, outputs, answered, 'sagemaker');
+    return { ...written, headers: [...headers, ...(written.headers ?? [])] };
   }
   return { contentType: CONTENT_TYPES[form.answer], headers, body: bodyOf(form, request, outputs, answered) };
 }
@@ -70,12 +69,6 @@ export function writeStream(request: InferRequest, outputs: readonly Tensor[], a
     headers: [...headers, 'X-Amzn-SageMaker-Content-Type', contentType],
     body: payloadParts(bytes),
   };
-}
-
-/** The size of the JSON moves from its own header into the type. */
-function tritonType({ contentType, headers = [] }: WireAnswer): string {
-  const at = headers.findIndex((name) => name.toLowerCase() === 'inference-header-content-length');
-  return at === -1 ? contentType : `application/vnd.sagemaker-triton.binary+json;json-header-size=${headers[at + 1]}`;
 }
 
 function bodyOf(

@@ -8,14 +8,13 @@ import { type InputTarget, invalidInput } from '../tensors/input-check.ts';
 import { kindOf } from '../tensors/json-elements.ts';
 import { mostKeysOf, type PlainInputs, readPlainBody } from '../tensors/plain-codec.ts';
 import { readColumns, readInstances } from './instances.ts';
-import { readJsonBody } from './json-body.ts';
-import { parseInfer } from './open-inference-request.ts';
+import { assertJson, readJsonBody } from './json-body.ts';
+import { quotedKeys, readBareRows, readRowsUnder } from './number-rows.ts';
 import { readOtherBody } from './plain-bodies.ts';
 import type { InferRequest, WireCall } from './protocol.ts';
 import { type AnswerType, answerTypeOf } from './sagemaker-answer.ts';
+import { isTensor, isTritonType, parseTriton, type TritonForm } from './triton-body.ts';
 
-/** As NVIDIA's containers name their binary form: the JSON is followed by tensors. */
-const TRITON = 'application/vnd.sagemaker-triton.binary+json';
 const JSON_LINES = new Set([
   'application/jsonlines',
   'application/jsonl',
@@ -29,7 +28,7 @@ export type Form = {
   /** Whether JSON predictions are a bare list, as the request was. */
   readonly bare: boolean;
   /** The request in the Open Inference Protocol, which is then that of the answer too. */
-  readonly inference?: { readonly form: unknown; readonly outputs: readonly string[] | null; readonly binary: boolean };
+  readonly triton?: TritonForm;
   /** Headers to be sent back, name and value in turn. */
   readonly echoes: readonly string[];
   readonly variant: string | null;
@@ -44,9 +43,9 @@ export function parseInvocation(call: WireCall, target: InputTarget): InferReque
   const type = parseMediaType(header ?? 'application/json');
   const about = { echoes: echoesOf(call), variant: textOf(call, 'x-amzn-sagemaker-target-variant') };
   const id = textOf(call, 'x-amzn-sagemaker-inference-id');
-  if (type.name === TRITON) return parseTensors(call, target, type.parameters.get('json-header-size'), about);
+  if (isTritonType(type, 'sagemaker')) return inTritonForm(parseTriton(call, type, target), about);
   const read = readByType(call, type, target);
-  if (read === null) return parseTensors(call, target, undefined, about);
+  if (read === null) return inTritonForm(parseTriton(call, null, target), about);
   const { answer, bare = false, ...inputs } = read;
   // Callers of streams say it in a header of its own.
   const accept = textOf(call, 'x-amzn-sagemaker-accept') ?? textOf(call, 'accept');
@@ -82,7 +81,14 @@ function asRecords(body: Uint8Array): Uint8Array {
   return Buffer.from(text.replace(/^[ \t]*\{\s*"features"\s*:\s*(\[[^{}]*\])\s*\}[ \t\r]*$/gm, '$1'));
 }
 
+const KEYS_OF_ROWS = quotedKeys('instances', 'inputs');
+
 function readDocument(call: WireCall, target: InputTarget): Read | null {
+  assertJson(call);
+  const bare = readBareRows(call.body, target);
+  if (bare !== null) return { ...bare, answer: 'json', bare: true };
+  const rows = readRowsUnder(KEYS_OF_ROWS, call.body, target);
+  if (rows !== null) return { ...rows, answer: 'json' };
   const body = readJsonBody(call, mostKeysOf(target.signature));
   if (Array.isArray(body)) return { ...readRows(body, target), answer: 'json', bare: true };
   if (typeof body !== 'object' || body === null) {
@@ -110,10 +116,6 @@ function readDocument(call: WireCall, target: InputTarget): Read | null {
   return { ...read, answer: 'json' };
 }
 
-function isTensor(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && 'datatype' in value && 'shape' in value;
-}
-
 /** A bare list: rows, or the values of a single one. */
 function readRows(body: readonly unknown[], target: InputTarget): PlainInputs {
   const { inputs } = target.signature;
@@ -132,20 +134,11 @@ function readRows(body: readonly unknown[], target: InputTarget): PlainInputs {
   return isOneRow ? readInstances([body], target, '') : readInstances(body, target, '');
 }
 
-function parseTensors(
-  call: WireCall,
-  target: InputTarget,
-  jsonBytes: string | undefined,
+function inTritonForm(
+  { triton, ...request }: ReturnType<typeof parseTriton>,
   about: Pick<Form, 'echoes' | 'variant'>,
 ): InferRequest {
-  const headers = {
-    'content-type': jsonBytes === undefined ? 'application/json' : 'application/octet-stream',
-    ...(jsonBytes === undefined ? {} : { 'inference-header-content-length': jsonBytes }),
-  };
-  const { form: inner, outputs, ...request } = parseInfer({ body: call.body, headers }, target);
-  const inference = { form: inner, outputs, binary: jsonBytes !== undefined };
-  const form: Form = { answer: 'json', bare: false, inference, ...about };
-  return { ...request, outputs, form };
+  return { ...request, form: { answer: 'json', bare: false, triton, ...about } satisfies Form };
 }
 
 /** What a caller may say in a header and is not done here. */

@@ -10,7 +10,7 @@ import { mostKeysOf, readPlainBody } from '../tensors/plain-codec.ts';
 import { givesFiles, readWholeFiles } from '../tensors/plain-files.ts';
 import { elementCount } from '../tensors/shape.ts';
 import type { Tensor } from '../tensors/tensor.ts';
-import { isJsonType } from './json-body.ts';
+import { assertJson } from './json-body.ts';
 import type { InferRequest, WireCall } from './protocol.ts';
 import { readPythonJson } from './python-json.ts';
 import { debugText, faultOfInputs, faultOfInstances, isNamed } from './tensorflow-faults.ts';
@@ -22,6 +22,7 @@ export type PredictForm = { readonly by: 'row' | 'column' };
 export const PREDICT_KEYS = ['signature_name', 'instances', 'inputs'];
 
 export function parsePredict(call: WireCall, target: InputTarget): InferRequest {
+  assertJson(call);
   return readCutRows(call, target) ?? readPredict(readObject(call, target, PREDICT_KEYS), target);
 }
 
@@ -33,7 +34,7 @@ const KEYS_OF_ROWS = new WeakMap<InputTarget, readonly Buffer[]>();
  */
 function readCutRows(call: WireCall, target: InputTarget): InferRequest | null {
   const [spec, other] = target.signature.inputs;
-  if (other !== undefined || spec?.shape.length !== 2 || !isJsonType(call.headers['content-type'])) return null;
+  if (other !== undefined || spec?.shape.length !== 2) return null;
   let keys = KEYS_OF_ROWS.get(target);
   if (keys === undefined) {
     keys = ['instances', spec.name, 'inputs'].map((name) => Buffer.from(JSON.stringify(name)));
@@ -55,12 +56,7 @@ function readCutRows(call: WireCall, target: InputTarget): InferRequest | null {
  * @throws SlipwayError `unsupported_media`, `invalid_json`, `invalid_request`
  */
 export function readObject(call: WireCall, target: InputTarget, keys: readonly string[]): Record<string, unknown> {
-  const type = call.headers['content-type'];
-  if (!isJsonType(type)) {
-    throw new SlipwayError('unsupported_media', `The body has the type ${JSON.stringify(type)}`, {
-      hint: 'Send JSON with Content-Type: application/json.',
-    });
-  }
+  assertJson(call);
   return asObject(readDocument(call.body, target), keys);
 }
 

@@ -16,7 +16,7 @@ import { wholeNumberRows } from '../tensors/number-arrays.ts';
 import { mostKeysOf, type PlainInputs, readPlainBody } from '../tensors/plain-codec.ts';
 import { answersByRow, tensorsToPredictions } from '../tensors/plain-predictions.ts';
 import type { Tensor } from '../tensors/tensor.ts';
-import { isJsonType } from './json-body.ts';
+import { assertJson, isJsonType } from './json-body.ts';
 import type { Answered, InferRequest, WireCall } from './protocol.ts';
 import { readPythonJson } from './python-json.ts';
 import { predictText } from './tensorflow-answer.ts';
@@ -34,6 +34,7 @@ export function parseTorchserve(call: WireCall, target: InputTarget): InferReque
   const type = typeof header === 'string' && header !== '' ? parseMediaType(header) : null;
   if (type?.name === 'multipart/form-data') return readParts(readMultipart(call.body, type), target);
   if (type?.name.startsWith('image/')) return rowOf(readImageBody(call.body, target));
+  if (isJsonType(header)) assertJson(call); // of the charset
   const isNamedJson = type !== null && /^application\/(?:[a-z0-9.+-]*\+)?json$/.test(type.name);
   if (isNamedJson)
     return (
@@ -172,8 +173,10 @@ export function writeTorchserve(request: InferRequest, outputs: readonly Tensor[
   const form = request.form as Form;
   if (form.as === 'envelope') return predictText(request, outputs, answered, 'quoted');
   const { rows } = request;
-  const texts = answersByRow(answered.signature, outputs, rows) ? textsOf(outputs, answered) : null;
-  if (texts !== null) return form.as === 'row' && rows === 1 ? texts[0]! : `[${texts.join(',')}]`;
+  if (answersByRow(answered.signature, outputs, rows)) {
+    const texts = textsOf(outputs, answered);
+    return form.as === 'row' && rows === 1 ? texts[0]! : `[${texts.join(',')}]`;
+  }
   const predictions = tensorsToPredictions(answered.signature, outputs, rows).map((row) => {
     const values = Object.values(row);
     return values.length === 1 ? values[0] : row;
@@ -181,16 +184,29 @@ export function writeTorchserve(request: InferRequest, outputs: readonly Tensor[
   return writeJson(form.as === 'row' && predictions.length === 1 ? predictions[0] : predictions);
 }
 
-/** Rows as texts, of outputs without labels; null where one has some. */
-function textsOf(outputs: readonly Tensor[], { signature }: Answered): string[] | null {
-  const columns: string[][] = [];
-  for (const output of outputs) {
+/** Rows as texts, of outputs by row: a bare value, an object by class where the output has labels, else nested lists. */
+function textsOf(outputs: readonly Tensor[], { signature }: Answered): string[] {
+  const columns = outputs.map((output): string[] => {
     const { labels } = signature.outputs.find(({ name }) => name === output.name)!;
-    if (labels !== undefined) return null;
-    const [rows] = output.shape;
-    columns.push(rowTexts(output.shape.length === 2 && output.shape[1] === 1 ? { ...output, shape: [rows!] } : output));
-  }
+    const { shape, data } = output;
+    const [rows] = shape;
+    const width = data.length / rows!;
+    if (labels?.length === width) return byLabel(labels, rowTexts({ ...output, shape: [data.length] }));
+    return rowTexts(shape.length === 2 && width === 1 ? { ...output, shape: [rows!] } : output);
+  });
   if (columns.length === 1) return columns[0]!;
   const names = outputs.map(({ name }) => JSON.stringify(name));
   return columns[0]!.map((_, at) => `{${names.map((name, i) => `${name}:${columns[i]![at]}`).join(',')}}`);
+}
+
+/** Objects by class, of values one behind the other. */
+function byLabel(labels: readonly string[], values: readonly string[]): string[] {
+  const keys = labels.map((label, at) => `${at === 0 ? '{' : ','}${JSON.stringify(label)}:`);
+  const texts: string[] = [];
+  for (let at = 0; at < values.length; ) {
+    let text = '';
+    for (const key of keys) text += key + values[at++]!;
+    texts.push(`${text}}`);
+  }
+  return texts;
 }

@@ -3,6 +3,7 @@
  * that name; a location says nothing here.
  */
 import { type ErrorKind, SlipwayError } from '../../base/errors.ts';
+import { parseMediaType } from '../inputs/media-type.ts';
 import { type InputTarget, invalidInput } from '../tensors/input-check.ts';
 import { kindOf } from '../tensors/json-elements.ts';
 import { predictionsToJson } from '../tensors/nested-json.ts';
@@ -10,11 +11,13 @@ import { mostKeysOf, type PlainInputs } from '../tensors/plain-codec.ts';
 import type { Tensor } from '../tensors/tensor.ts';
 import { decodeRequest } from './decode-request.ts';
 import { readInstances } from './instances.ts';
-import { readJsonBody } from './json-body.ts';
+import { assertJson, readJsonBody } from './json-body.ts';
+import { quotedKeys, readRowsUnder } from './number-rows.ts';
 import { errorText } from './open-inference.ts';
 import { readOtherBody } from './plain-bodies.ts';
 import {
   type Answered,
+  type EndpointName,
   type EndpointView,
   HTTP_STATUSES,
   type InferRequest,
@@ -24,16 +27,20 @@ import {
   type ServerView,
   type WireAnswer,
   type WireCall,
+  type WireHead,
   written,
 } from './protocol.ts';
+import { isTensor, isTritonType, parseTriton, type TritonForm, writeTriton } from './triton-body.ts';
 import { outputsUs } from './writing-time.ts';
 
 const ENDPOINT = '/v1/projects/{project}/locations/{location}/endpoints/{endpoint}';
 /** Where a container answers unless it is told otherwise; both ids are Google's own, so the default endpoint answers. */
 const CONTAINER = '/v1/endpoints/{endpointId}/deployedModels/{deployedModelId}';
 
+const KEYS_OF_ROWS = quotedKeys('instances');
+
 /** Where the answer names the model, in the words of the caller's path. */
-type Form = { readonly parent: string | null };
+type Form = { readonly parent: string | null; readonly triton?: TritonForm };
 
 const predict: Omit<InferRoute, 'path' | 'parse' | 'write'> = {
   kind: 'infer',
@@ -43,8 +50,8 @@ const predict: Omit<InferRoute, 'path' | 'parse' | 'write'> = {
 const contained: Omit<InferRoute, 'path'> = {
   ...predict,
   parse: parseAny,
-  write: writePredictions,
-  nameEndpoint: () => null,
+  write: writeContained,
+  nameEndpoint: redirectOf,
 };
 
 const healthRoute: Route = { kind: 'read', public: true, path: '/vertex/health', read: readHealth };
@@ -63,7 +70,13 @@ export const vertex: Protocol = {
   name: 'vertex',
   routes: [
     { ...predict, path: `${ENDPOINT}:predict`, parse: parsePredict, write: writePredict },
-    { ...predict, path: `${ENDPOINT}:rawPredict`, parse: parseAny, write: writeRawPredict },
+    {
+      ...predict,
+      path: `${ENDPOINT}:rawPredict`,
+      nameEndpoint: (head: WireHead) => redirectOf(head) ?? { name: head.params!['endpoint']! },
+      parse: parseAny,
+      write: writeRawPredict,
+    },
     ...absent,
     { ...contained, path: `${CONTAINER}:predict` },
     { kind: 'read', public: true, path: CONTAINER, read: readHealth },
@@ -117,9 +130,43 @@ function parsePredict(call: WireCall, target: InputTarget): InferRequest {
   return requestOf(readDocument(call, target), call);
 }
 
-/** A raw request is whatever the model takes; JSON has instances, as its container would read it. */
+/** A raw request is whatever the model takes. JSON has instances, as its container would read it, or is that of NVIDIA's containers. */
 function parseAny(call: WireCall, target: InputTarget): InferRequest {
-  return requestOf(readOtherBody(call, target) ?? readDocument(call, target), call);
+  const header = call.headers['content-type'];
+  const type = typeof header === 'string' ? parseMediaType(header) : null;
+  if (type !== null && isTritonType(type, 'vertex-ai')) return inTritonForm(parseTriton(call, type, target));
+  const other = readOtherBody(call, target);
+  if (other !== null) return requestOf(other, call);
+  if (call.headers[REDIRECT] !== undefined || isOpenInference(call, target))
+    return inTritonForm(parseTriton(call, null, target));
+  return requestOf(readDocument(call, target), call);
+}
+
+/** With which NVIDIA's containers are asked for one of their models, in the paths of their own. */
+const REDIRECT = 'x-vertex-ai-triton-redirect';
+
+/** @throws SlipwayError `unsupported_option` for all but predictions */
+function redirectOf({ headers }: WireHead): EndpointName | null {
+  const path = headers[REDIRECT];
+  if (path === undefined) return null;
+  const [, name, version] = /^\/?v2\/models\/([^/]+)(?:\/versions\/(\d+))?\/infer$/.exec(String(path)) ?? [];
+  if (name !== undefined) return { name, ...(version === undefined ? {} : { version }) };
+  throw new SlipwayError('unsupported_option', `${REDIRECT} says ${JSON.stringify(String(path).slice(0, 100))}`, {
+    hint: 'Here it may name v2/models/{endpoint}/infer, with or without a version; all other paths are asked themselves.',
+  });
+}
+
+/** By its key before anything is parsed: rows are under another. */
+function isOpenInference(call: WireCall, target: InputTarget): boolean {
+  const { buffer, byteOffset, byteLength } = call.body;
+  if (Buffer.from(buffer as ArrayBuffer, byteOffset, byteLength).indexOf('"datatype"') === -1) return false;
+  const body = readJsonBody(call, mostKeysOf(target.signature));
+  const inputs = typeof body === 'object' && body !== null ? (body as Record<string, unknown>)['inputs'] : undefined;
+  return Array.isArray(inputs) && isTensor(inputs[0]);
+}
+
+function inTritonForm({ triton, ...request }: ReturnType<typeof parseTriton>): InferRequest {
+  return { ...request, form: { parent: null, triton } satisfies Form };
 }
 
 function requestOf(read: PlainInputs, { params = {} }: WireCall): InferRequest {
@@ -129,6 +176,9 @@ function requestOf(read: PlainInputs, { params = {} }: WireCall): InferRequest {
 }
 
 function readDocument(call: WireCall, target: InputTarget): PlainInputs {
+  assertJson(call);
+  const rows = readRowsUnder(KEYS_OF_ROWS, call.body, target);
+  if (rows !== null) return rows;
   const body = readJsonBody(call, mostKeysOf(target.signature));
   if (typeof body !== 'object' || body === null || Array.isArray(body)) {
     throw invalidInput(target, [{ pointer: '', message: `must be an object with "instances", not ${kindOf(body)}` }]);
@@ -153,6 +203,13 @@ function assertNoParameters(parameters: unknown, target: InputTarget): void {
   });
 }
 
+function writeContained(request: InferRequest, outputs: readonly Tensor[], answered: Answered): string | WireAnswer {
+  const { triton } = request.form as Form;
+  return triton === undefined
+    ? writePredictions(request, outputs, answered)
+    : writeTriton(request, triton, outputs, answered, null);
+}
+
 function writePredictions(request: InferRequest, outputs: readonly Tensor[], { signature }: Answered): string {
   return `{"predictions":${predictionsToJson(signature, outputs, request.rows)}}`;
 }
@@ -166,9 +223,8 @@ function writePredict(request: InferRequest, outputs: readonly Tensor[], answere
 }
 
 function writeRawPredict(request: InferRequest, outputs: readonly Tensor[], answered: Answered): WireAnswer {
-  return {
-    contentType: 'application/json',
-    headers: ['X-Vertex-AI-Endpoint-Id', answered.endpoint, 'X-Vertex-AI-Deployed-Model-Id', `${answered.version}`],
-    body: writePredictions(request, outputs, answered),
-  };
+  const ids = ['X-Vertex-AI-Endpoint-Id', answered.endpoint, 'X-Vertex-AI-Deployed-Model-Id', `${answered.version}`];
+  const written = writeContained(request, outputs, answered);
+  if (typeof written === 'string') return { contentType: 'application/json', headers: ids, body: written };
+  return { ...written, headers: [...ids, ...(written.headers ?? [])] };
 }
