@@ -1,6 +1,6 @@
 /**
- * Public examples and bad requests of other servers, sent to a real gateway. The cases beside this file (triton.yaml, kserve.yaml,
- * mlserver.yaml) say what is answered here and, where that differs, what the other server answers and why ours does not.
+ * Public examples and bad requests of other servers, sent to a real gateway. The cases beside this file (triton.yaml, mlflow.yaml and
+ * the others) say what is answered here and, where that differs, what the other server answers and why ours does not.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -26,6 +26,12 @@ type Request = {
     readonly status: number | keyof typeof grpc.status;
     readonly outputs?: Output[];
     readonly body?: unknown;
+    /** Keys of the body, where others may stand beside them. */
+    readonly has?: unknown;
+    /** A whole answer that is no JSON. */
+    readonly text?: string;
+    /** Null for one that must not be there. */
+    readonly headers?: Record<string, string | null>;
     /** What the message must hold, so that the caller finds the fault. */
     readonly says?: string;
   };
@@ -41,6 +47,8 @@ type HttpCase = Request & {
   readonly nested?: [before: string, depth: number, inner: string, after: string];
   readonly bytes?: Bytes[];
   readonly headers?: Record<string, string>;
+  /** The type whose `json-header-size` is the size of the JSON before `bytes`, in place of the header. */
+  readonly sizeInType?: string;
   readonly compress?: 'gzip' | 'deflate';
   readonly chunked?: boolean;
 };
@@ -55,15 +63,33 @@ type Replays = {
   readonly endpoints?: (Partial<DesiredEndpoint> & { name: string })[];
   /** Whether the cases go to the port that speaks this protocol alone. */
   readonly port?: string;
+  /** The endpoint that answers where none is named. */
+  readonly default?: string;
   readonly cases: (HttpCase | GrpcCase)[];
 };
 
 /** What is not finite, as TensorFlow Serving writes it. */
 const BARE_WORDS = /(?<=[[:,])(NaN|-?Infinity)(?=[\],}])/g;
 const JSON_SIZE = 'inference-header-content-length';
+const SIZE_IN_TYPE = /;json-header-size=(\d+)$/;
 
-describe.each(['triton', 'kserve', 'mlserver', 'tensorflow-serving', 'kserve-v1', 'torchserve'])('%s', (file) => {
-  const { system, models, endpoints, port, cases } = parse(
+const FILES = [
+  'triton',
+  'kserve',
+  'mlserver',
+  'tensorflow-serving',
+  'kserve-v1',
+  'torchserve',
+  'mlflow',
+  'sagemaker',
+  'vertex',
+  'azure-ml',
+  'seldon',
+  'openai',
+];
+
+describe.each(FILES)('%s', (file) => {
+  const { system, models, endpoints, port, cases, ...rest } = parse(
     readFileSync(join(import.meta.dirname, `${file}.yaml`), 'utf8'),
   ) as Replays;
   let gateway: GatewayProcess;
@@ -80,7 +106,12 @@ describe.each(['triton', 'kserve', 'mlserver', 'tensorflow-serving', 'kserve-v1'
     }));
     gateway = await serve(
       { versions, ...(endpoints === undefined ? {} : { endpoints }) },
-      port === undefined ? {} : { env: { SLIPWAY_PROTOCOL_PORTS: `${port}=0` } },
+      {
+        env: {
+          ...(port === undefined ? {} : { SLIPWAY_PROTOCOL_PORTS: `${port}=0` }),
+          ...(rest.default === undefined ? {} : { SLIPWAY_DEFAULT_ENDPOINT: rest.default }),
+        },
+      },
     );
     client = connect(gateway.grpcAddress);
   });
@@ -92,8 +123,11 @@ describe.each(['triton', 'kserve', 'mlserver', 'tensorflow-serving', 'kserve-v1'
   test.each(cases)(`${system}: $title`, async (one) => {
     const seen =
       'grpc' in one ? await call(client, one) : await send(gateway.protocolUrls[port ?? ''] ?? gateway.url, one);
-    const { status, outputs, body, says } = one.answer;
+    const { status, outputs, body, has, text, headers = {}, says } = one.answer;
     expect(seen.status, seen.message).toBe(status);
+    for (const [name, value] of Object.entries(headers)) expect([name, seen.headers?.get(name)]).toEqual([name, value]);
+    if (has !== undefined) expect(seen.body).toMatchObject(has as object);
+    if (text !== undefined) expect(seen.message).toBe(text);
     if (outputs !== undefined) expect(seen.outputs?.map(inSingle)).toEqual(outputs.map(inSingle));
     // of events, which carry an id and a time
     if (body !== undefined && 'specversion' in Object(body)) expect(seen.body).toMatchObject(body as object);
@@ -109,14 +143,16 @@ describe.each(['triton', 'kserve', 'mlserver', 'tensorflow-serving', 'kserve-v1'
   });
 });
 
-type Seen = { status: number | string; message: string; body?: unknown; outputs?: Output[] };
+type Seen = { status: number | string; message: string; headers?: Headers; body?: unknown; outputs?: Output[] };
 
 async function send(url: string, one: HttpCase): Promise<Seen> {
   const [method, path] = one.http.split(' ') as [string, string];
   const headers = new Headers(one.headers);
   const json = one.json === undefined ? textOf(one) : JSON.stringify(one.json);
   let body = Buffer.concat([Buffer.from(json), ...(one.bytes ?? []).map(bytesOf)]);
-  if (one.bytes !== undefined && !headers.has(JSON_SIZE)) headers.set(JSON_SIZE, `${Buffer.byteLength(json)}`);
+  if (one.sizeInType !== undefined) {
+    headers.set('content-type', `${one.sizeInType};json-header-size=${Buffer.byteLength(json)}`);
+  } else if (one.bytes !== undefined && !headers.has(JSON_SIZE)) headers.set(JSON_SIZE, `${Buffer.byteLength(json)}`);
   if (one.compress !== undefined) {
     headers.set('content-encoding', one.compress);
     body = one.compress === 'gzip' ? gzipSync(body) : deflateSync(body);
@@ -127,14 +163,18 @@ async function send(url: string, one: HttpCase): Promise<Seen> {
     ...(method === 'GET' || method === 'HEAD' ? {} : { body: one.chunked ? inPieces(body) : body, duplex: 'half' }),
   } as RequestInit);
   const bytes = Buffer.from(await response.arrayBuffer());
-  const size = Number(response.headers.get(JSON_SIZE) ?? bytes.length);
+  const type = response.headers.get('content-type') ?? '';
+  const announced = response.headers.get(JSON_SIZE) ?? SIZE_IN_TYPE.exec(type)?.[1];
+  const size = Number(announced ?? bytes.length);
   const message = bytes.subarray(0, size).toString();
-  if (!response.headers.get('content-type')?.includes('json') && !response.headers.has(JSON_SIZE))
-    return { status: response.status, message };
-  const answer = JSON.parse(message.replace(BARE_WORDS, '"$1"')) as { outputs?: WireOutput[]; error?: string };
+  const { status, headers: answered } = response;
+  if ((!/json(?:;|$)/.test(type) && announced === undefined) || message.trim() === '')
+    return { status, message, headers: answered };
+  const answer = JSON.parse(message.replace(BARE_WORDS, '"$1"')) as { outputs?: WireOutput[]; error?: unknown };
   return {
-    status: response.status,
-    message: answer.error ?? message,
+    status,
+    headers: answered,
+    message: typeof answer.error === 'string' ? answer.error : message,
     body: answer,
     ...(one.answer.outputs === undefined ? {} : { outputs: readOutputs(answer.outputs ?? [], bytes.subarray(size)) }),
   };

@@ -1,3 +1,4 @@
+import { cloudBodies } from './cloud-targets.ts';
 import { frames } from './frames-target.ts';
 import { grpcConnection, grpcRequest } from './grpc-targets.ts';
 import { lexicon } from './json-target.ts';
@@ -19,4 +20,5 @@ export const TARGETS: readonly FuzzTarget[] = [
   tensorflowJson,
   torchserveBodies,
   tensorflowGrpc,
+  cloudBodies,
 ];

@@ -32,6 +32,30 @@ test('a protocol alone on its port: nothing else is there, and a key is needed a
   expect((await predict(gateway.url, { authorization: `Bearer ${text}` })).status).toBe(404);
 });
 
+test.each([
+  [
+    'as they are listed',
+    {},
+    { ping: '{"status":"Healthy"}', status: 400, text: 'The input must be a JSON dictionary' },
+  ],
+  [
+    'as SLIPWAY_PROTOCOLS lists them',
+    { SLIPWAY_PROTOCOLS: 'sagemaker,mlflow,torchserve,open-inference' },
+    { ping: '', status: 200, text: '[[2,3,4]]' },
+  ],
+  [
+    'where the first is switched off',
+    { SLIPWAY_PROTOCOLS: 'mlflow,sagemaker,open-inference' },
+    { ping: '\n', status: 400, text: 'Received a list' },
+  ],
+])('of protocols that claim one path the first has it, %s', async (_title, env, wanted) => {
+  gateway = await serve({ versions: [add()] }, { env: { SLIPWAY_DEFAULT_ENDPOINT: 'add', ...env } });
+  expect(await (await fetch(`${gateway.url}/ping`)).text()).toBe(wanted.ping);
+  // A bare list is SageMaker's form, and none of MLflow's.
+  const answer = await fetch(`${gateway.url}/invocations`, json([[1, 2, 3]]));
+  expect([answer.status, await answer.text()]).toEqual([wanted.status, expect.stringContaining(wanted.text)]);
+});
+
 test('names that are no protocol end the start with what there is', async () => {
   await expect(serve({ versions: [] }, { env: { SLIPWAY_PROTOCOLS: 'morse' } })).rejects.toMatchObject({
     code: 'invalid_setting',

@@ -1,6 +1,7 @@
 /** The rule for paths that more than one protocol claims, and what the gateway reads in a path. */
 import { describe, expect, test } from 'vitest';
 import { HTTP_STATUSES, type Protocol, type Route } from '../protocols/protocol.ts';
+import { FALLBACK, PROTOCOLS, protocolNamed } from '../protocols/protocols.ts';
 import { conflictsOf, createRouteTable, type Found } from './route-table.ts';
 
 const protocol = (name: string, ...routes: Route[]): Protocol => ({
@@ -56,6 +57,25 @@ describe('a path that two protocols claim', () => {
     ]);
   });
 });
+
+describe.each(conflictsOf(PROTOCOLS))(
+  '$method $path of the protocols that there are',
+  ({ method, path, winner, loser }) => {
+    const ownerBy = (...first: string[]): string | undefined => {
+      const listed = [...first.map(protocolNamed), ...PROTOCOLS.filter(({ name }) => !first.includes(name))];
+      return createRouteTable(listed, FALLBACK)
+        .match(path.replace(/\{\w+\}/g, 'm'))
+        .methods.get(method)?.protocol.name;
+    };
+
+    test(`is ${winner}'s, unless ${loser} is listed before it or is alone`, () => {
+      expect([ownerBy(), ownerBy(winner, loser)]).toEqual([winner, winner]);
+      expect(ownerBy(loser)).toBe(loser);
+      const alone = createRouteTable([protocolNamed(loser)], FALLBACK).match(path.replace(/\{\w+\}/g, 'm'));
+      expect(alone.methods.get(method)?.protocol.name).toBe(loser);
+    });
+  },
+);
 
 describe('what a path names', () => {
   const table = createRouteTable(

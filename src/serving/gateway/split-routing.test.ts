@@ -2,9 +2,9 @@
 import { afterEach, expect, test, vi } from 'vitest';
 import { add, end, type GatewayProcess, json, makeState, playControl, serve } from '../../../test/fixtures/gateway.ts';
 import { connect, floats, OIP } from '../../../test/fixtures/grpc-client.ts';
+import { HALVES, trafficOf, versionFor } from '../../../test/fixtures/traffic-split.ts';
 import { hashSecret, makeKey } from '../../base/access/key.ts';
-import { sha256Fraction } from '../endpoints/assignment-hash.ts';
-import type { EndpointTraffic, TrafficSplit } from '../endpoints/traffic.ts';
+import type { TrafficSplit } from '../endpoints/traffic.ts';
 
 let gateway: GatewayProcess | undefined;
 afterEach(async () => {
@@ -12,38 +12,10 @@ afterEach(async () => {
   gateway = undefined;
 });
 
-const SPLIT: TrafficSplit = {
-  id: 'r1',
-  planVersion: 'sha256:1',
-  epoch: 1,
-  stage: 0,
-  hashVersion: 1,
-  unit: { key: 'user', from: { kind: 'header', name: 'x-slipway-unit' } },
-  salts: { layer: 'l', holdout: 'h', enrolment: 'e', arm: 'a' },
-  isKilled: false,
-  rules: [],
-  holdoutShare: 0,
-  layerSlot: [0, 1],
-  enrolmentShare: 1,
-  fallback: 'control',
-  arms: [
-    { name: 'canary', version: 2, ranges: [[0, 0.5]], isAnalysed: true },
-    { name: 'control', version: 1, ranges: [[0.5, 1]], isAnalysed: true },
-  ],
-  bucketVersion: 1,
-  minBucketVersion: 0,
-  measure: { latencyLevelsMs: [], warmUpCalls: 0, outputs: [], sliceBy: null, maxSlices: 20 },
-};
-const traffic = (split: Partial<TrafficSplit> = {}, revision = 1): EndpointTraffic => ({
-  revision,
-  split: { ...SPLIT, ...split },
-  shadows: [],
-});
 const versions = [add(), add({ version: 2, file: 'add-two.onnx' })];
-const endpointsWith = (split: Partial<TrafficSplit>) => [{ name: 'add', traffic: traffic(split) }];
+const endpointsWith = (split: Partial<TrafficSplit>) => [{ name: 'add', traffic: trafficOf(split) }];
 
 const units = Array.from({ length: 40 }, (_, at) => `user-${at}`);
-const expected = (unit: string): string => (sha256Fraction('a', unit) < 0.5 ? '2' : '1');
 
 async function answeredBy(
   headers: Record<string, string>,
@@ -60,14 +32,14 @@ async function answeredBy(
 /** Until both arms can answer, units of one get the other. */
 const untilUp = (unit: string, version = '2') =>
   vi.waitFor(async () => expect(await answeredBy({ 'x-slipway-unit': unit })).toBe(version), { timeout: 20_000 });
-const canaryUnit = units.find((unit) => expected(unit) === '2')!;
+const canaryUnit = units.find((unit) => versionFor(unit) === '2')!;
 
 test('units stay on their arms, over HTTP and over gRPC; without a unit it is control', async () => {
   gateway = await serve({ versions, endpoints: endpointsWith({}) });
   await untilUp(canaryUnit);
   const client = connect(gateway.grpcAddress);
   for (const unit of units) {
-    expect(await answeredBy({ 'x-slipway-unit': unit })).toBe(expected(unit));
+    expect(await answeredBy({ 'x-slipway-unit': unit })).toBe(versionFor(unit));
     const reply = await client.call(
       `${OIP}/ModelInfer`,
       {
@@ -77,7 +49,7 @@ test('units stay on their arms, over HTTP and over gRPC; without a unit it is co
       },
       { metadata: { 'x-slipway-unit': unit } },
     );
-    expect(reply.value['model_version']).toBe(expected(unit));
+    expect(reply.value['model_version']).toBe(versionFor(unit));
   }
   for (let i = 0; i < 5; i++) expect(await answeredBy({})).toBe('1');
   client.close();
@@ -91,14 +63,14 @@ test('a named header decides, over gRPC too', async () => {
   await vi.waitFor(async () => expect(await answeredBy({ 'x-tenant': canaryUnit })).toBe('2'), { timeout: 20_000 });
   const client = connect(gateway.grpcAddress);
   for (const unit of units.slice(0, 10)) {
-    expect(await answeredBy({ 'x-tenant': unit })).toBe(expected(unit));
+    expect(await answeredBy({ 'x-tenant': unit })).toBe(versionFor(unit));
     const asked = {
       model_name: 'add',
       inputs: [{ name: 'X', datatype: 'FP32', shape: [1, 3] }],
       raw_input_contents: [floats(1, 2, 3)],
     };
     const reply = await client.call(`${OIP}/ModelInfer`, asked, { metadata: { 'x-tenant': unit } });
-    expect(reply.value['model_version']).toBe(expected(unit));
+    expect(reply.value['model_version']).toBe(versionFor(unit));
   }
   client.close();
 });
@@ -110,9 +82,9 @@ test('a place in the body decides', async () => {
   });
   const bodyOf = (value: number) => ({ records: [{ X: [value, 2, 3] }] });
   const values = Array.from({ length: 20 }, (_, at) => at);
-  const inCanary = values.find((value) => expected(`${value}`) === '2')!;
+  const inCanary = values.find((value) => versionFor(`${value}`) === '2')!;
   await vi.waitFor(async () => expect(await answeredBy({}, bodyOf(inCanary))).toBe('2'), { timeout: 20_000 });
-  for (const value of values) expect(await answeredBy({}, bodyOf(value))).toBe(expected(`${value}`));
+  for (const value of values) expect(await answeredBy({}, bodyOf(value))).toBe(versionFor(`${value}`));
 });
 
 test('an operator reaches an arm without a share by its name; others may not', async () => {
@@ -149,8 +121,8 @@ test('an arm that cannot answer has no share, and gateways say which traffic the
     versions: [versions[0]!, add({ version: 2, file: 'loop-load.onnx', limits: { loadMs: 3_000 } as never })],
     endpoints: endpointsWith({
       arms: [
-        { ...SPLIT.arms[0]!, ranges: [[0, 1]] },
-        { ...SPLIT.arms[1]!, ranges: [] },
+        { ...HALVES.arms[0]!, ranges: [[0, 1]] },
+        { ...HALVES.arms[1]!, ranges: [] },
       ],
     }),
   });
@@ -161,12 +133,12 @@ test('an arm that cannot answer has no share, and gateways say which traffic the
     await vi.waitFor(() => expect(control.heard.observed?.endpoints[0]).toMatchObject({ trafficRevision: null }));
     control.send(makeState(gateway.dataDir, { generation: 2, versions, endpoints: endpointsWith({}) }));
     await vi.waitFor(() => expect(control.heard.observed?.endpoints[0]).toMatchObject({ trafficRevision: 1 }), 20_000);
-    for (const unit of units) expect(await answeredBy({ 'x-slipway-unit': unit })).toBe(expected(unit));
+    for (const unit of units) expect(await answeredBy({ 'x-slipway-unit': unit })).toBe(versionFor(unit));
     control.send(
       makeState(gateway.dataDir, {
         generation: 3,
         versions,
-        endpoints: [{ name: 'add', traffic: traffic({ isKilled: true }, 2) }],
+        endpoints: [{ name: 'add', traffic: trafficOf({ isKilled: true }, 2) }],
       }),
     );
     await vi.waitFor(() => expect(control.heard.observed?.endpoints[0]).toMatchObject({ trafficRevision: 2 }));
