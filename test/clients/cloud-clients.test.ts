@@ -10,6 +10,7 @@ import { hasPython, makeEnvironment, runChecksIn } from './python-environment.ts
 
 const ENVIRONMENT = 'cloud-requirements';
 const FIXTURES = join(ROOT, 'test/fixtures');
+const PICTURE = join(FIXTURES, 'images/flower.jpg');
 
 /** Deploys a folder, as a person does: what a model file cannot say is in its slipway.yaml. */
 function deployFolder(server: RunningServer, folder: string, name: string): void {
@@ -66,6 +67,7 @@ describe.skipIf(!hasPython)('clients of other systems', () => {
         '127.0.0.1',
         port,
         join(ROOT, 'examples/credit-risk/rows.csv'),
+        PICTURE,
       );
     });
 
@@ -89,7 +91,8 @@ describe.skipIf(!hasPython)('clients of other systems', () => {
       expect(saw('csv')).toEqual({ status: 200, equal: true });
     });
 
-    test('gets predictions of arrays and of text', () => {
+    test('gets predictions of arrays, of text and of a picture', () => {
+      expect(saw('picture')).toHaveLength(3);
       expect(saw('array')).toEqual([1, 1]);
       expect(saw('text')).toMatchObject({ label: [expect.stringMatching('good'), expect.stringMatching('bad')] });
       expect(saw('missing values')).toEqual(['1.5', 'nan', '-inf']);
@@ -115,7 +118,6 @@ describe.skipIf(!hasPython)('clients of other systems', () => {
     beforeAll(async () => {
       const { signingPair } = await server.client.keys.create({ name: 'boto', scopes: ['predict'], signing: true });
       const { accessKeyId, secretAccessKey } = signingPair!;
-      const picture = join(FIXTURES, 'images/flower.jpg');
       const rows = join(ROOT, 'examples/credit-risk/rows.csv');
       saw = await runChecksIn(
         ENVIRONMENT,
@@ -124,7 +126,7 @@ describe.skipIf(!hasPython)('clients of other systems', () => {
         accessKeyId,
         secretAccessKey,
         rows,
-        picture,
+        PICTURE,
       );
     });
 
@@ -170,7 +172,7 @@ describe.skipIf(!hasPython)('clients of other systems', () => {
   describe("OpenAI's client and Google's of Vertex AI", () => {
     let saw: (check: string) => unknown;
     beforeAll(async () => {
-      saw = await runChecksIn(ENVIRONMENT, 'openai_client.py', server.inferenceUrl, server.adminKey);
+      saw = await runChecksIn(ENVIRONMENT, 'openai_client.py', server.inferenceUrl, server.adminKey, PICTURE);
     });
 
     test('embeddings are what scikit-learn gives', () => {
@@ -203,6 +205,8 @@ describe.skipIf(!hasPython)('clients of other systems', () => {
         version: '1',
         model: 'projects/default/locations/europe-west1/models/iris',
       });
+      expect(saw('vertex text')).toEqual(['good', 'bad']);
+      expect(saw('vertex picture')).toHaveLength(3);
     });
   });
 });

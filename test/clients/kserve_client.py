@@ -1,6 +1,7 @@
 """KServe's InferenceRESTClient with its first protocol, and the CloudEvents package, unchanged. Prints a JSON line a check."""
 
 import asyncio
+import base64
 import json
 import pathlib
 import sys
@@ -10,7 +11,7 @@ from cloudevents.conversion import to_binary, to_structured
 from cloudevents.http import CloudEvent
 from kserve import InferenceRESTClient, RESTConfig
 
-url, models = sys.argv[1:]
+url, models, picture = sys.argv[1:]
 case = json.loads(pathlib.Path(models, "random-forest.json").read_text())
 ROWS, LABELS = case["inputs"]["X"], case["outputs"]["label"]
 
@@ -45,6 +46,10 @@ async def main():
     async def text():
         return await client.infer(url, {"instances": [{"S": ["ünï ✓"]}]}, model_name="text")
 
+    async def photo():
+        file = base64.b64encode(pathlib.Path(picture).read_bytes()).decode()
+        return (await client.infer(url, {"instances": [{"b64": file}]}, model_name="photo"))["predictions"][0]["mean"]
+
     async def models_of():
         async with httpx.AsyncClient() as plain:
             return (await plain.get(f"{url}/v1/models")).json()
@@ -54,6 +59,7 @@ async def main():
     await check("not ready", lambda: client.is_model_ready(url, "nothing"))
     await check("predict", predict)
     await check("text", text)
+    await check("photo", photo)
     await check("models", models_of)
     await check("unknown model", lambda: client.infer(url, {"instances": ROWS}, model_name="nothing"))
     await check("ragged", lambda: client.infer(url, {"instances": [[1.0], [1.0, 2.0]]}, model_name="forest"))

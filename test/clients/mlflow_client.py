@@ -1,8 +1,9 @@
 """Calls a server with MLflow's own client of its scoring server, and prints one JSON line per check: {"check", "saw"}.
 
-Arguments: host, port of a server whose default endpoint is the credit-risk sample, the sample's rows as CSV, and host:port of the same.
+Arguments: host, port of a server whose default endpoint is the credit-risk sample, the sample's rows as CSV, and a picture.
 """
 
+import base64
 import json
 import sys
 
@@ -13,7 +14,7 @@ from mlflow.deployments import PredictionsResponse
 from mlflow.pyfunc.scoring_server.client import ScoringServerClient
 from mlflow.utils.proto_json_utils import dump_input_data
 
-host, port, rows = sys.argv[1:4]
+host, port, rows, picture = sys.argv[1:5]
 client = ScoringServerClient(host, int(port))
 base = f"http://{host}:{port}"
 
@@ -58,6 +59,8 @@ flowers = np.array([[6.8, 2.8, 4.8, 1.4], [6.0, 3.4, 4.5, 1.6]], dtype=np.float3
 said("array", One("iris").invoke(flowers).get_predictions("ndarray").tolist())
 texts = pd.DataFrame({"text": ["a good day", 'an awful, "bad" film']})
 said("text", One("sentiment").invoke(texts).get_predictions("dataframe").to_dict(orient="list"))
+photo = pd.DataFrame({"image": [{"b64": base64.b64encode(open(picture, "rb").read()).decode()}]})
+said("picture", One("picture").invoke(photo).get_predictions("dataframe").to_dict(orient="list")["mean"][0])
 gap = np.array([[1.5], [np.nan], [-np.inf]], dtype=np.float32)
 back = One("fp32").invoke(gap).get_predictions("ndarray")
 said("missing values", [str(value) for value in np.ravel(back)])

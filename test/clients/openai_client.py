@@ -1,8 +1,9 @@
 """Calls a server with OpenAI's client and Google's client of Vertex AI, and prints one JSON line per check: {"check", "saw"}.
 
-Arguments: base URL, an API key.
+Arguments: base URL, an API key, a picture.
 """
 
+import base64
 import json
 import sys
 
@@ -12,7 +13,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud.aiplatform_v1.services.prediction_service import PredictionServiceClient
 from google.cloud.aiplatform_v1.services.prediction_service.transports.rest import PredictionServiceRestTransport
 
-url, key = sys.argv[1:3]
+url, key, picture = sys.argv[1:4]
 
 
 def said(check, saw):
@@ -50,6 +51,10 @@ place = "projects/default/locations/europe-west1/endpoints/"
 flowers = [[6.8, 2.8, 4.8, 1.4], [6.0, 3.4, 4.5, 1.6]]
 answer = vertex.predict(endpoint=place + "iris", instances=flowers, metadata=auth)
 said("vertex", {"predictions": list(answer.predictions), "version": answer.model_version_id, "model": answer.model})
+texts = vertex.predict(endpoint=place + "sentiment", instances=["a good day", "an awful film"], metadata=auth)
+said("vertex text", [row["label"] for row in texts.predictions])
+photo = vertex.predict(endpoint=place + "picture", instances=[{"b64": base64.b64encode(open(picture, "rb").read()).decode()}], metadata=auth)
+said("vertex picture", list(photo.predictions[0]["mean"]))
 said("vertex error", failure(lambda: vertex.predict(endpoint=place + "iris", instances=[[1]], metadata=auth)))
 said("vertex explain", failure(lambda: vertex.explain(endpoint=place + "iris", instances=flowers, metadata=auth)))
 said("vertex project", failure(lambda: vertex.predict(endpoint="projects/other/locations/x/endpoints/iris", instances=flowers, metadata=auth)))

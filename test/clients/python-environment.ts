@@ -22,12 +22,19 @@ export async function makeEnvironment(name: EnvironmentName = 'requirements'): P
   const stamp = join(venv, 'requirements.txt');
   const wanted = readFileSync(requirements, 'utf8');
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return;
-  await run('python3', ['-m', 'venv', venv]);
-  await run(join(venv, 'bin/pip'), ['install', '--quiet', '--disable-pip-version-check', '-r', requirements]);
+  await run('python3', ['-m', 'venv', '--clear', venv]);
+  await install(venv, ['-r', requirements]);
   // Packages of stubs whose dependencies are far larger than what they use of them.
   const alone = [...wanted.matchAll(/^# --no-deps (\S+)$/gm)].map((line) => line[1]!);
-  if (alone.length > 0) await run(join(venv, 'bin/pip'), ['install', '--quiet', '--no-deps', ...alone]);
+  if (alone.length > 0) await install(venv, ['--no-deps', ...alone]);
   writeFileSync(stamp, wanted);
+}
+
+/** By uv where it is there, which takes a fraction of pip's time. */
+async function install(venv: string, words: readonly string[]): Promise<void> {
+  const hasUv = spawnSync('uv', ['--version']).status === 0;
+  if (hasUv) await run('uv', ['pip', 'install', '--quiet', '--python', join(venv, 'bin/python'), ...words]);
+  else await run(join(venv, 'bin/pip'), ['install', '--quiet', '--disable-pip-version-check', ...words]);
 }
 
 /**

@@ -184,6 +184,12 @@ def with_key(value):
     return list(stub.Predict(request, timeout=20, metadata=[("authorization", f"Bearer {value}")]).outputs)
 
 
+def unknown_signature():
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name, request.model_spec.signature_name = "forest", "other"
+    return stub.Predict(request, timeout=20)
+
+
 check("forest", forest)
 check("columns", columns)
 check("photo", photo)
@@ -197,6 +203,7 @@ check("unknown model", lambda: predict("nothing", {}))
 check("missing input", lambda: predict("forest", {}))
 check("wrong type", lambda: predict("forest", {"X": tensor([[1] * 8], tensor_pb2.DT_INT64)}))
 check("wrong shape", lambda: predict("forest", {"X": tensor([[1.0, 2.0]])}))
+check("unknown signature", unknown_signature)
 check("with key", lambda: with_key(key))
 check("with a wrong key", lambda: with_key("slipway_live_wrong"))
 check("rest forest", rest_forest)
