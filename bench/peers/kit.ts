@@ -33,6 +33,9 @@ export type Kit = {
   readonly rivals: ReadonlyMap<string, KitRow>;
 };
 
+/** The model that forms are measured with: 100 boosted trees over 30 floats. */
+export const MODEL_NAME = 'tab';
+
 const LAUNCH = fileURLToPath(new URL('launch.py', import.meta.url));
 const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url));
 /** A rival gets this port for HTTP, the next one for gRPC, and may use some after these. */

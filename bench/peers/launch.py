@@ -13,6 +13,11 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(kit))
 import peers  # noqa: E402
 
+# A rival in another form than the kit starts it in; the probe that the kit posts to MLflow is one that this app takes too.
+here = pathlib.Path(__file__).resolve().parent
+kserve = peers.PEERS["kserve"]
+peers.PEERS["kserve-v1"] = {**kserve, "cmd": kserve["cmd"].replace("kserve_app.py", str(here / "kserve_v1_app.py")), "path": "/v1/models/{model}:predict", "fmt": "mlflow", "only": []}
+
 if sys.argv[1] == "list":
     shown = ("path", "fmt", "bin", "grpc", "note", "models", "only", "ct")
     print(json.dumps({name: {key: peer[key] for key in shown if key in peer} for name, peer in peers.PEERS.items()}))
