@@ -61,6 +61,7 @@ async function main(): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'slipway-bench-forms-'));
   const wanted = PEER_FORMS.filter(({ title }) => new RegExp(options.only).test(title));
   const results: Result[] = [];
+  const failures: string[] = [];
   const slipway = await startForm(kit, SLIPWAY_FORMS[0]!, MODEL_NAME, options['server-core']);
   try {
     for (const name of new Set(wanted.map(({ rival }) => rival))) {
@@ -69,7 +70,11 @@ async function main(): Promise<void> {
         for (const form of wanted.filter((one) => one.rival === name)) {
           for (const rows of options.rows.split(',').map(Number)) {
             console.error(`${form.title}, ${rows} row(s), beside ${name} …`);
-            results.push(await measure(form, rows, slipway, rival, folder));
+            try {
+              results.push(await measure(form, rows, slipway, rival, folder));
+            } catch (error) {
+              failures.push(`${form.title}, ${rows} row(s): ${(error as Error).message}`);
+            }
           }
         }
       } finally {
@@ -80,13 +85,17 @@ async function main(): Promise<void> {
     await slipway.stop();
     rmSync(folder, { recursive: true, force: true });
   }
-  const versions = Object.entries(rivalVersions(kit)).map(([name, version]) => `${name} ${version}`);
+  const versions = Object.entries(rivalVersions(kit))
+    .filter(([name]) => wanted.some(({ rival }) => rival.startsWith(name)))
+    .map(([name, version]) => `${name} ${version}`);
   const text = reportOf(
     results,
-    `${machine.processor}, ${machine.cores} cores, ${machine.system}, Node ${machine.node}; load average before: ${machine.loadBefore}. ${versions.join(', ')}`,
+    `${machine.processor}, ${machine.cores} cores, ${machine.system}, Node ${machine.node}; load average before: ${machine.loadBefore}; ${versions.join(', ')}`,
   );
   writeFileSync(options.out, text);
   console.log(text);
+  for (const failure of failures) console.error(`not measured: ${failure}`);
+  if (failures.length > 0) process.exitCode = 1;
 }
 
 async function measure(form: PeerForm, rows: number, ours: Served, theirs: Served, folder: string): Promise<Result> {

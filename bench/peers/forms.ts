@@ -19,13 +19,10 @@ const json = (path: string, of: (rows: readonly (readonly number[])[]) => unknow
   path,
   body: (rows) => JSON.stringify(of(rows)),
 });
-const csv = (path: string, header: boolean): Wire => ({
+const csv = (path: string): Wire => ({
   path,
   contentType: 'text/csv',
-  body: (rows) => {
-    const names = header ? [rows[0]!.map((_, at) => `c${at}`)] : [];
-    return [...names, ...rows].map((row) => row.join(',')).join('\n');
-  },
+  body: (rows) => rows.map((row) => row.join(',')).join('\n'),
 });
 const instances = (rows: readonly (readonly number[])[]): unknown => ({ instances: rows });
 const inputs = (rows: readonly (readonly number[])[]): unknown => ({ inputs: rows });
@@ -39,13 +36,13 @@ const PREDICT = `/v1/models/${MODEL_NAME}:predict`;
 const PREDICTIONS = `/predictions/${MODEL_NAME}`;
 
 /**
- * TensorFlow Serving's binary is in no package registry; KServe's own server speaks the same form. SageMaker is a service; MLflow's server (CSV) and TorchServe (JSON) are
- * what its containers run, at the contract's own path.
+ * TensorFlow Serving's binary is in no package registry; KServe's own server speaks the same form. SageMaker is a service; MLflow's server and TorchServe are what its containers
+ * run, at the contract's own path. A model of MLflow with tensors for inputs takes no CSV, so its rows go as JSON.
  */
 export const PEER_FORMS: readonly PeerForm[] = [
   { title: 'MLflow inputs', rival: 'mlflow', theirs: json('/invocations', inputs), ours: json(MLFLOW, inputs) },
   { title: 'MLflow frame', rival: 'mlflow', theirs: json('/invocations', frame), ours: json(MLFLOW, frame) },
-  { title: 'SageMaker CSV', rival: 'mlflow', theirs: csv('/invocations', true), ours: csv(SAGEMAKER, false) },
+  { title: 'SageMaker CSV', rival: 'mlflow', theirs: json('/invocations', inputs), ours: csv(SAGEMAKER) },
   {
     title: 'TensorFlow Serving rows',
     rival: 'kserve-v1',
