@@ -16,7 +16,7 @@ import { composeControl } from '../../src/control-rooms.ts';
 import type { DesiredStatePublisher } from '../../src/serving/endpoints/desired-state-publisher.ts';
 import { findLeaks, findPermissionFaults } from '../fixtures/route-matrix.ts';
 import { sendFile } from '../fixtures/send-file.ts';
-import { MODELS } from './running-server.ts';
+import { eventually, MODELS, pause } from './running-server.ts';
 
 /** No gateway is connected: what is published reaches nobody. */
 const publisher: DesiredStatePublisher = {
@@ -73,11 +73,54 @@ test('every route is open to the keys its permission names, and to no other', as
     keys,
     skip: {
       'GET /api/v1/logs': 'streams; its permission is checked by the scenarios of the CLI',
-      'GET /api/v1/events': 'streams, and would not end here',
+      'GET /api/v1/events': 'streams; the next test checks it',
     },
   });
   expect(faults).toEqual([]);
   expect(checked).toBeGreaterThan(200);
+});
+
+test('the stream of changes is open to keys that read, and tells the key of one project nothing of another', async () => {
+  const url = await app.listen({ port: 0, host: '127.0.0.1' });
+  const eventsOf = (key: string | null, stop: AbortController) =>
+    fetch(`${url}/api/v1/events`, {
+      signal: stop.signal,
+      headers: key === null ? {} : { authorization: `Bearer ${key}` },
+    });
+  const statuses: Record<string, number> = {};
+  for (const verb of [null, ...VERBS]) {
+    const stop = new AbortController();
+    const answer = await eventsOf(verb === null ? null : await makeKey(`listens-${verb}`, [verb]), stop);
+    statuses[verb ?? 'no key'] = answer.status;
+    stop.abort();
+  }
+  expect(statuses).toEqual({
+    'no key': 401,
+    read: 200,
+    predict: 403,
+    deploy: 200,
+    code: 403,
+    promote: 200,
+    admin: 200,
+  });
+
+  await api('POST', '/projects', { name: 'heard' });
+  await api('POST', '/projects', { name: 'unheard' });
+  const stop = new AbortController();
+  const answer = await eventsOf(await makeKey('listens-here', ['read'], 'heard'), stop);
+  let told = '';
+  const listening = (async () => {
+    for await (const part of answer.body!.pipeThrough(new TextDecoderStream())) told += part;
+  })().catch(() => undefined);
+  await eventually('the stream is open', () => told.includes('event: open'));
+  await api('POST', '/projects/unheard/models', { name: 'quiet' });
+  await pause(2_500); // it looks once a second
+  expect(told).not.toContain('"registry"');
+  await api('POST', '/projects/heard/models', { name: 'loud' });
+  await eventually('its own change is told', () => told.includes('"registry"'));
+  expect(told).not.toMatch(/quiet|loud/);
+  stop.abort();
+  await listening;
 });
 
 test("another project's things answer exactly like absent ones, on every route", async () => {
