@@ -20,6 +20,14 @@ function clock(seconds: number): string {
   return new Date(seconds * 1000).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit', second: '2-digit' });
 }
 
+/** A token as the canvas wants it: its colour as it is seen in this theme. */
+function inkIn(place: HTMLElement, token: string): string {
+  place.style.color = `var(${token})`;
+  const { color } = getComputedStyle(place);
+  place.style.color = '';
+  return color;
+}
+
 /** Lines over time, told apart by dashes as well as colour, with the sentence and the table that say the same. */
 export function Chart({ title, sentence, at, lines, format }: ChartProps) {
   const box = useRef<HTMLDivElement>(null);
@@ -40,7 +48,7 @@ export function Chart({ title, sentence, at, lines, format }: ChartProps) {
   // biome-ignore lint/correctness/useExhaustiveDependencies: other colours or lines need another plot; values are set below
   useEffect(() => {
     const here = box.current!;
-    const inkOf = (colour: string) => getComputedStyle(here).getPropertyValue(colour).trim();
+    const inkOf = (colour: string) => inkIn(here, colour);
     const axis = { stroke: inkOf('--quiet'), grid: { stroke: inkOf('--line'), width: 1 }, ticks: { show: false } };
     const font = '11px system-ui, sans-serif';
     const made = new uPlot(
