@@ -8,6 +8,7 @@ import { setTimeout } from 'node:timers/promises';
 import type { Clock } from './base/clock.ts';
 import { ROLLBACKS_FILE } from './base/data-folder.ts';
 import { SlipwayError, toSlipwayError } from './base/errors.ts';
+import { registerConsoleRoutes } from './base/http/console-routes.ts';
 import { listenUntilFree } from './base/http/listen.ts';
 import { createManagementServer, registerProjectRoutes } from './base/http/management-server.ts';
 import type { Logger } from './base/log.ts';
@@ -68,6 +69,12 @@ async function standIn(
   socket.onHello((generation) => {
     if (generation > (state?.generation ?? 0)) state = null;
   });
+  const refuse = async (): Promise<never> => {
+    throw new SlipwayError('database_down', `The database cannot be used: ${why.message}`, {
+      hint: `Predictions go on, and \`slipway rollback\` works to versions that are loaded. ${why.hint ?? ''}`.trim(),
+      retryAfterS: 1,
+    });
+  };
   const server = await createManagementServer({
     settings,
     log,
@@ -79,9 +86,7 @@ async function standIn(
       }
     },
     // Sessions are in the database: who has one is told what is wrong, not that it is over.
-    findSession: async () => {
-      throw why;
-    },
+    findSession: refuse,
     findProject: async (name) => ({ id: '', name }),
     release: RELEASE,
   });
@@ -100,12 +105,9 @@ async function standIn(
     return rollBack(...asked);
   };
   registerProjectRoutes(server, (scope) => registerRollbackRoute(scope, rollBackWhenConnected));
-  server.all('/*', { config: { permission: 'public' } }, async () => {
-    throw new SlipwayError('database_down', `The database cannot be used: ${why.message}`, {
-      hint: `Predictions go on, and \`slipway rollback\` works to versions that are loaded. ${why.hint ?? ''}`.trim(),
-      retryAfterS: 1,
-    });
-  });
+  // Its page says what is wrong, and goes on by itself when the database is back.
+  registerConsoleRoutes(server);
+  server.all('/*', { config: { permission: 'public' } }, refuse);
   const { host, controlPort: port } = settings;
   const url = await listenUntilFree(server.server, { host, port, portSetting: 'SLIPWAY_CONTROL_PORT' }, (at) =>
     server.listen(at),

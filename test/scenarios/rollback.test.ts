@@ -1,25 +1,17 @@
 /** Going back is one command, also in overload and without a database: callers are on the old version within two seconds, and nothing of it is lost. */
-import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { httpRequest, openLoop, percentile } from '../fixtures/open-loop.ts';
-import {
-  eventually,
-  kill,
-  MODELS,
-  pause,
-  ROOT,
-  type RunningServer,
-  startServer,
-  untilReady,
-} from './running-server.ts';
+import { eventually, MODELS, pause, ROOT, type RunningServer, startServer, untilReady } from './running-server.ts';
+import { takeDatabase } from './take-database.ts';
 
 let server: RunningServer | null = null;
-let locker: ChildProcess | null = null;
+let giveBack: (() => void) | null = null;
 afterEach(async () => {
-  locker?.kill('SIGKILL');
+  giveBack?.();
   await server?.dispose();
 });
 
@@ -104,25 +96,6 @@ async function start(
   return running;
 }
 
-/** Another process takes the database: a backup that hangs, a shell that somebody forgot. Control is killed so that it loses its lock. */
-async function takeDatabase(of: RunningServer): Promise<void> {
-  const [control] = of.pids('control');
-  const code = `const { DatabaseSync } = require('node:sqlite');
-    let db; for (;;) try { try { db?.close(); } catch {} db = new DatabaseSync(${JSON.stringify(join(of.dataDir, 'slipway.db'))}); db.exec('pragma locking_mode = exclusive; begin exclusive'); break; } catch {}
-    console.log('taken'); setInterval(() => db.isOpen, 1000);`;
-  locker = spawn(process.execPath, ['--no-warnings', '-e', code], { stdio: ['ignore', 'pipe', 'inherit'] });
-  const taken = new Promise((done) => locker!.stdout!.once('data', done));
-  await pause(500); // it is trying
-  kill(control!);
-  await taken;
-  const asked = { headers: { authorization: `Bearer ${of.adminKey}` } };
-  await eventually(
-    'control stands in',
-    async () => (await fetch(`${of.url}/api/v1/endpoints`, asked)).status === 503,
-    60_000,
-  );
-}
-
 async function isInHistory(of: RunningServer, reason: string): Promise<void> {
   const change = await eventually(
     'history has it',
@@ -177,7 +150,7 @@ test('in overload: ten times what comes can be answered, and the command moves a
 
 test('with the database taken by another process: gateways follow at once, and history has it when the database is back', async () => {
   const running = await start(SWITCH, 'completed');
-  await takeDatabase(running);
+  giveBack = await takeDatabase(running);
   const other = await fetch(`${running.url}/api/v1/endpoints`, {
     headers: { authorization: `Bearer ${running.adminKey}` },
   });
@@ -204,7 +177,7 @@ test('with the database taken by another process: gateways follow at once, and h
 
   // Nothing of it is lost if all is killed meanwhile; gateways come back with it.
   await running.killTree();
-  locker!.kill('SIGKILL');
+  giveBack();
   const again = await startServer({ dataDir: running.dataDir });
   server = again;
   await onlyVersion(again, '1');
@@ -214,13 +187,13 @@ test('with the database taken by another process: gateways follow at once, and h
 
 test('a rollout under way when the database goes: it is aborted on both sides of the gap', async () => {
   const running = await start(CANARY, 'baking');
-  await takeDatabase(running);
+  giveBack = await takeDatabase(running);
   expect(await rollback(running, '--reason', 'half way')).toMatchObject({
     code: 0,
     said: { version: 1, isEntered: false },
   });
   await onlyVersion(running, '1');
-  locker!.kill('SIGKILL');
+  giveBack();
   await eventually(
     'the rollout was rolled back',
     async () => (await running.client.rollouts.show('m')).rollout.phase === 'rolled-back',
