@@ -60,6 +60,10 @@ try {
     const rows = join(folder, 'node_modules/slipway/examples/credit-risk/rows.csv');
     const answers = run(slipway, ['predict', 'credit-risk', '--file', rows], folder).trim().split('\n');
     assert(answers.length > 1 && answers.every((line) => 'id' in JSON.parse(line)), 'slipway predict --file');
+    const { url } = JSON.parse(readFileSync(join(folder, '.slipway/run/server.json'), 'utf8')) as { url: string };
+    const page = await (await fetch(`${url}/console/`)).text();
+    const script = await fetch(new URL(/src="([^"]+\.js)"/.exec(page)?.[1] ?? 'absent', `${url}/console/`));
+    assert(script.ok && (await script.text()).length > 100_000, 'the console is in the package and served');
   } finally {
     const ended = new Promise<number | null>((resolve) => server.once('exit', resolve));
     server.kill('SIGINT');

@@ -30,6 +30,7 @@ const part = encodeURIComponent;
 export const addressOf = {
   model: (model: string) => `/models/${part(model)}`,
   version: (model: string, version: number | string) => `/models/${part(model)}/versions/${part(String(version))}`,
+  compare: (model: string) => `/models/${part(model)}/compare`,
   endpoint: (endpoint: string) => `/endpoints/${part(endpoint)}`,
   rollout: (endpoint: string) => `/endpoints/${part(endpoint)}/rollout`,
   predictions: (endpoint: string) => `/endpoints/${part(endpoint)}/predictions`,

@@ -1,6 +1,7 @@
 import type { ChangeKind } from '@slipway/sdk';
-import { useQueryClient } from '@tanstack/react-query';
+import { type Query, type QueryClient, useQueryClient } from '@tanstack/react-query';
 import { createContext, type ReactNode, useContext, useEffect, useState } from 'react';
+import { problemOf } from './api.ts';
 import { useProject } from './session.tsx';
 
 /** First words of query keys that each kind of change makes old. */
@@ -11,12 +12,31 @@ const MADE_OLD: Record<ChangeKind, readonly string[]> = {
   observed: ['endpoints', 'health'],
   traffic: ['traffic'],
 };
+/** Of these a stream tells; the rest is asked when somebody looks. */
+const TOLD = new Set(Object.values(MADE_OLD).flat());
 const FIRST_PAUSE_MS = 1000;
 const LONGEST_PAUSE_MS = 30_000;
 
-export type Liveness = { state: 'live' | 'connecting' | 'paused'; since: number; pause: (on: boolean) => void };
+/** `lost`: the server cannot be reached, so what is shown may be old. `off`: the key may not listen. */
+export type Liveness = {
+  state: 'connecting' | 'live' | 'lost' | 'paused' | 'off';
+  since: number;
+  pause: (on: boolean) => void;
+};
 const Live = createContext<Liveness>({ state: 'connecting', since: 0, pause: () => {} });
 export const useLive = (): Liveness => useContext(Live);
+
+/**
+ * Asks anew what the words name. What is being asked already is not cut off, or a slow server would never be heard to the end: it is asked
+ * once more after, because the answer may be from before the change.
+ */
+async function refresh(queries: QueryClient, words: ReadonlySet<string>): Promise<void> {
+  const isOld = ({ queryKey }: Query) => words.has(String(queryKey[0]));
+  const underWay = new Set(queries.getQueryCache().findAll({ predicate: isOld, fetchStatus: 'fetching' }));
+  await queries.invalidateQueries({ predicate: isOld }, { cancelRefetch: false });
+  if (underWay.size > 0)
+    await queries.invalidateQueries({ predicate: (query) => underWay.has(query) }, { cancelRefetch: false });
+}
 
 /** Listens to what changes and lets queries ask anew. Nothing is asked while the page is hidden or paused. */
 export function LiveProvider({ children }: { children: ReactNode }) {
@@ -43,6 +63,7 @@ export function LiveProvider({ children }: { children: ReactNode }) {
       tell('paused');
       return;
     }
+    tell('connecting');
     const stop = new AbortController();
     const listen = async () => {
       let failures = 0;
@@ -52,19 +73,17 @@ export function LiveProvider({ children }: { children: ReactNode }) {
             if (changed.length === 0) {
               failures = 0;
               tell('live');
-              // What happened while nobody listened is not told again.
-              void queries.invalidateQueries();
             }
-            const old = new Set(changed.flatMap((kind) => MADE_OLD[kind] ?? []));
-            if (old.size > 0) {
-              void queries.invalidateQueries({ predicate: ({ queryKey }) => old.has(String(queryKey[0])) });
-            }
+            // What happened while nobody listened is not told again.
+            const old = changed.length === 0 ? TOLD : new Set(changed.flatMap((kind) => MADE_OLD[kind] ?? []));
+            void refresh(queries, old);
           }
-        } catch {
-          // said in the header; what is shown says how old it is
+        } catch (error) {
+          // Said in the header; what is shown says how old it is.
+          if (problemOf(error).status === 403) return tell('off');
         }
         if (stop.signal.aborted) return;
-        if (failures > 0) tell('connecting');
+        if (failures === 1) tell('lost');
         const pauseMs = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** failures++) * (0.5 + Math.random() / 2);
         await new Promise((resolve) => setTimeout(resolve, pauseMs));
       }

@@ -11,8 +11,8 @@ import './look.css';
 startTheme();
 const queries = new QueryClient({
   defaultOptions: {
-    // Events say when to ask anew; what no screen shows is soon forgotten, so that a page may stay open for days.
-    queries: { retry: false, staleTime: 2_000, gcTime: 60_000, refetchOnWindowFocus: true },
+    // Events say when to ask anew, also when the page is seen again; what no screen shows is soon forgotten, so that a page may stay open for days.
+    queries: { retry: false, staleTime: 2_000, gcTime: 60_000, refetchOnWindowFocus: false },
     mutations: { retry: false },
   },
 });

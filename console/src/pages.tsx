@@ -17,8 +17,8 @@ import { ModelPage } from './models/model.tsx';
 import { Models } from './models/models.tsx';
 import { UploadPage } from './models/upload.tsx';
 import { Overview } from './overview/overview.tsx';
-import { Problem } from './parts/loaded.tsx';
 import { Page } from './parts/page.tsx';
+import { Problem } from './parts/problem.tsx';
 import { PredictionPage } from './predictions/prediction.tsx';
 import { Predictions } from './predictions/predictions.tsx';
 import { Profiles } from './predictions/profiles.tsx';
@@ -26,6 +26,7 @@ import { RolloutPage } from './rollouts/rollout.tsx';
 import { Rollouts } from './rollouts/rollouts.tsx';
 import { StartRollout } from './rollouts/start-rollout.tsx';
 import { App } from './shell/app.tsx';
+import { Compare } from './versions/compare.tsx';
 import { VersionPage } from './versions/version.tsx';
 
 const SCREENS: Readonly<Record<string, RouteComponent>> = {
@@ -33,6 +34,7 @@ const SCREENS: Readonly<Record<string, RouteComponent>> = {
   '/models': Models,
   '/upload': UploadPage,
   '/models/$model': ModelPage,
+  '/models/$model/compare': Compare,
   '/models/$model/versions/$version': VersionPage,
   '/endpoints': Endpoints,
   '/endpoints/$endpoint': EndpointPage,

@@ -3,6 +3,7 @@ import { useQuery } from '@tanstack/react-query';
 import { createContext, type ReactNode, useContext } from 'react';
 import { useSearchText } from './address.ts';
 import { clientOf, problemOf } from './api.ts';
+import { Problem } from './parts/problem.tsx';
 
 export type Verb = 'read' | 'predict' | 'deploy' | 'promote' | 'admin';
 const INCLUDES: Record<Verb, readonly string[]> = {
@@ -13,21 +14,29 @@ const INCLUDES: Record<Verb, readonly string[]> = {
   admin: ['admin'],
 };
 
+/** While there is no answer to who asks. */
+const TRY_AGAIN_MS = 3_000;
+
 const Session = createContext<Me | null>(null);
 
 export function SessionProvider({ login, children }: { login: ReactNode; children: ReactNode }) {
-  const me = useQuery({ queryKey: ['me'], queryFn: () => clientOf('default').me(), retry: false, staleTime: 60_000 });
+  const me = useQuery({
+    queryKey: ['me'],
+    queryFn: () => clientOf('default').me(),
+    staleTime: 60_000,
+    // A server that is ill or away comes back without anybody at the page.
+    refetchInterval: ({ state }) =>
+      state.error !== null && problemOf(state.error).status !== 401 ? TRY_AGAIN_MS : false,
+  });
   if (me.isPending) return <p className="quiet centred">Loading…</p>;
   if (me.data) return <Session value={me.data}>{children}</Session>;
   const { status } = problemOf(me.error);
   if (status === 401) return login;
   return (
     <main className="centred">
-      <h1>The server does not answer</h1>
-      <p>{problemOf(me.error).message}</p>
-      <button type="button" onClick={() => void me.refetch()}>
-        Try again
-      </button>
+      <h1>{status === 0 ? 'The server does not answer' : 'The server cannot answer now'}</h1>
+      <Problem error={me.error} retry={() => void me.refetch()} />
+      <p className="quiet">This page asks again every {TRY_AGAIN_MS / 1000} seconds.</p>
     </main>
   );
 }

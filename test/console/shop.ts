@@ -11,6 +11,8 @@ export type Shop = RunningServer & {
 
 const CHALLENGER = join(ROOT, 'examples/credit-risk/challenger');
 const SAMPLE = join(ROOT, 'examples/credit-risk');
+const SHADOW =
+  'stages: [{ kind: shadow, sample: 100%, noiseFloor: 100%, minPairs: 50, minDwell: 1h, gates: [{ kind: shadow, minPairs: 50, minCoverage: 0%, maxLatencyRatio: 1000 }] }]';
 const ROWS = readFileSync(join(SAMPLE, 'rows.csv'), 'utf8').trim();
 
 export async function fileOf(path: string, as = basename(path)): Promise<FileSource> {
@@ -25,17 +27,22 @@ export async function challengerFiles(): Promise<FileSource[]> {
 export async function openShop(env: Record<string, string> = {}): Promise<Shop> {
   const server = await startServer({ sample: true, env });
   const { client } = server;
+  const [predictionId] = await Promise.all([
+    risk(server),
+    adder(server),
+    client.keys.create({ name: 'shop', scopes: ['predict'] }),
+    client.projects.create('fraud'),
+  ]);
+  return { ...server, predictionId };
+}
+
+/** The sample with a challenger, aliases, a logged prediction of several rows, and feedback; a canary begins. @returns its id */
+async function risk(server: RunningServer): Promise<string> {
+  const { client } = server;
   await untilReady(server, 'credit-risk');
   await client.policy.set('credit-risk', { sample: 1, fields: { 'input.*': 'keep', 'output.*': 'keep' } });
   await client.models.push({ model: 'credit-risk', files: await challengerFiles() });
   await client.aliases.set('credit-risk', 'champion', 1, { reason: 'first one that was good enough' });
-  await client.deploy({
-    model: 'adder',
-    files: [await fileOf(join(MODELS, 'add.onnx'), 'model.onnx')],
-    environment: 'staging',
-  });
-  await client.keys.create({ name: 'shop', scopes: ['predict'] });
-  await client.projects.create('fraud');
   const csv = { type: 'text/csv', body: ROWS };
   // A policy holds a second after it was set.
   const logged = await eventually('a prediction in the log', async () => {
@@ -46,7 +53,24 @@ export async function openShop(env: Record<string, string> = {}): Promise<Shop> 
   await client.feedback.send([{ predictionId: `${logged.id}.${logged.row}`, truth: 'good' }], {
     endpoint: 'credit-risk',
   });
-  return { ...server, predictionId: logged.id };
+  await client.rollouts.start('credit-risk', { to: '2', strategy: 'canary', reason: 'a better model' });
+  return logged.id;
+}
+
+/** A model whose second version decides otherwise, which a shadow has shown. */
+async function adder(server: RunningServer): Promise<void> {
+  const { client } = server;
+  const files = async (file: string): Promise<FileSource[]> => [await fileOf(join(MODELS, file), 'model.onnx')];
+  await client.deploy({ model: 'adder', files: await files('add.onnx'), environment: 'staging' });
+  await client.policy.set('adder', { sample: 1, fields: { 'input.*': 'keep', 'output.*': 'keep' } });
+  await client.models.push({ model: 'adder', files: await files('add-two.onnx') });
+  const { sampleRequest } = await client.versions.show('adder', 1);
+  await client.rollouts.start('adder', { to: '2', plan: SHADOW, reason: 'do they agree?' });
+  await eventually('pairs that differ', async () => {
+    await client.predict('adder', sampleRequest);
+    const { shadows } = await client.rollouts.show('adder');
+    return shadows.find((one) => one.name === 'candidate' && one.worst.length > 0 && one.pairs >= 5);
+  });
 }
 
 /** Traffic until it is told to stop: charts need some. */

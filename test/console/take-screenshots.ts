@@ -23,7 +23,6 @@ const shop = await openShop();
 const browser = await openBrowser();
 try {
   const stop = keepCalling(shop, 'credit-risk', 40);
-  await shop.client.rollouts.start('credit-risk', { to: '2', strategy: 'canary', reason: 'a better model' });
   await new Promise((resolve) => setTimeout(resolve, TRAFFIC_MS));
   rmSync(FOLDER, { recursive: true, force: true });
   mkdirSync(FOLDER, { recursive: true });

@@ -176,6 +176,12 @@ describe.skipIf(engine === undefined)('the container image', () => {
     expect((await predict(server, null)).status).toBe(401);
   });
 
+  test('has the console in it, whose script comes from the server itself', async () => {
+    const page = await (await fetch(`${server.management}/console/`)).text();
+    const script = await fetch(new URL(/src="([^"]+\.js)"/.exec(page)![1]!, `${server.management}/console/`));
+    expect([script.status, script.headers.get('content-type')]).toEqual([200, 'text/javascript; charset=utf-8']);
+  });
+
   test('refuses to start open to everybody', async () => {
     const other = await start(`${id}-open`, ['-e', 'SLIPWAY_INFERENCE_AUTH=off']);
     const code = await containers('wait', other.name);

@@ -203,7 +203,7 @@ function Serving({ endpoint, live }: { endpoint: Endpoint; live: LiveChange | nu
     <>
       <Facts
         facts={[
-          ['Address', url === null ? 'no gateway is connected' : <code key="url">{url}</code>],
+          ['Address', url === null ? 'no gateway is connected' : <code key="url">{url}</code>, 'wide'],
           ['Follows', 'alias' in target ? `alias ${target.alias}` : `version ${target.version}`],
           ['Kept loaded besides', pins.length === 0 ? 'none' : pins.join(', ')],
           ['Made by', endpoint.createdBy],

@@ -1,6 +1,6 @@
 import { useEffect, useState } from 'react';
 import { clientOf } from '../api.ts';
-import { Problem } from '../parts/loaded.tsx';
+import { Problem } from '../parts/problem.tsx';
 
 /** No more lines are kept than can be looked through. */
 const MOST = 500;

@@ -51,7 +51,19 @@ export function ModelPage() {
       }
     >
       <Loaded query={model}>{(seen) => <About model={seen} endpoints={endpoints.data?.items ?? []} />}</Loaded>
-      <Section title="Versions">
+      <Section
+        title="Versions"
+        actions={
+          (model.data?.latestVersion ?? 0) > 1 && (
+            <Link
+              to={addressOf.compare(name)}
+              search={{ from: String(model.data!.latestVersion! - 1), to: String(model.data!.latestVersion) } as never}
+            >
+              Compare versions
+            </Link>
+          )
+        }
+      >
         <PagedTable<Version>
           label="Versions"
           query={versions}

@@ -2,7 +2,7 @@ import * as Ariakit from '@ariakit/react';
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { type ReactNode, useId, useState } from 'react';
 import { useSay } from '../shell/notices.tsx';
-import { Problem } from './loaded.tsx';
+import { Problem } from './problem.tsx';
 
 export type ActProps = {
   /** On the button and as the title. */

@@ -1,66 +1,56 @@
 import type { UseQueryResult } from '@tanstack/react-query';
-import type { ReactNode } from 'react';
+import { type ReactNode, useState } from 'react';
 import { problemOf } from '../api.ts';
-import { Copy } from './copy.tsx';
-import { When } from './when.tsx';
+import { useLive } from '../live.tsx';
+import { duration } from './figures.ts';
+import { Problem } from './problem.tsx';
+import { useNow, When } from './when.tsx';
 
-/** Code, reason, what to do, request id. */
-export function Problem({ error, retry }: { error: unknown; retry?: (() => void) | undefined }) {
-  const { message, code, hint, requestId, problem } = problemOf(error);
+/** After this long without an answer the page says what it waits for. */
+const SLOW_MS = 3_000;
+
+/**
+ * What a query gives, once it is there. What could not be refreshed, or is of a server that cannot be reached, is greyed with its age, never
+ * shown as if it were new.
+ */
+export function Loaded<T>({ query, children }: { query: UseQueryResult<T>; children: (data: T) => ReactNode }) {
+  const { state } = useLive();
+  if (query.data === undefined) {
+    if (query.isError) return <Problem error={query.error} retry={() => void query.refetch()} />;
+    return <Waiting text="Loading…" />;
+  }
+  const isStale = query.isError || state === 'lost';
   return (
-    <div className="problem" role="alert">
-      <p>
-        <strong>{message}</strong>
-      </p>
-      {hint && <p>{hint}</p>}
-      {problem?.errors && problem.errors.length > 0 && (
-        <ul>
-          {problem.errors.map((one) => (
-            <li key={`${one.pointer} ${one.message}`}>
-              <code>{one.pointer}</code> {one.message}
-            </li>
-          ))}
-        </ul>
+    <>
+      {isStale ? (
+        <div className="stale-note" role="status">
+          This is what was seen <When at={new Date(query.dataUpdatedAt).toISOString()} />.{' '}
+          {query.isError ? problemOf(query.error).message : 'The server cannot be reached'}.{' '}
+          <button type="button" className="link" onClick={() => void query.refetch()}>
+            Try again
+          </button>
+        </div>
+      ) : (
+        query.isFetching && <Waiting seenMs={query.dataUpdatedAt} />
       )}
-      <p className="quiet small">
-        <code>{code}</code>
-        {requestId && (
-          <>
-            {' '}
-            · request <Copy text={requestId} />
-          </>
-        )}
-      </p>
-      {retry && (
-        <button type="button" onClick={retry}>
-          Try again
-        </button>
-      )}
-    </div>
+      <div className={isStale ? 'stale' : undefined}>{children(query.data)}</div>
+    </>
   );
 }
 
-/** What a query gives, once it is there. What could not be refreshed is shown greyed with its age, never as if it were new. */
-export function Loaded<T>({ query, children }: { query: UseQueryResult<T>; children: (data: T) => ReactNode }) {
-  if (query.data === undefined) {
-    if (query.isError) return <Problem error={query.error} retry={() => void query.refetch()} />;
-    return (
-      <p className="quiet loading" role="status">
-        Loading…
-      </p>
-    );
-  }
-  if (!query.isError && !query.isRefetchError) return children(query.data);
+/** Nothing at first where something is shown already; then for how long the server has not answered. */
+function Waiting({ text = null, seenMs }: { text?: string | null; seenMs?: number }) {
+  const [sinceMs] = useState(Date.now);
+  const waitedMs = useNow() - sinceMs;
+  if (waitedMs < SLOW_MS && text === null) return null;
   return (
-    <>
-      <div className="stale-note" role="status">
-        This is what was seen <When at={new Date(query.dataUpdatedAt).toISOString()} />.{' '}
-        {problemOf(query.error).message}.{' '}
-        <button type="button" className="link" onClick={() => void query.refetch()}>
-          Try again
-        </button>
-      </div>
-      <div className="stale">{children(query.data)}</div>
-    </>
+    <p className="quiet loading" role="status">
+      {waitedMs < SLOW_MS ? text : `The server has not answered for ${duration(waitedMs)}. `}
+      {waitedMs >= SLOW_MS && seenMs !== undefined && (
+        <>
+          This is what was seen <When at={new Date(seenMs).toISOString()} />.
+        </>
+      )}
+    </p>
   );
 }

@@ -61,11 +61,12 @@ export function Empty({ children, command }: { children: ReactNode; command?: st
   );
 }
 
-export function Facts({ facts }: { facts: readonly (readonly [string, ReactNode])[] }) {
+/** @param facts name and value of each; `wide` where the value is long */
+export function Facts({ facts }: { facts: readonly (readonly [string, ReactNode, 'wide'?])[] }) {
   return (
     <dl className="facts">
-      {facts.map(([name, value]) => (
-        <div key={name}>
+      {facts.map(([name, value, width]) => (
+        <div key={name} className={width === 'wide' ? 'long' : undefined}>
           <dt>{name}</dt>
           <dd>{value}</dd>
         </div>

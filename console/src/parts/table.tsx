@@ -1,10 +1,15 @@
 import type { Page } from '@slipway/sdk';
 import type { UseQueryResult } from '@tanstack/react-query';
-import type { ReactNode } from 'react';
+import { useVirtualizer } from '@tanstack/react-virtual';
+import { type ReactNode, useRef } from 'react';
 import { useSearchText, useSetSearch } from '../address.ts';
 import { Loaded } from './loaded.tsx';
 
 export type Column<T> = { title: string; cell: (row: T) => ReactNode; kind?: 'number' | 'wide' };
+
+/** Of more rows than this only those are drawn that are near what is seen. */
+const MANY_ROWS = 150;
+const ROW_PX = 33;
 
 export function Table<T>(props: {
   label: string;
@@ -13,10 +18,24 @@ export function Table<T>(props: {
   idOf: (row: T) => string;
 }) {
   const { label, columns, rows, idOf } = props;
+  const box = useRef<HTMLElement>(null);
+  const isMany = rows.length > MANY_ROWS;
+  const virtual = useVirtualizer({
+    enabled: isMany,
+    count: rows.length,
+    getScrollElement: () => box.current,
+    estimateSize: () => ROW_PX,
+    getItemKey: (index) => idOf(rows[index]!),
+    overscan: 20,
+  });
+  const seen = virtual.getVirtualItems();
+  const drawn = isMany
+    ? seen.map(({ index }) => ({ row: rows[index]!, index }))
+    : rows.map((row, index) => ({ row, index }));
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: a wide table scrolls sideways, by keyboard too
-    <section className="scroll" aria-label={label} tabIndex={0}>
-      <table>
+    <section ref={box} className={isMany ? 'scroll many' : 'scroll'} aria-label={label} tabIndex={0}>
+      <table aria-rowcount={isMany ? rows.length + 1 : undefined}>
         <thead>
           <tr>
             {columns.map((column) => (
@@ -27,8 +46,14 @@ export function Table<T>(props: {
           </tr>
         </thead>
         <tbody>
-          {rows.map((row) => (
-            <tr key={idOf(row)}>
+          {isMany && <Gap px={seen[0]?.start ?? 0} />}
+          {drawn.map(({ row, index }) => (
+            <tr
+              key={idOf(row)}
+              ref={isMany ? virtual.measureElement : undefined}
+              data-index={index}
+              aria-rowindex={isMany ? index + 2 : undefined}
+            >
               {columns.map((column, i) =>
                 i === 0 ? (
                   <th key={column.title} scope="row" className={column.kind}>
@@ -42,9 +67,19 @@ export function Table<T>(props: {
               )}
             </tr>
           ))}
+          {isMany && <Gap px={virtual.getTotalSize() - (seen.at(-1)?.end ?? 0)} />}
         </tbody>
       </table>
     </section>
+  );
+}
+
+/** In place of rows that are not drawn. */
+function Gap({ px }: { px: number }) {
+  return (
+    <tr className="gap">
+      <td style={{ height: px }} />
+    </tr>
   );
 }
 

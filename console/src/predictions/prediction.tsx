@@ -1,4 +1,4 @@
-import type { FeedbackItem, FeedbackKind, LoggedPrediction, ShownPrediction } from '@slipway/sdk';
+import type { FeedbackEvent, FeedbackItem, FeedbackKind, LoggedPrediction, ShownPrediction } from '@slipway/sdk';
 import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { useState } from 'react';
@@ -15,27 +15,25 @@ import { When } from '../parts/when.tsx';
 import { useProject, useRefusal } from '../session.tsx';
 
 export function PredictionPage() {
-  const id = useParam('id');
+  const [id, only] = idAndRow(useParam('id'));
   const { client, project } = useProject();
   const shown = useQuery({ queryKey: ['predictions', project, 'one', id], queryFn: () => client.predictions.show(id) });
   return (
     <Page
-      title={`Prediction …${id.slice(-12)}`}
+      title={`Prediction …${id.slice(-12)}${only === null ? '' : `.${only}`}`}
       trail={[
         { to: '/predictions', text: 'Predictions' },
         ...(shown.data ? [{ to: addressOf.predictions(shown.data.endpoint), text: shown.data.endpoint }] : []),
       ]}
-      about={<Copy text={id} />}
-      actions={shown.data && <Say id={id} shown={shown.data} />}
+      about={<Copy text={only === null ? id : `${id}.${only}`} />}
+      actions={shown.data && <Say id={id} shown={shown.data} only={only} />}
     >
       <Loaded query={shown}>
         {(story) => (
           <>
-            {story.rows.map((row) => (
-              <Row key={row.row} row={row} endpoint={story.endpoint} alone={story.rows.length === 1} />
-            ))}
+            <Rows id={id} story={story} only={only} />
             <Section title="What became of it">
-              {story.feedback.length === 0 ? (
+              {feedbackOf(story, only).length === 0 ? (
                 <Empty command={`bin/slipway feedback send ${story.endpoint} --id ${id} --truth '…'`}>
                   Nobody has said anything of it yet.
                 </Empty>
@@ -43,8 +41,9 @@ export function PredictionPage() {
                 <Table
                   label="Feedback"
                   idOf={(row) => String(row.seq)}
-                  rows={story.feedback}
+                  rows={feedbackOf(story, only)}
                   columns={[
+                    { title: 'Row', kind: 'number', cell: (row) => row.row ?? 'all' },
                     { title: 'Kind', cell: (row) => row.kind },
                     { title: 'Value', kind: 'wide', cell: (row) => <Value value={row.value} /> },
                     { title: 'Revision', kind: 'number', cell: (row) => row.revision },
@@ -61,10 +60,58 @@ export function PredictionPage() {
   );
 }
 
-function Row({ row, endpoint, alone }: { row: LoggedPrediction; endpoint: string; alone: boolean }) {
+/** Row k of a request is prediction `<id>.k`; ids of other systems are their own. @returns null for the row: all of them */
+function idAndRow(asked: string): [id: string, row: number | null] {
+  const [, id, row] = /^([0-9a-f-]{36})\.(\d{1,9})$/i.exec(asked) ?? [];
+  return id === undefined ? [asked, null] : [id, Number(row)];
+}
+
+function feedbackOf({ feedback }: ShownPrediction, only: number | null): FeedbackEvent[] {
+  return only === null ? feedback : feedback.filter((one) => one.row === null || one.row === only);
+}
+
+/** The one row, or what each was, of a request with several. */
+function Rows({ id, story, only }: { id: string; story: ShownPrediction; only: number | null }) {
+  const { rows, endpoint } = story;
+  const shown = only === null && rows.length === 1 ? rows[0] : rows.find((row) => row.row === only);
+  if (shown !== undefined) {
+    return (
+      <>
+        {rows.length > 1 && (
+          <p>
+            Row {shown.row} of <Link to={addressOf.prediction(id)}>a request with {rows.length} logged rows</Link>.
+          </p>
+        )}
+        <Row row={shown} endpoint={endpoint} />
+      </>
+    );
+  }
+  return (
+    <Section title={`${rows.length} rows`}>
+      {only !== null && <p>Row {only} of this request is not in the log; these are.</p>}
+      <Table
+        label="Rows of the request"
+        idOf={(row) => String(row.row)}
+        rows={rows}
+        columns={[
+          { title: 'Row', cell: (row) => <Link to={addressOf.prediction(`${id}.${row.row}`)}>{`.${row.row}`}</Link> },
+          {
+            title: 'Status',
+            cell: (row) => <Status tone={row.status === 'answered' ? 'good' : 'bad'}>{row.status}</Status>,
+          },
+          { title: 'Version', kind: 'number', cell: (row) => row.version ?? '–' },
+          { title: 'Arm', cell: (row) => row.arm ?? '–' },
+          { title: 'Inputs', kind: 'wide', cell: (row) => <Value value={row.inputs} /> },
+          { title: 'Outputs', kind: 'wide', cell: (row) => <Value value={row.outputs} /> },
+        ]}
+      />
+    </Section>
+  );
+}
+
+function Row({ row, endpoint }: { row: LoggedPrediction; endpoint: string }) {
   return (
     <>
-      {!alone && <h2>Row {row.row}</h2>}
       <Facts
         facts={[
           [
@@ -137,16 +184,16 @@ function Values({ title, values }: { title: string; values: Record<string, unkno
 
 const KINDS: readonly FeedbackKind[] = ['truth', 'score', 'rating', 'correction', 'text'];
 
-function Say({ id, shown }: { id: string; shown: ShownPrediction }) {
+function Say({ id, shown, only }: { id: string; shown: ShownPrediction; only: number | null }) {
   const { client } = useProject();
   const [kind, setKind] = useState<FeedbackKind>('truth');
   const [value, setValue] = useState('');
-  const [row, setRow] = useState(String(shown.rows[0]?.row ?? 0));
+  const [row, setRow] = useState(String(only ?? shown.rows[0]?.row ?? 0));
   const refusal = useRefusal('predict', shown.rows[0]?.model ?? undefined);
-  const many = shown.rows.length > 1;
+  const many = only === null && shown.rows.length > 1;
   const itemOf = (): FeedbackItem => {
     const given = kind === 'text' ? value : kind === 'score' || kind === 'rating' ? Number(value) : plainValue(value);
-    return { predictionId: /\.\d+$/.test(id) || !many ? id : `${id}.${row}`, [kind]: given };
+    return { predictionId: many || only !== null ? `${id}.${row}` : id, [kind]: given };
   };
   return (
     <Act

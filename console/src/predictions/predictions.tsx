@@ -150,8 +150,10 @@ function OfEndpoint({ endpoint }: { endpoint: string }) {
           {
             title: 'Prediction',
             cell: (row) => (
-              <Link to={addressOf.prediction(row.id)} title={row.id}>
-                <code>…{row.id.slice(-12)}</code>
+              <Link to={addressOf.prediction(`${row.id}.${row.row}`)} title={`${row.id}.${row.row}`}>
+                <code>
+                  …{row.id.slice(-12)}.{row.row}
+                </code>
               </Link>
             ),
           },

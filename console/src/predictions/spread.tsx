@@ -4,11 +4,11 @@ import { figure, share } from '../parts/figures.ts';
 const WIDTH = 260;
 const HEIGHT = 60;
 
-/** How values are spread: the bars are now, the line is before. Of words, the most frequent ones. */
-export function Spread({ now, before }: { now: ColumnProfile; before: ColumnProfile | null }) {
+/** How values are spread: the bars are now, the line is the reference, or what was before. Of words, the most frequent ones. */
+export function Spread({ now, other }: { now: ColumnProfile; other: ColumnProfile | null }) {
   const bars = barsOf(now);
   if (bars.length === 0) return <p className="small quiet">Too few values to draw.</p>;
-  const old = before === null ? null : linedUp(barsOf(before), bars);
+  const old = other === null ? null : linedUp(barsOf(other), bars);
   const top = Math.max(...bars.map((bar) => bar.share), ...(old ?? [0]), 1e-9);
   const width = WIDTH / bars.length;
   const y = (value: number) => HEIGHT - (value / top) * (HEIGHT - 2);
@@ -28,7 +28,7 @@ export function Spread({ now, before }: { now: ColumnProfile; before: ColumnProf
         ))}
         {old && (
           <path
-            className="line-before"
+            className="line-other"
             d={old.map((value, i) => `${i === 0 ? 'M' : 'L'}${i * width} ${y(value)}H${(i + 1) * width}`).join('')}
           />
         )}

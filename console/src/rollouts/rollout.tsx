@@ -1,9 +1,10 @@
-import type { Rollout, RolloutRecord } from '@slipway/sdk';
+import type { Rollout, ShownRollout } from '@slipway/sdk';
 import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { addressOf, useParam } from '../address.ts';
 import { problemOf } from '../api.ts';
 import { EndpointTabs, endpointTrail } from '../endpoints/endpoint-tabs.tsx';
+import { useLive } from '../live.tsx';
 import { Act } from '../parts/act.tsx';
 import { count, share } from '../parts/figures.ts';
 import { Loaded } from '../parts/loaded.tsx';
@@ -13,12 +14,14 @@ import { Table } from '../parts/table.tsx';
 import { Value } from '../parts/value.tsx';
 import { When } from '../parts/when.tsx';
 import { useProject, useRefusal } from '../session.tsx';
+import { Shadows } from './shadows.tsx';
 import { StageTree } from './stage-tree.tsx';
 import { stateOf } from './state-of.ts';
 
 export function RolloutPage() {
   const endpoint = useParam('endpoint');
   const { client, project } = useProject();
+  const isPaused = useLive().state === 'paused';
   const shown = useQuery({
     queryKey: ['rollouts', project, 'one', endpoint],
     queryFn: async () => {
@@ -30,7 +33,7 @@ export function RolloutPage() {
       }
     },
     // Gates are measured every second and no event tells each figure.
-    refetchInterval: ({ state }) => (state.data && !state.data.rollout.isEnded ? 2_000 : false),
+    refetchInterval: ({ state }) => (!isPaused && state.data && !state.data.rollout.isEnded ? 2_000 : false),
   });
   const traffic = useQuery({
     queryKey: ['traffic', project, 'series', endpoint],
@@ -68,7 +71,7 @@ export function RolloutPage() {
               <Link to={`${addressOf.rollout(endpoint)}/new`}>Start a rollout</Link>, or type:
             </Empty>
           ) : (
-            <Whole rollout={data.rollout} records={data.records} />
+            <Whole {...data} />
           )
         }
       </Loaded>
@@ -155,7 +158,7 @@ function Commands({ rollout, perS }: { rollout: Rollout; perS: number | undefine
   );
 }
 
-function Whole({ rollout, records }: { rollout: Rollout; records: RolloutRecord[] }) {
+function Whole({ rollout, records, shadows }: ShownRollout) {
   return (
     <>
       <Facts
@@ -191,6 +194,7 @@ function Whole({ rollout, records }: { rollout: Rollout; records: RolloutRecord[
       <Section title="Steps">
         <StageTree stages={rollout.stages} />
       </Section>
+      {shadows.length > 0 && <Shadows shadows={shadows} />}
       <Section title="What happened">
         <Table
           label="What happened"

@@ -1,8 +1,8 @@
 import type { RolloutGate, RolloutStage } from '@slipway/sdk';
 import { count, duration, figure, share } from '../parts/figures.ts';
-import { Mark, Status, type Tone, toneOf } from '../parts/status.tsx';
+import { Mark, Status, toneOf } from '../parts/status.tsx';
 
-const TONES: Record<RolloutStage['state'], Tone> = { done: 'good', now: 'busy', next: 'unknown', left: 'unknown' };
+const MARKS = { done: 'good', now: 'busy', next: 'next', left: 'left' } as const;
 const WORDS: Record<RolloutStage['state'], string> = {
   done: 'done',
   now: 'now',
@@ -21,7 +21,7 @@ export function StageTree({ stages }: { stages: readonly RolloutStage[] }) {
           aria-current={stage.state === 'now' ? 'step' : undefined}
         >
           <div className="stage-head">
-            <Mark tone={TONES[stage.state]} />
+            <Mark tone={MARKS[stage.state]} />
             <strong>{stage.name}</strong>
             <span className="quiet">
               {stage.kind}

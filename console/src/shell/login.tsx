@@ -1,7 +1,7 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { useEffect, useRef, useState } from 'react';
 import { clientOf } from '../api.ts';
-import { Problem } from '../parts/loaded.tsx';
+import { Problem } from '../parts/problem.tsx';
 
 /** The key is sent once; a cookie that no script sees stands for it after. The page keeps it nowhere. */
 export function Login() {

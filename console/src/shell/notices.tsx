@@ -1,6 +1,6 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { createContext, type ReactNode, useContext, useState } from 'react';
-import { Problem } from '../parts/loaded.tsx';
+import { Problem } from '../parts/problem.tsx';
 
 export type Notice = { text: string; undo?: { text: string; run: () => Promise<unknown> } };
 

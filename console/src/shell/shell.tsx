@@ -24,12 +24,16 @@ const ROOMS = [
 
 export function Shell() {
   const [open, setOpen] = useState(false);
+  const { state } = useLive();
   const main = useRef<HTMLElement>(null);
   const { pathname } = useLocation();
   const first = useRef(true);
   // A new screen is read from its top, and by screen readers from its title.
   // biome-ignore lint/correctness/useExhaustiveDependencies: on every change of the address
   useEffect(() => {
+    // On a narrow page the rooms are one line that scrolls.
+    for (const here of document.querySelectorAll('nav [aria-current="page"]'))
+      here.scrollIntoView({ block: 'nearest', inline: 'nearest' });
     if (first.current) {
       first.current = false;
       return;
@@ -69,7 +73,7 @@ export function Shell() {
             </Link>
           ))}
         </nav>
-        <main id="main" ref={main} tabIndex={-1}>
+        <main id="main" ref={main} tabIndex={-1} className={state === 'lost' ? 'lost' : undefined}>
           <Outlet />
         </main>
       </div>
@@ -94,6 +98,13 @@ function LiveState() {
       <button type="button" className="plain small" title="Go on" onClick={() => pause(false)}>
         <Mark tone="unknown" /> Paused for {age}
       </button>
+    );
+  }
+  if (state === 'connecting' || state === 'off') {
+    return (
+      <span className="small quiet">
+        <Mark tone="unknown" /> {state === 'off' ? 'Not live: your key may not read' : 'Connecting…'}
+      </span>
     );
   }
   return (

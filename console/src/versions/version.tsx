@@ -13,6 +13,7 @@ import { Status, toneOf } from '../parts/status.tsx';
 import { Table } from '../parts/table.tsx';
 import { When } from '../parts/when.tsx';
 import { useProject, useRefusal } from '../session.tsx';
+import { SignatureChanges } from './signature-changes.tsx';
 import { ValidationReport } from './validation-report.tsx';
 
 export function VersionPage() {
@@ -137,67 +138,40 @@ function Whole({ version }: { version: Version }) {
 }
 
 function Difference({ version }: { version: Version }) {
-  const { client, project } = useProject();
   const setSearch = useSetSearch();
   const against = useSearchText('against') ?? (version.version > 1 ? String(version.version - 1) : '');
-  const diff = useQuery({
-    queryKey: ['registry', project, 'diff', version.model, version.version, against],
-    queryFn: () => client.versions.diff(version.model, version.version, against),
-    enabled: against !== '',
-  });
   return (
     <Section
       title="Difference"
       actions={
-        <label className="inline small">
-          to version{' '}
-          <input
-            className="narrow"
-            defaultValue={against}
-            aria-label="Version to compare with: a number, an alias or latest"
-            onBlur={(event) => setSearch({ against: event.target.value.trim() || undefined }, true)}
-            onKeyDown={(event) => {
-              if (event.key === 'Enter') setSearch({ against: event.currentTarget.value.trim() || undefined }, true);
-            }}
-          />
-        </label>
+        <span className="inline small">
+          <label className="inline">
+            to version{' '}
+            <input
+              className="narrow"
+              defaultValue={against}
+              aria-label="Version to compare with: a number, an alias or latest"
+              onBlur={(event) => setSearch({ against: event.target.value.trim() || undefined }, true)}
+              onKeyDown={(event) => {
+                if (event.key === 'Enter') setSearch({ against: event.currentTarget.value.trim() || undefined }, true);
+              }}
+            />
+          </label>
+          {against !== '' && (
+            <Link
+              to={addressOf.compare(version.model)}
+              search={{ from: against, to: String(version.version) } as never}
+            >
+              Side by side
+            </Link>
+          )}
+        </span>
       }
     >
       {against === '' ? (
         <Empty>There is no earlier version to compare with.</Empty>
       ) : (
-        <Loaded query={diff}>
-          {({ breaking, changes }) =>
-            changes.length === 0 ? (
-              <p>The signatures are the same.</p>
-            ) : (
-              <>
-                <p>
-                  {breaking ? (
-                    <Status tone="bad">would break callers of {against}</Status>
-                  ) : (
-                    <Status tone="good">callers of {against} go on as they are</Status>
-                  )}
-                </p>
-                <Table
-                  label={`Difference to ${against}`}
-                  idOf={(row) => `${row.path} ${row.change}`}
-                  rows={changes}
-                  columns={[
-                    { title: 'Where', cell: (row) => <code>{row.path}</code> },
-                    { title: 'Change', cell: (row) => row.change },
-                    { title: 'From → to', cell: (row) => `${row.from ?? '–'} → ${row.to ?? '–'}` },
-                    {
-                      title: 'Breaking',
-                      cell: (row) => (row.breaking ? <Status tone="bad">yes</Status> : 'no'),
-                    },
-                    { title: 'Why', kind: 'wide', cell: (row) => row.reason },
-                  ]}
-                />
-              </>
-            )
-          }
-        </Loaded>
+        <SignatureChanges model={version.model} from={against} to={String(version.version)} />
       )}
     </Section>
   );
