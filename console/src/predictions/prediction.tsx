@@ -43,7 +43,7 @@ export function PredictionPage() {
                   idOf={(row) => String(row.seq)}
                   rows={feedbackOf(story, only)}
                   columns={[
-                    { title: 'Row', kind: 'number', cell: (row) => row.row ?? 'all' },
+                    { title: 'Row', cell: (row) => (row.row === null ? 'all' : `.${row.row}`) },
                     { title: 'Kind', cell: (row) => row.kind },
                     { title: 'Value', kind: 'wide', cell: (row) => <Value value={row.value} /> },
                     { title: 'Revision', kind: 'number', cell: (row) => row.revision },

@@ -34,7 +34,8 @@ export function Spread({ now, other }: { now: ColumnProfile; other: ColumnProfil
         )}
       </svg>
       <p className="small quiet">
-        Most are {largest.name} ({share(largest.share)}).
+        Most are {largest.name}
+        {now.histogram !== null && now.kinds.numbers === 0 ? ' long' : ''} ({share(largest.share)}).
       </p>
     </>
   );

@@ -2,7 +2,7 @@ import type { Version } from '@slipway/sdk';
 import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { addressOf, useParam, useSearchText, useSetSearch } from '../address.ts';
-import { bytes, duration, figure } from '../parts/figures.ts';
+import { bytes, duration } from '../parts/figures.ts';
 import { Loaded } from '../parts/loaded.tsx';
 import { Page, Section } from '../parts/page.tsx';
 import { Status } from '../parts/status.tsx';
@@ -179,7 +179,7 @@ function factsOf(version: Version): Fact[] {
 
 function changeOf(from: Fact['exact'], to: Fact['exact']): string {
   if (typeof from !== 'number' || typeof to !== 'number' || from === 0) return 'differs';
-  return `${figure(to / from)} times`;
+  return `${Number((to / from).toPrecision(2))} times`;
 }
 
 function filesOf(old: Version, young: Version) {
@@ -191,7 +191,7 @@ function filesOf(old: Version, young: Version) {
       path,
       from: a?.sizeBytes ?? null,
       to: b?.sizeBytes ?? null,
-      state: a === undefined ? 'new' : b === undefined ? 'gone' : a.digest === b.digest ? 'same' : 'other',
+      state: a === undefined ? 'new' : b === undefined ? 'gone' : a.digest === b.digest ? 'same' : 'changed',
     };
   });
 }
