@@ -25,6 +25,8 @@ import { openRollbackIntents } from './rollouts/rollback-intents.ts';
 import { registerRollbackRoute } from './rollouts/rollback-routes.ts';
 import { registerRolloutRoutes } from './rollouts/rollout-routes.ts';
 import { createRollouts, type Rollouts } from './rollouts/rollouts.ts';
+import { registerConversionRoutes } from './serving/conversion/conversion-routes.ts';
+import { type Conversions, createConversions } from './serving/conversion/conversions.ts';
 import type { DesiredStatePublisher } from './serving/endpoints/desired-state-publisher.ts';
 import type { ChangeAsked } from './serving/endpoints/endpoint-change.ts';
 import { endpointFacts } from './serving/endpoints/endpoint-facts.ts';
@@ -45,6 +47,7 @@ import { createTrafficSeries } from './serving/status/traffic-series.ts';
 export type ControlRooms = {
   readonly server: FastifyInstance;
   readonly registry: Registry;
+  readonly conversions: Conversions;
   readonly monitoring: Monitoring;
   readonly rollouts: Rollouts;
   /** Makes what gateways ask in their callers' names. */
@@ -67,32 +70,42 @@ export async function composeControl(deps: {
   const projects = createProjectService({ database, clock });
   await projects.ensureDefault();
   const artifacts = createFileStore({ root: join(dataDir, 'artifacts') });
+  const scratchDir = join(dataDir, RUN_FOLDER);
+  const environments =
+    settings.python === 'off'
+      ? {}
+      : {
+          environments: createEnvironments({
+            dataDir,
+            log,
+            interpreters: settings.interpreters,
+            wheels: settings.wheels,
+            timeoutMs: settings.environmentTimeoutMs,
+          }),
+        };
+  const limits = limitsOfSettings(settings);
   const registry = createRegistry({
     database,
     clock,
     log,
     artifacts,
     engines: ENGINES,
-    limits: limitsOfSettings(settings),
+    limits,
     maxUploadBytes: settings.maxUploadBytes,
-    validate: createValidator({
-      log,
-      scratchDir: join(dataDir, RUN_FOLDER),
-      clock,
-      ...(settings.python === 'off'
-        ? {}
-        : {
-            environments: createEnvironments({
-              dataDir,
-              log,
-              interpreters: settings.interpreters,
-              wheels: settings.wheels,
-              timeoutMs: settings.environmentTimeoutMs,
-            }),
-          }),
-    }),
+    validate: createValidator({ log, scratchDir, clock, ...environments }),
     endpoints: endpointFacts,
     onChange,
+  });
+  const conversions = createConversions({
+    database,
+    clock,
+    log,
+    artifacts,
+    registry,
+    scratchDir,
+    limits,
+    timeoutMs: settings.environmentTimeoutMs,
+    ...environments,
   });
   const endpoints = createEndpointService({ database, publisher, clock });
 
@@ -131,6 +144,7 @@ export async function composeControl(deps: {
   registerEventRoutes(server, { database, publisher });
   registerProjectRoutes(server, (scope) => {
     registerRegistryRoutes(scope, registry);
+    registerConversionRoutes(scope, conversions.service);
     registerEndpointRoutes(scope, { endpoints, host: settings.host });
     registerTrafficRoutes(scope, { series, endpoints, publisher });
     registerTryRoutes(scope, publisher);
@@ -149,5 +163,5 @@ export async function composeControl(deps: {
       await monitoring.feedback.send(call, endpoint, given, '');
     },
   });
-  return { server, registry, monitoring, rollouts, changeForGateway };
+  return { server, registry, conversions, monitoring, rollouts, changeForGateway };
 }

@@ -40,7 +40,7 @@ void runProgram('control', async (settings, lifecycle) => {
   const socket = await listenControlSocket({ log });
   onStop(() => socket.close());
   const publisher = createDesiredStatePublisher({ database, socket, log, limits: limitsOfSettings(settings) });
-  const { server, registry, monitoring, rollouts, changeForGateway } = await composeControl({
+  const { server, registry, conversions, monitoring, rollouts, changeForGateway } = await composeControl({
     settings,
     database,
     publisher,
@@ -60,6 +60,8 @@ void runProgram('control', async (settings, lifecycle) => {
   await publisher.publish();
   await registry.start();
   onStop(async () => registry.stop());
+  await conversions.start();
+  onStop(async () => conversions.stop());
   await monitoring.start();
   onStop(() => monitoring.stop());
   rollouts.loop.start();

@@ -1,4 +1,5 @@
 import { SlipwayApiError } from './api-error.ts';
+import { createConversionsClient } from './conversions.ts';
 import {
   type Deployed,
   type DeployInput,
@@ -43,6 +44,7 @@ import type {
 import { type FileSource, type UploadedFile, type UploadOptions, uploadFile } from './upload.ts';
 
 export type { ApiErrorDetails } from './api-error.ts';
+export type * from './conversion-types.ts';
 export type { DeployEvent, Deployed, DeployInput, DeployOptions, ServingOptions } from './deploy.ts';
 export { parseJson, stringifyJson } from './json.ts';
 export type { Listing } from './listing.ts';
@@ -309,6 +311,7 @@ export function createClient(options: ClientOptions) {
     audit,
     ...createMonitoringClient({ base, get, change, list, file }),
     ...createRolloutsClient({ base, get, change, list, file }),
+    ...createConversionsClient({ base, get, change, list, file }),
     ...createLiveClient({ base, root, get, change, list, file, transport }),
     predict,
     predictFile,

@@ -24,7 +24,7 @@ export type DeployInput = {
   readonly alias?: string;
   readonly allowBreaking?: boolean;
   readonly allowCode?: boolean;
-  readonly lineage?: Lineage;
+  readonly lineage?: Omit<Lineage, 'conversion'>;
   readonly tags?: Tags;
   readonly card?: string;
   readonly engine?: string;

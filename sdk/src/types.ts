@@ -3,25 +3,13 @@
  * All times are RFC 3339 in UTC, all sizes bytes.
  */
 
+import type { ConversionReport } from './conversion-types.ts';
+import type { Datatype } from './datatypes.ts';
 import type { Runtime, Validation } from './validation-types.ts';
 
-export type { Runtime, Validation, ValidationStep } from './validation-types.ts';
+export type { Datatype } from './datatypes.ts';
 
-export type Datatype =
-  | 'BOOL'
-  | 'UINT8'
-  | 'UINT16'
-  | 'UINT32'
-  | 'UINT64'
-  | 'INT8'
-  | 'INT16'
-  | 'INT32'
-  | 'INT64'
-  | 'FP16'
-  | 'BF16'
-  | 'FP32'
-  | 'FP64'
-  | 'BYTES';
+export type { Runtime, Validation, ValidationStep } from './validation-types.ts';
 
 /** How an input that comes as a file becomes a tensor. */
 export type InputDecoder =
@@ -102,6 +90,8 @@ export type Lineage = {
   codeCommit?: string;
   parentVersion?: number;
   trainedBy?: string;
+  /** Of versions that the server made of another one: what was done, compared and measured. */
+  conversion?: ConversionReport;
 };
 
 export type ArtifactFile = { path: string; digest: string; sizeBytes: number };
@@ -159,7 +149,7 @@ export type Version = {
 export type CreateVersion = {
   /** Files by their path inside the artifact; their bytes were uploaded before. */
   files: { path: string; digest: string }[];
-  lineage?: Lineage;
+  lineage?: Omit<Lineage, 'conversion'>;
   tags?: Tags;
   card?: string;
   /** `auto`, or an engine's name. */

@@ -46,6 +46,7 @@ export const ERROR_HELP: Readonly<Record<ErrorCode, string>> = {
   endpoint_not_found: '`slipway endpoints list` shows them; `slipway deploy` makes one. Mind the project.',
   reference_not_found:
     'Name a CSV file as `reference` in slipway.yaml and deploy, or take the first predictions: `slipway references first`.',
+  conversion_not_found: 'The id is mistyped, or of another model: `GET /models/{model}/conversions` lists them.',
   upload_not_found: 'Uploads that get no byte for a day are forgotten. Announce it again.',
   blob_not_found:
     'The bytes of a file were not sent, or were collected meanwhile. `slipway deploy` sends what is missing.',

@@ -43,6 +43,7 @@ export const ERRORS = {
   project_not_found: { kind: 'not_found', title: 'No such project' },
   model_not_found: { kind: 'not_found', title: 'No such model' },
   version_not_found: { kind: 'not_found', title: 'No such version' },
+  conversion_not_found: { kind: 'not_found', title: 'No such conversion' },
   reference_not_found: { kind: 'not_found', title: 'There is no reference' },
   alias_not_found: { kind: 'not_found', title: 'No such alias' },
   endpoint_not_found: { kind: 'not_found', title: 'No such endpoint' },

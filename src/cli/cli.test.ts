@@ -70,7 +70,7 @@ test.each(shown)('$line knows --json, and --dry-run if it changes something', ({
   const flags = optionsOf(spec).map((option) => option.flags);
   expect(flags.some((flag) => flag.startsWith('--json'))).toBe(true);
   const changing =
-    /create|update|delete|erase|set$|hold$|release$|quality$|references first$|push|deploy|rotate|send|import|revoke|collect|load$|rollouts (start|pause|resume|promote|abort|approve)$|rollback$/.test(
+    /create|update|delete|erase|set$|hold$|release$|quality$|references first$|push|deploy|rotate|send|import|revoke|collect|load$|convert$|optimize$|rollouts (start|pause|resume|promote|abort|approve)$|rollback$/.test(
       line,
     );
   expect(flags.includes('--dry-run')).toBe(changing);

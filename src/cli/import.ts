@@ -30,11 +30,17 @@ export const importModels: VerbSpec = {
     ['slipway import ./triton_repo --dry-run', 'says what would be deployed'],
   ],
   args: [{ name: 'source', help: 'a folder, a file or an address', completes: 'file' }],
-  options: (deploy.options ?? []).map((option) =>
-    option.flags.startsWith('--name')
-      ? { ...option, help: "the model's name; what the source calls it unless given" }
-      : option,
-  ),
+  options: [
+    ...(deploy.options ?? []).map((option) =>
+      option.flags.startsWith('--name')
+        ? { ...option, help: "the model's name; what the source calls it unless given" }
+        : option,
+    ),
+    {
+      flags: '--trust-manifest',
+      help: 'the manifest may name any file of this machine and any address; unless given, files of its own folder and public ones over TLS',
+    },
+  ],
   changes: true,
   run: runImport,
 };
@@ -81,15 +87,17 @@ async function modelsOf(source: string, scratch: string, call: VerbCall): Promis
   }
   const mayBeManifest = /\.(ya?ml|json)$/i.test(path) && statSync(path).size <= MAX_MANIFEST_BYTES;
   const manifest = mayBeManifest ? readServingManifest(readYamlFile(path).value, path) : null;
-  return manifest === null ? [await asItIs(path, null, {})] : servedElsewhere(manifest, scratch, call.signal);
+  if (manifest === null) return [await asItIs(path, null, {})];
+  return servedElsewhere(manifest, scratch, call.signal, call.options.flag('trustManifest') ? null : path);
 }
 
 async function servedElsewhere(
   served: ServedElsewhere,
   scratch: string,
   signal: AbortSignal,
+  manifest: string | null,
 ): Promise<ImportedModel[]> {
-  const place = await fetchStorage(served.storage, scratch, signal);
+  const place = await fetchStorage(served.storage, scratch, signal, manifest);
   if (!existsSync(place))
     throw new CliError('notFound', `The model is said to be at ${served.storage}, and is not there`, {
       code: 'ENOENT',

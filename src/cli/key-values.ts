@@ -24,6 +24,16 @@ export function parseCount(flag: string, text: string, least = 1): number {
   return n;
 }
 
+/** A number from 0 to `most` from an option. */
+export function parseShare(flag: string, text: string, most = 1): number {
+  const n = Number(text);
+  if (text.trim() === '' || !(n >= 0 && n <= most)) {
+    const range = most === 1 ? 'a number from 0 to 1' : 'a number from 0';
+    throw new CliError('usage', `${flag} is ${JSON.stringify(text)}; it must be ${range}`);
+  }
+  return n;
+}
+
 /** `churn@2` as model and version reference; a bare name means `fallback`, or is refused when there is none. */
 export function parseVersionRef(text: string, fallback?: string): { model: string; ref: string } {
   const [model, ref, ...rest] = text.split('@');

@@ -57,6 +57,18 @@ export const VERBS: readonly VerbRow[] = [
     load: async () => (await import('./versions.ts')).versions,
   },
   {
+    name: 'convert',
+    group: 'registry',
+    summary: 'Make an ONNX version of one, where the numbers agree',
+    load: async () => (await import('./convert.ts')).convert,
+  },
+  {
+    name: 'optimize',
+    group: 'registry',
+    summary: 'Make a smaller or quicker version of one',
+    load: async () => (await import('./optimize.ts')).optimize,
+  },
+  {
     name: 'aliases',
     group: 'registry',
     summary: 'Movable names for versions, with history',

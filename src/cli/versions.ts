@@ -1,6 +1,7 @@
 import type { Version } from '../../sdk/src/client.ts';
 import { briefJson } from './brief-json.ts';
 import { commandText } from './command-text.ts';
+import { reportText } from './conversion-text.ts';
 import { parseVersionRef } from './key-values.ts';
 import { LIST_OPTIONS, listing } from './list-options.ts';
 import { diffText, signatureTable } from './signature-text.ts';
@@ -141,6 +142,13 @@ function versionText(call: VerbCall, version: Version): string {
       (file) => `  ${cleanLine(file.path)}  ${formatBytes(file.sizeBytes)}  ${file.digest.slice(0, 19)}`,
     ),
   ];
+  if (lineage.conversion !== undefined) {
+    lines.push(
+      '',
+      paint('bold', `Made of version ${lineage.conversion.from.version}`),
+      reportText(lineage.conversion, paint),
+    );
+  }
   if (version.validation !== null) {
     lines.push('', paint('bold', 'Validation'), validationText(version.validation, version, paint).trimEnd());
   }

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { ConversionReport } from './conversion-report.ts';
 import type { Runtime } from './runtime.ts';
 import type { Signature } from './signature.ts';
 
@@ -24,6 +25,8 @@ export type Lineage = {
   readonly codeCommit?: string;
   readonly parentVersion?: number;
   readonly trainedBy?: string;
+  /** Of versions that were made of another one here: what was done, compared and measured. Written by the server only. */
+  readonly conversion?: ConversionReport;
 };
 
 export type ModelConfig = {

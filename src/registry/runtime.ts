@@ -14,6 +14,9 @@ export const PYTHON_LOADERS = [
 ] as const;
 export type PythonLoader = (typeof PYTHON_LOADERS)[number];
 
+/** What the same program does beside serving; no version is loaded with one. */
+export type PythonTool = 'converter' | 'optimizer';
+
 export type Runtime = {
   readonly loader: PythonLoader;
   /** For the loader; plain JSON. */

@@ -1,6 +1,7 @@
 /** The forms of versions and their parts on the wire; `sdk/src/types.ts` says the same in TypeScript, and a test holds the two equal. */
 import { Type } from 'typebox';
 import { AliasName, Name, Nullable, oneOf, ProjectName, Time } from '../base/http/schema-parts.ts';
+import { CONVERSION_KINDS, QUANTIZATIONS } from './conversion-report.ts';
 import { IMAGE_COLORS, IMAGE_FILTERS, IMAGE_LAYOUTS, IMAGE_RESIZES } from './input-decoder.ts';
 import { LIMITS, type RunnerLimits } from './limits.ts';
 import { MAX_CARD_LENGTH, MAX_TAG_LENGTH, MAX_TAGS, TAG_KEY_PATTERN } from './model.ts';
@@ -87,12 +88,69 @@ export const LimitsSchema = Type.Object({
 
 const Short = Type.String({ maxLength: 1000 });
 
-export const LineageSchema = Type.Object({
+const GivenLineage = {
   data: Type.Optional(Short),
   codeCommit: Type.Optional(Short),
   parentVersion: Type.Optional(Type.Integer({ minimum: 1 })),
   trainedBy: Type.Optional(Short),
+};
+
+const MeasuredSchema = Type.Object({
+  engine: Type.String(),
+  sizeBytes: Type.Integer(),
+  memoryBytes: Nullable(Type.Integer()),
+  rowMs: Type.Number({ description: 'Median of one row.' }),
+  batchRows: Type.Integer(),
+  batchMs: Type.Number({ description: 'Median of that many rows together.' }),
+  cpuMsPerThousandRows: Nullable(Type.Number()),
+  joulesPerThousandRows: Nullable(
+    Type.Number({ description: 'Of the whole processor, by its own counters; null where it shows none.' }),
+  ),
 });
+
+export const ConversionReportSchema = Type.Object({
+  kind: oneOf(CONVERSION_KINDS),
+  quantize: Type.Optional(oneOf(QUANTIZATIONS)),
+  from: Type.Object({ version: Type.Integer(), digest: Digest }),
+  by: Type.String({ description: 'The programs that did it, with their versions.' }),
+  rows: Type.Object({
+    golden: Type.Integer(),
+    example: Type.Integer(),
+    reference: Type.Integer(),
+    drawn: Type.Integer({ description: 'Made from the signature and the numbers in the graph.' }),
+    unanswered: Type.Integer({ description: 'Refused by the version before, so nothing could be compared.' }),
+  }),
+  outputs: Type.Array(
+    Type.Object({
+      name: Type.String(),
+      values: Type.Integer(),
+      largestDifference: Nullable(Type.Number({ description: 'Null for outputs that are no numbers.' })),
+      largestRelative: Nullable(Type.Number({ description: 'Of |difference| / (1 + |before|).' })),
+      unequal: Type.Integer({ description: 'Values beyond the tolerance, or labels that are not the same.' }),
+      fidelity: Type.Number({
+        description:
+          'Share of rows with the same label or class; of plain numbers the share of variance that is kept (R²).',
+      }),
+    }),
+  ),
+  tolerance: Nullable(Type.Object({ absolute: Type.Number(), relative: Type.Number() })),
+  leastFidelity: Nullable(Type.Number()),
+  accuracy: Nullable(
+    Type.Object({
+      truth: Type.String({ description: 'The column of the reference set that has it.' }),
+      output: Type.String(),
+      rows: Type.Integer(),
+      before: Type.Number(),
+      after: Type.Number(),
+      mostLost: Type.Number(),
+    }),
+  ),
+  worst: Nullable(Type.String({ description: 'Where the largest difference was.' })),
+  before: MeasuredSchema,
+  after: MeasuredSchema,
+});
+
+export const LineageSchema = Type.Object({ ...GivenLineage, conversion: Type.Optional(ConversionReportSchema) });
 
 const ValidationSchema = Type.Object({
   outcome: oneOf(['passed', 'failed']),
@@ -192,7 +250,7 @@ export const CreateVersionBody = Type.Object({
     maxItems: MAX_FILES,
     description: 'Files by their path inside the artifact. Their bytes were uploaded before.',
   }),
-  lineage: Type.Optional(LineageSchema),
+  lineage: Type.Optional(Type.Object(GivenLineage)),
   tags: Type.Optional(Tags),
   card: Type.Optional(Card),
   engine: Type.Optional(Type.String({ maxLength: 64, examples: ['auto'] })),

@@ -2,25 +2,17 @@
  * Models that real libraries trained and saved, deployed by the command of the guide and compared with what the library itself answers: through records, the Open Inference
  * Protocol, and the protocol of its own system. Optional: `npm run test:frameworks`; which groups run says SLIPWAY_TEST_FRAMEWORKS.
  */
-import { execFile, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ROOT, type RunningServer, startServer } from '../scenarios/running-server.ts';
+import { GROUPS, type Group, pythonOf, whyNot } from './python-group.ts';
 
 const HERE = import.meta.dirname;
 const run = promisify(execFile);
-const hasPython = spawnSync('python3', ['-c', 'import venv']).status === 0;
-const GROUPS = (process.env['SLIPWAY_TEST_FRAMEWORKS'] ?? 'core').split(',');
-const ALL = {
-  core: 'requirements.txt',
-  torch: 'torch-requirements.txt',
-  tensorflow: 'tensorflow-requirements.txt',
-} as const;
-
-type Group = keyof typeof ALL;
 type Values = Readonly<Record<string, readonly unknown[]>>;
 type Case = {
   readonly name: string;
@@ -36,33 +28,11 @@ type Case = {
   readonly tolerance: number;
 };
 
-/** An interpreter with the packages of a group; made once, again when they change. */
-async function pythonOf(group: Group): Promise<string> {
-  const given = process.env[`SLIPWAY_TEST_PYTHON_${group.toUpperCase()}`];
-  if (given !== undefined) return given;
-  const venv = join(HERE, '.venv', group);
-  const wanted = readFileSync(join(HERE, ALL[group]), 'utf8');
-  const stamp = join(venv, 'requirements.txt');
-  if (!existsSync(stamp) || readFileSync(stamp, 'utf8') !== wanted) {
-    await run('python3', ['-m', 'venv', venv]);
-    await run(join(venv, 'bin/pip'), [
-      'install',
-      '--quiet',
-      '--disable-pip-version-check',
-      '-r',
-      join(HERE, ALL[group]),
-    ]);
-    writeFileSync(stamp, wanted);
-  }
-  return join(venv, 'bin/python');
-}
-
 let server: RunningServer;
 let folder: string;
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'slipway-frameworks-'));
-  if (!hasPython) return;
   const wheels = process.env['SLIPWAY_WHEELS'];
   server = await startServer({ env: wheels === undefined ? {} : { SLIPWAY_WHEELS: wheels } });
 });
@@ -174,12 +144,8 @@ async function throughItsOwn({ endpoint, inputs, outputs, own, tolerance }: Case
   }
 }
 
-for (const group of Object.keys(ALL) as Group[]) {
-  const reason = !hasPython
-    ? 'no python3 with venv is here'
-    : !GROUPS.includes(group)
-      ? 'SLIPWAY_TEST_FRAMEWORKS does not name it'
-      : null;
+for (const group of Object.keys(GROUPS) as Group[]) {
+  const reason = whyNot(group);
   if (reason !== null) {
     test.skip(`${group} (${reason})`, () => {});
     continue;

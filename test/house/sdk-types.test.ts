@@ -6,6 +6,8 @@
 import type { Static } from 'typebox';
 import { Value } from 'typebox/value';
 import { expect, test } from 'vitest';
+import type * as converted from '../../sdk/src/conversion-types.ts';
+import { DATATYPES } from '../../sdk/src/datatypes.ts';
 import type * as live from '../../sdk/src/live-types.ts';
 import type * as remembered from '../../sdk/src/monitoring-types.ts';
 import type * as moved from '../../sdk/src/rollout-types.ts';
@@ -37,8 +39,15 @@ import type { QualityVerdictSchema, ShownRulesSchema } from '../../src/monitorin
 import type { AliasChangeSchema, AliasSchema } from '../../src/registry/alias-routes.ts';
 import type { UploadSchema } from '../../src/registry/artifacts/upload-routes.ts';
 import type { ModelSchema } from '../../src/registry/model-routes.ts';
-import type { SignatureDiffSchema, SignatureSchema, VersionSchema } from '../../src/registry/version-schema.ts';
+import { DATATYPES as OWN_DATATYPES } from '../../src/registry/signature.ts';
+import type {
+  ConversionReportSchema,
+  SignatureDiffSchema,
+  SignatureSchema,
+  VersionSchema,
+} from '../../src/registry/version-schema.ts';
 import type { LiveChangeSchema, RolloutSchema } from '../../src/rollouts/rollout-routes.ts';
+import type { ConversionSchema } from '../../src/serving/conversion/conversion-routes.ts';
 import type { EndpointSchema, TargetSchema, WhySchema } from '../../src/serving/endpoints/endpoint-routes.ts';
 import type { TriedSchema } from '../../src/serving/endpoints/try-routes.ts';
 import type { CheckSchema, ServerStatusSchema, SettingSchema } from '../../src/serving/status/status-routes.ts';
@@ -89,6 +98,8 @@ test('the types of the SDK are those of the schemas', () => {
   same<remembered.Reference, Static<typeof ShownReferenceSchema>>(true);
   same<remembered.SubjectRecords, Static<typeof SubjectRecordsSchema>>(true);
   same<remembered.ErasureProof, Static<typeof ErasureProofSchema>>(true);
+  same<converted.ConversionReport, Static<typeof ConversionReportSchema>>(true);
+  same<converted.Conversion, Static<typeof ConversionSchema>>(true);
   same<moved.Rollout, Static<typeof RolloutSchema>>(true);
   same<moved.LiveChange, Static<typeof LiveChangeSchema>>(true);
   same<live.Session, Static<typeof SessionSchema>>(true);
@@ -97,6 +108,7 @@ test('the types of the SDK are those of the schemas', () => {
   same<live.Tried, Static<typeof TriedSchema>>(true);
   same<live.ShownSetting, Static<typeof SettingSchema>>(true);
   same<sdk.Check, Static<typeof CheckSchema>>(true);
+  expect(DATATYPES).toEqual(OWN_DATATYPES);
   // The schemas are real: one of them refuses what the type refuses.
   expect(Value.Check(ProblemSchema, { type: 'x' })).toBe(false);
 });

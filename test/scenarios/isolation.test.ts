@@ -138,6 +138,10 @@ test("another project's things answer exactly like absent ones, on every route",
   await api('POST', `${theirs}/models/secret-model/versions`, { files: [{ path: 'model.onnx', digest: wider }] });
   await api('GET', `${theirs}/models/secret-model/versions/2?waitMs=30000`);
   await api('POST', `${theirs}/endpoints/secret-endpoint/rollouts`, { to: '2', strategy: 'blue-green' });
+  const made = await api<{ id: string }>('POST', `${theirs}/models/secret-model/versions/1/conversions`, {
+    kind: 'optimize',
+    quantize: 'none',
+  });
   const open = await api<{ id: string }>('POST', `${theirs}/uploads`, {
     digest: `sha256:${'a'.repeat(64)}`,
     sizeBytes: 10,
@@ -153,6 +157,7 @@ test("another project's things answer exactly like absent ones, on every route",
       ref: { foreign: '1', absent: '1' },
       alias: { foreign: 'secret-alias', absent: 'no-such-alias' },
       endpoint: { foreign: 'secret-endpoint', absent: 'no-such-endpoint' },
+      conversion: { foreign: made.id, absent: '00000000-0000-7000-8000-000000000001' },
       id: { foreign: open.id, absent: '00000000-0000-7000-8000-000000000000' },
       '*': { foreign: 'model.onnx', absent: 'model.onnx' },
     },

@@ -8,6 +8,7 @@ import * as keyLimits from './migrations/0002-key-limits.ts';
 import * as endpointLoaded from './migrations/0003-endpoint-loaded.ts';
 import * as versionCanPad from './migrations/0004-version-can-pad.ts';
 import * as environments from './migrations/0006-environments.ts';
+import * as conversions from './migrations/0007-conversions.ts';
 import * as keySigning from './migrations/0008-key-signing.ts';
 import * as feedback from './migrations/0010-feedback.ts';
 import * as predictionLog from './migrations/0011-prediction-log.ts';
@@ -34,6 +35,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { name: '0006-environments', up: environments.up },
   { name: '0012-references-asked', up: referencesAsked.up },
   { name: '0030-sessions', up: sessions.up },
+  { name: '0007-conversions', up: conversions.up },
 ];
 
 export type MigrateOptions = {

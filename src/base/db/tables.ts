@@ -93,6 +93,25 @@ export type Tables = {
     created_at: string;
     created_by: string;
   };
+  /** Versions that are being made of others, and what became of it. */
+  conversions: {
+    id: string;
+    project_id: string;
+    model_id: string;
+    from_version: number;
+    /** JSON of `ConversionSpec`. */
+    spec: string;
+    status: string;
+    reason: string | null;
+    hint: string | null;
+    /** JSON of `ConversionReport`. */
+    report: string | null;
+    to_version: number | null;
+    attempts: number;
+    created_at: string;
+    created_by: string;
+    finished_at: string | null;
+  };
   version_files: { project_id: string; version_id: string; path: string; digest: string; size_bytes: number };
   aliases: {
     project_id: string;

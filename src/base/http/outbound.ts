@@ -58,26 +58,51 @@ export type Outbound = {
   readonly maxBytes: number;
   /** `host` or `host:port` that the operator trusts: may be private, and spoken to without TLS. */
   readonly allowedHosts: readonly string[];
+  /** How a host comes to be among them, for messages; the operator's setting unless told. */
+  readonly trustedWhere?: string;
 };
+
+const OPERATOR_LISTS = 'the operator lists it in SLIPWAY_EXTERNAL_HOSTS';
 
 /**
  * @returns status and text of the answer
  * @throws Error with a sentence for people: refused, unreachable, too slow, too large
  */
 export async function askOutside(asked: Outbound): Promise<{ readonly status: number; readonly text: string }> {
+  const limit = AbortSignal.timeout(asked.timeoutMs);
+  const { url, address } = await judged(asked, limit);
+  return withLimit(send(url, address, asked, limit), limit, asked.timeoutMs);
+}
+
+/**
+ * The same for what is too large to be kept: gives the answer when its head has come, to be read as a stream by whoever asked, who bounds its bytes.
+ * @throws Error as `askOutside`
+ */
+export async function openOutside(
+  asked: Omit<Outbound, 'maxBytes' | 'body' | 'method'> & { readonly signal?: AbortSignal },
+): Promise<IncomingMessage> {
+  const limit = AbortSignal.timeout(asked.timeoutMs);
+  const signal = asked.signal === undefined ? limit : AbortSignal.any([limit, asked.signal]);
+  const { url, address } = await judged(asked, signal);
+  return open(url, address, { method: 'GET', accept: '*/*', body: null }, signal);
+}
+
+/** @throws Error where the address may not be asked */
+async function judged(
+  asked: Pick<Outbound, 'url' | 'allowedHosts' | 'timeoutMs' | 'trustedWhere'>,
+  limit: AbortSignal,
+): Promise<{ readonly url: URL; readonly address: string }> {
+  const { trustedWhere = OPERATOR_LISTS } = asked;
   const url = URL.parse(asked.url);
   if (url === null || !/^https?:$/.test(url.protocol)) throw new Error('the address is not http or https');
   if (url.username !== '' || url.password !== '') throw new Error('the address must not carry a user or password');
   const isTrusted = asked.allowedHosts.includes(url.hostname) || asked.allowedHosts.includes(url.host);
   if (url.protocol === 'http:' && !isTrusted)
-    throw new Error(`${url.host} is only asked over https, unless the operator lists it in SLIPWAY_EXTERNAL_HOSTS`);
-  const limit = AbortSignal.timeout(asked.timeoutMs);
+    throw new Error(`${url.host} is only asked over https, unless ${trustedWhere}`);
   const address = await withLimit(addressOf(url.hostname), limit, asked.timeoutMs);
   if (!isTrusted && isPrivateAddress(address))
-    throw new Error(
-      `${url.hostname} is a private address, and the operator does not list it in SLIPWAY_EXTERNAL_HOSTS`,
-    );
-  return withLimit(send(url, address, asked, limit), limit, asked.timeoutMs);
+    throw new Error(`${url.hostname} is a private address, which is not asked unless ${trustedWhere}`);
+  return { url, address };
 }
 
 async function addressOf(hostname: string): Promise<string> {
@@ -105,33 +130,41 @@ async function withLimit<T>(work: Promise<T>, limit: AbortSignal, timeoutMs: num
   }
 }
 
-function send(
+async function send(
   url: URL,
   address: string,
   asked: Outbound,
   signal: AbortSignal,
 ): Promise<{ status: number; text: string }> {
-  const { promise, resolve, reject } = Promise.withResolvers<{ status: number; text: string }>();
   const body = asked.body === undefined ? null : JSON.stringify(asked.body);
+  const answer = await open(url, address, { method: asked.method ?? 'GET', accept: 'application/json', body }, signal);
+  return { status: answer.statusCode ?? 0, text: await read(answer, asked.maxBytes) };
+}
+
+function open(
+  url: URL,
+  address: string,
+  { method, accept, body }: { readonly method: 'GET' | 'POST'; readonly accept: string; readonly body: string | null },
+  signal: AbortSignal,
+): Promise<IncomingMessage> {
+  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
   const family = isIPv6(address) ? 6 : 4;
   const request = (url.protocol === 'https:' ? requestHttps : requestHttp)(
     url,
     {
-      method: asked.method ?? 'GET',
+      method,
       signal,
       agent: false,
       // what was judged is what is connected to
       lookup: (_name, options, found) =>
         options.all ? found(null, [{ address, family }]) : found(null, address, family),
       headers: {
-        accept: 'application/json',
+        accept,
         'user-agent': 'slipway',
         ...(body !== null && { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }),
       },
     },
-    (answer) => {
-      read(answer, asked.maxBytes).then((text) => resolve({ status: answer.statusCode ?? 0, text }), reject);
-    },
+    resolve,
   );
   request.on('error', (error) => reject(new Error(`${url.host} cannot be reached: ${plainCause(error)}`)));
   request.end(body ?? undefined);

@@ -1,9 +1,10 @@
 /** Files from elsewhere, onto this machine: asked by whoever types the command, never by the server. No redirects, bounded in bytes and time. */
-import { createWriteStream } from 'node:fs';
+import { createWriteStream, realpathSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { basename, dirname, resolve, sep } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { openOutside } from '../../base/http/outbound.ts';
 import { CliError } from '../cli-error.ts';
 
 const MAX_BYTES = 20 * 1024 ** 3;
@@ -11,14 +12,22 @@ const MAX_JSON_BYTES = 8 * 1024 * 1024;
 const TIMEOUT_MS = 30 * 60_000;
 const MOST_FILES = 10_000;
 
-type Ask = { readonly signal: AbortSignal; readonly headers?: Readonly<Record<string, string>> };
+type Ask = {
+  readonly signal: AbortSignal;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Whether somebody else than whoever typed the command names the address. */
+  readonly onlyPublic?: boolean;
+};
+
+const TRUST = 'repeat the command with --trust-manifest';
 
 /** Downloads one file into a folder. @returns where it lies */
 export async function downloadFile(address: string, folder: string, name: string | null, ask: Ask): Promise<string> {
   const url = addressOf(address);
   const target = resolve(folder, name ?? (basename(decodeURIComponent(url.pathname)) || 'model'));
   if (!target.startsWith(resolve(folder) + sep)) throw failed(address, 'it names a file outside of its folder');
-  const answer = await get(url, ask);
+  const body =
+    ask.onlyPublic === true ? await openPublic(url, ask.signal) : Readable.fromWeb((await get(url, ask)).body as never);
   await mkdir(dirname(target), { recursive: true });
   let bytes = 0;
   const bounded = async function* (parts: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
@@ -28,7 +37,7 @@ export async function downloadFile(address: string, folder: string, name: string
       yield part;
     }
   };
-  await pipeline(Readable.fromWeb(answer.body as never), bounded, createWriteStream(target));
+  await pipeline(body, bounded, createWriteStream(target));
   return target;
 }
 
@@ -104,10 +113,23 @@ export async function downloadMlflow(
   return { name, version };
 }
 
-/** A file or folder of a model by where its manifest says it is: a path, http or https. */
-export async function fetchStorage(storage: string, folder: string, signal: AbortSignal): Promise<string> {
-  if (!storage.includes('://')) return storage;
-  if (/^https?:\/\//.test(storage)) return downloadFile(storage, folder, null, { signal });
+/**
+ * A file or folder of a model by where its manifest says it is: a path, http or https.
+ * @param manifest the file that says so, where it may be a stranger's: then only its own folder and public addresses over TLS; null: whoever typed the command says so
+ */
+export async function fetchStorage(
+  storage: string,
+  folder: string,
+  signal: AbortSignal,
+  manifest: string | null = null,
+): Promise<string> {
+  if (!storage.includes('://')) {
+    if (manifest !== null) assertBeside(storage, manifest);
+    return storage;
+  }
+  if (/^https?:\/\//.test(storage)) {
+    return downloadFile(storage, folder, null, { signal, ...(manifest === null ? {} : { onlyPublic: true }) });
+  }
   const scheme = storage.slice(0, storage.indexOf('://'));
   const hints: Readonly<Record<string, string>> = {
     s3: `Fetch it with \`aws s3 cp --recursive ${storage} ./model\`, and import ./model.`,
@@ -123,6 +145,23 @@ export async function fetchStorage(storage: string, folder: string, signal: Abor
       hint: hints[scheme] ?? 'Fetch it, and import the folder.',
     },
   );
+}
+
+/** What it names is uploaded: a manifest of a stranger could name any file of this machine. Links are followed first. */
+function assertBeside(storage: string, manifest: string): void {
+  const real = (path: string): string => {
+    try {
+      return realpathSync(path);
+    } catch {
+      return resolve(path);
+    }
+  };
+  const home = real(dirname(resolve(manifest)));
+  if (real(storage).startsWith(home + sep)) return;
+  throw new CliError('validation', `${manifest} names ${storage}, which is not in its own folder`, {
+    code: 'model_refused',
+    hint: `What it names is sent to the server. If that is what you want, ${TRUST}.`,
+  });
 }
 
 async function json(address: string, ask: Ask): Promise<Record<string, unknown>> {
@@ -153,6 +192,23 @@ async function get(url: URL, { signal, headers = {} }: Ask): Promise<Response> {
   if (!answer.ok)
     throw failed(url.href, `it answers ${answer.status}: ${(await answer.text().catch(() => '')).slice(0, 200)}`);
   return answer;
+}
+
+/** By the way that the server asks addresses of strangers: no private ones, the name resolved once, TLS only. */
+async function openPublic(url: URL, signal: AbortSignal): Promise<Readable> {
+  const asked = { url: url.href, timeoutMs: TIMEOUT_MS, allowedHosts: [], trustedWhere: `you ${TRUST}`, signal };
+  const answer = await openOutside(asked).catch((error: Error) => {
+    throw failed(url.href, error.message);
+  });
+  const { statusCode, headers } = answer;
+  if (statusCode === 200) return answer;
+  answer.destroy();
+  throw failed(
+    url.href,
+    headers.location === undefined
+      ? `it answers ${statusCode}`
+      : `it answers with a redirect to ${headers.location}, which is not followed; name that address`,
+  );
 }
 
 function addressOf(address: string): URL {

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -312,6 +312,39 @@ describe('downloads', () => {
     ['/gone', /answers 404: not here/],
   ])('%s is told', async (path, message) => {
     await expect(fetchStorage(`http://${base}${path}`, lay({ x: '' }), signal)).rejects.toThrow(message);
+  });
+
+  it('what a stranger names is not asked where it is private, or without TLS', async () => {
+    const manifest = join(lay({ 'isvc.yaml': '' }), 'isvc.yaml');
+    const ask = (storage: string) => fetchStorage(storage, lay({ x: '' }), signal, manifest);
+    await expect(ask(`http://${base}/model.pkl`)).rejects.toThrow(
+      /only asked over https, unless you repeat the command with --trust-manifest/,
+    );
+    await expect(ask('https://169.254.169.254/latest/meta-data')).rejects.toThrow(/is a private address/);
+    await expect(ask('https://[::1]:1/model')).rejects.toThrow(/is a private address/);
+    await expect(ask('https://user:pass@example.org/model')).rejects.toThrow(/password/);
+  });
+
+  it('what a stranger names lies in the folder of its manifest, also after links were followed', async () => {
+    const home = lay({ 'isvc.yaml': '', 'model.pkl': 'own' });
+    const elsewhere = lay({ 'secret.json': '{}' });
+    const ask = (storage: string, manifest: string | null = join(home, 'isvc.yaml')) =>
+      fetchStorage(storage, lay({ x: '' }), signal, manifest);
+    expect(await ask(join(home, 'model.pkl'))).toBe(join(home, 'model.pkl'));
+    symlinkSync(join(elsewhere, 'secret.json'), join(home, 'link.json'));
+    for (const path of [
+      '/etc/passwd',
+      join(elsewhere, 'secret.json'),
+      join(home, '..', 'up'),
+      join(home, 'link.json'),
+      home,
+    ]) {
+      await expect(ask(path), path).rejects.toMatchObject({
+        code: 'model_refused',
+        hint: expect.stringContaining('--trust-manifest'),
+      });
+      expect(await ask(path, null)).toBe(path);
+    }
   });
 
   it('what needs keys says how else', async () => {

@@ -1,6 +1,7 @@
 /** A model repository of Triton: folders with config.pbtxt, and a folder for each version. What has no counterpart here is refused or told, never dropped. */
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { DATATYPES } from '../../../sdk/src/datatypes.ts';
 import { folderFiles } from '../../../sdk/src/node.ts';
 import { suggestName } from '../name-check.ts';
 import { cannotImport, type ImportedModel } from './import-plan.ts';
@@ -40,21 +41,6 @@ const REFUSED: Readonly<Record<string, string>> = {
   ensemble_scheduling: 'deploy its models one by one, or write a predict.py that does what they do together',
   scheduling_choice: 'the order of calls is that of their keys and priorities',
 };
-const DATATYPES = [
-  'BOOL',
-  'UINT8',
-  'UINT16',
-  'UINT32',
-  'UINT64',
-  'INT8',
-  'INT16',
-  'INT32',
-  'INT64',
-  'FP16',
-  'FP32',
-  'FP64',
-];
-
 type Io = {
   readonly name: string;
   readonly datatype: string;
@@ -203,16 +189,17 @@ function assertFields(config: PbMessage, path: string): string[] {
 function ioOf(message: PbMessage, isBatched: boolean, path: string): Io {
   const name = text(message, 'name');
   const word = String(text(message, 'data_type') ?? '').replace(/^TYPE_/, '');
-  const datatype = word === 'STRING' ? 'BYTES' : word;
+  // Triton's own words: TYPE_STRING for BYTES, all others as here.
+  const datatype = word === 'STRING' ? 'BYTES' : word === 'BYTES' ? '' : word;
   const dims = (message.fields.get('dims') ?? []).map(Number);
   if (
     name === undefined ||
-    (datatype !== 'BYTES' && !DATATYPES.includes(datatype)) ||
+    !(DATATYPES as readonly string[]).includes(datatype) ||
     dims.some((size) => !Number.isInteger(size))
   ) {
     throw cannotImport(
       `${path} has an input or output (line ${message.line}) without a name, type or dimensions that are known here`,
-      `Types are TYPE_STRING and ${DATATYPES.map((one) => `TYPE_${one}`).join(', ')}.`,
+      `Types are ${DATATYPES.map((one) => `TYPE_${one === 'BYTES' ? 'STRING' : one}`).join(', ')}.`,
     );
   }
   return {

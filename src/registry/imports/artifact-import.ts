@@ -22,6 +22,8 @@ import { readSmall, readText } from './stored-source.ts';
 
 /** What the files of an artifact say. Nothing in them is run. */
 export type ImportedArtifact = {
+  /** slipway.yaml; empty where there is none. */
+  readonly about: SlipwayFile;
   readonly format: string;
   readonly entry: string;
   /** The engine slipway.yaml asks for. */
@@ -79,6 +81,7 @@ export async function importArtifact(
     warnings.push('The permission to run code was not needed: nothing of this model is run.');
   }
   return {
+    about,
     format: importer.format,
     entry: (read.entry ?? entry).path,
     engine: about.engine ?? null,

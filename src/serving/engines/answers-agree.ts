@@ -41,7 +41,7 @@ export function compareAnswers(expected: readonly Tensor[], actual: readonly Ten
 }
 
 /** Whether a row has scores so near to each other, or to where one score changes its class, that rounding decides. */
-function isTie(outputs: readonly Tensor[], row: number): boolean {
+export function isTie(outputs: readonly Tensor[], row: number): boolean {
   return outputs.some(({ datatype, shape, data }) => {
     if (datatype !== 'FP32' && datatype !== 'FP64') return false;
     const width = shape.length < 2 ? 1 : shape.slice(1).reduce((product, size) => product * size, 1);

@@ -8,6 +8,7 @@ import { zipOf } from '../../../test/fixtures/zip.ts';
 import type { SlipwayError } from '../../base/errors.ts';
 import type { Runtime } from '../../registry/runtime.ts';
 import { ENVIRONMENTS_FOLDER } from './environment.ts';
+import { createUvFinder, type InstallerName } from './installers.ts';
 import { pickInterpreter } from './interpreters.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'slipway-environments-'));
@@ -45,26 +46,31 @@ const needs = (...requirements: string[]): Runtime => ({
   requirements,
   network: false,
 });
-const data = (name: string): string => join(folder, name);
 const madeIn = (dataDir: string): string[] =>
   readdirSync(join(dataDir, ENVIRONMENTS_FOLDER)).filter((one) => /^[0-9a-f]{40}$/.test(one));
 
 const leftIn = (dataDir: string): string[] =>
   readdirSync(join(dataDir, ENVIRONMENTS_FOLDER)).filter((one) => one.endsWith('.partial'));
 
-describe.skipIf(NO_PYTHON !== null)(
-  `environments${NO_PYTHON === null ? '' : ` (${NO_PYTHON})`}`,
-  { timeout: 180_000 },
-  () => {
-    beforeAll(() => {
-      mkdirSync(wheels);
-      wheel('slipway_bolt', '1.0');
-      wheel('slipway_bolt', '2.0');
-      wheel('slipway_door', '1.0', ['slipway_bolt==1.0']);
-    });
+const hasUv = await createUvFinder()();
+const whyNot = (installer: InstallerName): string | null =>
+  NO_PYTHON ?? (installer === 'uv' && !hasUv ? 'there is no uv here' : null);
+
+beforeAll(() => {
+  mkdirSync(wheels);
+  wheel('slipway_bolt', '1.0');
+  wheel('slipway_bolt', '2.0');
+  wheel('slipway_door', '1.0', ['slipway_bolt==1.0']);
+});
+
+describe.each(['pip', 'uv'] as const)('environments by %s', (installer) => {
+  const reason = whyNot(installer);
+  describe.skipIf(reason !== null)(reason === null ? 'as they are made' : `(${reason})`, { timeout: 180_000 }, () => {
+    const data = (name: string): string => join(folder, installer, name);
+    const environmentsIn = (dataDir: string) => environmentsFor(dataDir, wheels, installer);
 
     const fault = async (...requirements: string[]): Promise<SlipwayError> =>
-      environmentsFor(data('faults'), wheels)
+      environmentsIn(data('faults'))
         .ensure(needs(...requirements), () => {})
         .then(
           () => expect.unreachable('it was made'),
@@ -72,7 +78,7 @@ describe.skipIf(NO_PYTHON !== null)(
         );
 
     test('one is made of a folder of wheels, once, and shared by those that need the same', async () => {
-      const environments = environmentsFor(data('shared'), wheels);
+      const environments = environmentsIn(data('shared'));
       const lines: string[] = [];
       const [one, two] = await Promise.all([
         environments.ensure(needs('slipway_door==1.0'), (line) => lines.push(line)),
@@ -89,7 +95,7 @@ describe.skipIf(NO_PYTHON !== null)(
     test('two requirements that exclude each other: the words of the resolver, then what to do', async () => {
       const error = await fault('slipway_door==1.0', 'slipway_bolt==2.0');
       expect(error.code).toBe('environment_failed');
-      expect(error.message).toMatch(/slipway.door 1\.0 depends on slipway.bolt==1\.0/i);
+      expect(error.message).toMatch(/slipway.door .*depends? on slipway.bolt==1\.0/i);
       expect(error.hint).toMatch(/exclude each other/);
     });
 
@@ -111,32 +117,33 @@ describe.skipIf(NO_PYTHON !== null)(
           join(import.meta.dirname, '../../../test/fixtures/environment-victim.ts'),
           dataDir,
           wheels,
+          installer,
           'slipway_door==1.0',
         ],
         { stdio: ['ignore', 'pipe', 'inherit'], detached: true },
       );
-      // The first words of pip: the folder is half full.
+      // The first words of the installer: the folder is half full.
       await new Promise((resolve) => victim.stdout.once('data', resolve));
       const ended = new Promise((resolve) => victim.once('exit', resolve));
       process.kill(-victim.pid!, 'SIGKILL');
       await ended;
       expect(madeIn(dataDir)).toEqual([]);
       expect(leftIn(dataDir)).toHaveLength(1);
-      const made = await environmentsFor(dataDir, wheels).ensure(needs('slipway_door==1.0'), () => {});
+      const made = await environmentsIn(dataDir).ensure(needs('slipway_door==1.0'), () => {});
       expect(made.detail).toMatch(/2 packages, made in/);
       expect(leftIn(dataDir)).toEqual([]);
     });
 
     test('one that lost its record is made again', async () => {
-      const environments = environmentsFor(data('shared'), wheels);
+      const environments = environmentsIn(data('shared'));
       const made = await environments.ensure(needs('slipway_bolt==2.0'), () => {});
       const record = join(data('shared'), ENVIRONMENTS_FOLDER, made.name, 'environment.json');
       const whole = readFileSync(record);
       writeFileSync(record, whole.subarray(0, whole.length / 2));
       expect((await environments.ensure(needs('slipway_bolt==2.0'), () => {})).detail).toMatch(/made in/);
     });
-  },
-);
+  });
+});
 
 describe('the interpreter', () => {
   const found = [

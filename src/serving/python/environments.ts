@@ -6,8 +6,9 @@ import { SlipwayError, toSlipwayError } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Runtime } from '../../registry/runtime.ts';
 import { ENVIRONMENTS_FOLDER, environmentName, interpreterOf } from './environment.ts';
+import { createUvFinder, type Installation, type InstallerName, pipArguments, uvArguments } from './installers.ts';
 import { createInterpreterFinder, type Interpreter, pickInterpreter } from './interpreters.ts';
-import { runTool, ToolFailure } from './run-tool.ts';
+import { runTool, ToolFailure, type ToolOptions } from './run-tool.ts';
 
 export type MadeEnvironment = {
   readonly name: string;
@@ -16,12 +17,15 @@ export type MadeEnvironment = {
   readonly detail: string;
 };
 
+/** What decides which environment: equal ones share one. */
+export type EnvironmentNeeds = Pick<Runtime, 'python' | 'requirements'>;
+
 export type Environments = {
   /**
    * @param tell is given each line of what is going on
    * @throws SlipwayError `environment_failed` with the words of the resolver, `model_unsupported` where no Python fits
    */
-  ensure(runtime: Runtime, tell: (line: string) => void): Promise<MadeEnvironment>;
+  ensure(needs: EnvironmentNeeds, tell: (line: string) => void): Promise<MadeEnvironment>;
 };
 
 export type EnvironmentsDeps = {
@@ -32,15 +36,19 @@ export type EnvironmentsDeps = {
   /** Folder of wheels to make environments of, without network; empty: the index. */
   readonly wheels: string;
   readonly timeoutMs: number;
+  /** uv where it is found unless told. */
+  readonly installer?: InstallerName;
 };
 
 const RECORD = 'environment.json';
 const LOG = 'build.log';
 const PARTIAL = '.partial';
+const UNREACHABLE = /timed out|Connection|resolve host|dns|network|Retry|Failed to fetch|certificate/i;
 
 export function createEnvironments(deps: EnvironmentsDeps): Environments {
   const root = join(deps.dataDir, ENVIRONMENTS_FOLDER);
   const find = createInterpreterFinder(deps.interpreters);
+  const hasUv = createUvFinder();
   /** By name: two versions with the same requirements wait for one making. */
   const underWay = new Map<string, Promise<MadeEnvironment>>();
   let swept: Promise<void> | null = null;
@@ -61,7 +69,7 @@ export function createEnvironments(deps: EnvironmentsDeps): Environments {
   async function ensureOne(
     name: string,
     interpreter: Interpreter,
-    runtime: Runtime,
+    runtime: EnvironmentNeeds,
     tell: (line: string) => void,
   ): Promise<MadeEnvironment> {
     const folder = join(root, name);
@@ -90,7 +98,7 @@ export function createEnvironments(deps: EnvironmentsDeps): Environments {
     name: string,
     folder: string,
     interpreter: Interpreter,
-    runtime: Runtime,
+    runtime: EnvironmentNeeds,
     tell: (line: string) => void,
   ): Promise<void> {
     const partial = join(root, `${name}${PARTIAL}`);
@@ -111,14 +119,15 @@ export function createEnvironments(deps: EnvironmentsDeps): Environments {
     try {
       await runTool(interpreter.path, ['-I', '-m', 'venv', '--without-pip', partial], options);
       if (runtime.requirements.length > 0) {
-        const pip = await ensurePip(interpreter, options);
-        const site = join(
-          partial,
-          'lib',
-          `python${interpreter.version.split('.').slice(0, 2).join('.')}`,
-          'site-packages',
-        );
-        await runTool(pip, [...PIP, ...sourceOptions(), '--target', site, '-r', requirements], options);
+        const minor = interpreter.version.split('.').slice(0, 2).join('.');
+        const installation = {
+          python: join(partial, 'bin', 'python'),
+          site: join(partial, 'lib', `python${minor}`, 'site-packages'),
+          requirements,
+          cache: join(root, '.cache'),
+          wheels: deps.wheels,
+        };
+        await install(interpreter, installation, options);
       }
       const packages = await installedPackages(partial);
       await writeRecord(partial, { python: interpreter.version, requirements: runtime.requirements, packages });
@@ -128,6 +137,20 @@ export function createEnvironments(deps: EnvironmentsDeps): Environments {
     await rename(partial, folder);
   }
 
+  /** By uv where it is found; pip may know of an index that uv does not reach, so it has the last word where that fails. */
+  async function install(interpreter: Interpreter, installation: Installation, options: ToolOptions): Promise<void> {
+    const { installer } = deps;
+    if (installer !== 'pip' && (installer === 'uv' || (await hasUv()))) {
+      try {
+        return await runTool('uv', uvArguments(installation), options);
+      } catch (error) {
+        if (installer === 'uv' || !(error instanceof ToolFailure) || !UNREACHABLE.test(error.lastWords)) throw error;
+        options.onLine(`uv could not reach the index (${error.lastWords.slice(0, 200)}); pip is tried`);
+      }
+    }
+    await runTool(await ensurePip(interpreter, options), pipArguments(installation), options);
+  }
+
   /** Removes what killed makings left, of whatever environment, before the first one of this process. */
   async function sweep(): Promise<void> {
     for (const one of await readdir(root)) {
@@ -135,13 +158,8 @@ export function createEnvironments(deps: EnvironmentsDeps): Environments {
     }
   }
 
-  function sourceOptions(): string[] {
-    const cache = ['--cache-dir', join(root, '.cache')];
-    return deps.wheels === '' ? cache : [...cache, '--no-index', '--find-links', deps.wheels];
-  }
-
   /** pip, in an environment of its own: none of those it fills has it. */
-  async function ensurePip(interpreter: Interpreter, options: Parameters<typeof runTool>[2]): Promise<string> {
+  async function ensurePip(interpreter: Interpreter, options: ToolOptions): Promise<string> {
     const folder = join(root, `.pip-${interpreter.version}`);
     const python = join(folder, 'bin', 'python');
     const record = join(folder, RECORD);
@@ -152,21 +170,6 @@ export function createEnvironments(deps: EnvironmentsDeps): Environments {
     return python;
   }
 }
-
-/** Wheels only: building a package from its sources runs its code, here and with the rights of the server. */
-const PIP = [
-  '-I',
-  '-m',
-  'pip',
-  'install',
-  '--no-input',
-  '--disable-pip-version-check',
-  '--no-warn-script-location',
-  '--progress-bar',
-  'off',
-  '--only-binary',
-  ':all:',
-];
 
 type Record = {
   readonly python: string;
@@ -202,26 +205,28 @@ async function installedPackages(folder: string): Promise<string[]> {
   return found.sort();
 }
 
-function environmentFailed(failure: ToolFailure, runtime: Runtime, wheels: string): SlipwayError {
+function environmentFailed(failure: ToolFailure, runtime: EnvironmentNeeds, wheels: string): SlipwayError {
   const said = failure.lastWords;
   return new SlipwayError('environment_failed', `The Python environment could not be made: ${said}`, {
     hint: hintFor(said, runtime, wheels),
   });
 }
 
-function hintFor(said: string, runtime: Runtime, wheels: string): string {
-  if (/conflict|ResolutionImpossible/i.test(said)) {
-    return 'Two requirements exclude each other. Loosen one of them in requirements.txt, or give the list that works in slipway.yaml: python: {requirements: […]}, and deploy again.';
-  }
-  if (/No matching distribution|Could not find a version/i.test(said)) {
+function hintFor(said: string, runtime: EnvironmentNeeds, wheels: string): string {
+  const isMissing =
+    /No matching distribution|Could not find a version|there is no version of|was not found in|has no (usable )?wheels/i;
+  if (isMissing.test(said)) {
     const where = wheels === '' ? 'the index' : 'the folder of SLIPWAY_WHEELS';
     return `No wheel of that version is in ${where} for this Python (${runtime.python ?? 'the one that was chosen'}). Name a version that is there, or another Python in slipway.yaml: python: {version: …}; packages that are in no index go as wheels into the folder of SLIPWAY_WHEELS.`;
+  }
+  if (/conflict|ResolutionImpossible|unsatisfiable/i.test(said)) {
+    return 'Two requirements exclude each other. Loosen one of them in requirements.txt, or give the list that works in slipway.yaml: python: {requirements: […]}, and deploy again.';
   }
   if (/ensurepip|No module named (venv|pip)/i.test(said)) {
     return 'This Python has no venv or pip module. Install them (Debian: python3-venv), or name another interpreter in SLIPWAY_INTERPRETERS.';
   }
-  if (/timed out|Connection|resolve|network|Retry/i.test(said)) {
+  if (UNREACHABLE.test(said)) {
     return 'The package index could not be reached. Deploy again when it can be: what was downloaded is kept. Without network, put wheels into a folder and name it in SLIPWAY_WHEELS.';
   }
-  return 'Mend requirements.txt and deploy again; the words above are those of pip.';
+  return 'Mend requirements.txt and deploy again; the words above are those of the installer.';
 }

@@ -1,4 +1,4 @@
-/** Runs venv or pip as a child process, line by line. */
+/** Runs venv, uv or pip as a child process, line by line. */
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 
@@ -82,7 +82,7 @@ export async function runTool(program: string, args: readonly string[], options:
 
 /** From the first line that says ERROR; the last ones where none does. */
 function wordsOf(lines: readonly string[]): string {
-  const first = lines.findIndex((line) => /^error:|^×/i.test(line));
+  const first = lines.findIndex((line) => /^\s*(error:|×)/i.test(line));
   // pip tells a conflict before it calls it an error.
   const conflict = lines.findIndex((line) => /The conflict is caused by|Cannot install/.test(line));
   const from = [first, conflict].filter((at) => at >= 0).reduce((a, b) => Math.min(a, b), lines.length);

@@ -1,7 +1,7 @@
 import type { ManifestFile } from '../../registry/manifest.ts';
-import type { Measure, Runtime } from '../../registry/runtime.ts';
+import type { Measure } from '../../registry/runtime.ts';
 import type { Signature } from '../../registry/signature.ts';
-import type { RunnerStep } from './runner.ts';
+import type { PythonSpec, RunnerStep } from './runner.ts';
 
 /** JSON of the load frame: all a runner is told. */
 export type LoadMessage = {
@@ -15,7 +15,7 @@ export type LoadMessage = {
   readonly threads: number;
   readonly maxBatchRows: number;
   /** For the runner program in Python. */
-  readonly python?: Pick<Runtime, 'loader' | 'options' | 'network'>;
+  readonly python?: PythonSpec['runtime'];
 };
 
 /** JSON of the step frame. */

@@ -4,7 +4,7 @@
  */
 import type { SlipwayError } from '../../base/errors.ts';
 import type { RunnerLimits } from '../../registry/limits.ts';
-import type { Measure, Runtime } from '../../registry/runtime.ts';
+import type { Measure, PythonLoader, PythonTool, Runtime } from '../../registry/runtime.ts';
 import type { Signature } from '../../registry/signature.ts';
 import type { StoredFile } from '../../registry/validation.ts';
 import type { Tensor } from '../tensors/tensor.ts';
@@ -30,7 +30,7 @@ export type RunnerSpec = {
 };
 
 export type PythonSpec = {
-  readonly runtime: Runtime;
+  readonly runtime: Pick<Runtime, 'options' | 'network'> & { readonly loader: PythonLoader | PythonTool };
   /** Absolute path of the interpreter. */
   readonly interpreter: string;
 };

@@ -14,6 +14,9 @@ LOADERS = {
     "handler": "handler_model",
     "triton": "triton_model",
     "huggingface": "huggingface_model",
+    # Tools, which no version names: they give another file of the model that they load.
+    "converter": "converter",
+    "optimizer": "optimizer",
 }
 
 
