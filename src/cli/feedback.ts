@@ -1,7 +1,7 @@
-import { createReadStream } from 'node:fs';
 import type { Client, FeedbackItem, FeedbackReceipt } from '../../sdk/src/client.ts';
 import { CliError } from './cli-error.ts';
-import { type LabelColumns, readLabels } from './label-file.ts';
+import { type LabelColumns, namesOf, readLabels } from './label-file.ts';
+import { labelRows } from './label-rows.ts';
 import { LIST_OPTIONS, listing } from './list-options.ts';
 import { checkName } from './name-check.ts';
 import { cleanLine, count, formatAge, table } from './terminal.ts';
@@ -56,7 +56,7 @@ export const feedback: NounSpec = {
     },
     {
       name: 'import',
-      summary: 'Send a file of labels: CSV, or JSON lines',
+      summary: 'Send a file of labels: CSV, JSON lines or Parquet',
       about:
         'One row a prediction. --id or --join-key names the column that says which, --truth (or --score, …) the column of the value. Repeating an import changes nothing.',
       examples: [
@@ -64,8 +64,12 @@ export const feedback: NounSpec = {
           'slipway feedback import churn labels.csv --id prediction_id --truth churned',
           'columns prediction_id and churned',
         ],
+        [
+          'slipway feedback import churn labels.parquet --join-key order --score amount',
+          'by a key of your own, out of a table',
+        ],
       ],
-      args: [ENDPOINT, { name: 'file', help: '.csv, .ndjson or .jsonl', completes: 'file' }],
+      args: [ENDPOINT, { name: 'file', help: '.csv, .ndjson, .jsonl or .parquet', completes: 'file' }],
       options: [
         { flags: '--id <column>', help: 'column of the prediction ids' },
         { flags: '--join-key <column>', help: 'column of keys that predictions carry, instead of --id' },
@@ -222,15 +226,14 @@ async function sendFile(
   };
   const who = whoOf(call.options);
   let sent = 0;
-  const chunks = createReadStream(file, { encoding: 'utf8' });
-  for await (const batch of readLabels(chunks, file, columns)) {
+  for await (const batch of readLabels(labelRows(file, namesOf(columns)), file, columns)) {
     const items = batch.items.map((item) => ({ ...item, ...who }));
     const receipt = await client.feedback.send(items, { endpoint, dryRun: call.dryRun, signal: call.signal });
     for (const name of ['accepted', 'revised', 'superseded', 'repeated', 'matched', 'parked', 'dropped'] as const) {
       total[name] += receipt[name];
     }
     for (const { index, message } of receipt.conflicts) {
-      total.conflicts.push({ index: sent + index, message: `line ${batch.lines[index]}: ${message}` });
+      total.conflicts.push({ index: sent + index, message: `${batch.places[index]}: ${message}` });
     }
     sent += items.length;
     call.out.progress(`${count(sent, 'label')} sent`);
