@@ -128,13 +128,14 @@ export function createClient(options: ClientOptions) {
     return answer.body;
   }
 
-  function list<T>(url: string, call: ListOptions = {}, query: Query = {}): Listing<T> {
-    return createListing((cursor) => get<Page<T>>(url, { ...query, limit: call.limit, cursor }, call));
+  function list<T, P extends Page<T> = Page<T>>(url: string, call: ListOptions = {}, query: Query = {}): Listing<T, P> {
+    return createListing<T, P>((cursor) => get<P>(url, { ...query, limit: call.limit, cursor }, call));
   }
 
   async function file(url: string, query: Query, call: CallOptions = {}): Promise<DownloadedFile | null> {
     const { status, headers, body } = await transport.stream({ method: 'GET', url, query, ...limitsOf(call) });
-    return status === 204 || body === null ? null : { body, rows: Number(headers.get('x-rows')) };
+    const leftOut = Number(headers.get('x-rows-left-out') ?? 0);
+    return status === 204 || body === null ? null : { body, rows: Number(headers.get('x-rows')), leftOut };
   }
 
   const modelUrl = (model: string): string => `${base}/models/${segment(model)}`;

@@ -1,12 +1,14 @@
 import type { Page } from './types.ts';
 
 /** A paged list: iterate over everything, or take page by page. */
-export type Listing<T> = AsyncIterable<T> & {
-  page(cursor?: string): Promise<Page<T>>;
+export type Listing<T, P extends Page<T> = Page<T>> = AsyncIterable<T> & {
+  page(cursor?: string): Promise<P>;
   all(): Promise<T[]>;
 };
 
-export function createListing<T>(fetchPage: (cursor: string | undefined) => Promise<Page<T>>): Listing<T> {
+export function createListing<T, P extends Page<T> = Page<T>>(
+  fetchPage: (cursor: string | undefined) => Promise<P>,
+): Listing<T, P> {
   async function* iterate(): AsyncGenerator<T> {
     let cursor: string | undefined;
     do {

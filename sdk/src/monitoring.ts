@@ -20,6 +20,7 @@ import type {
   SubjectRecords,
 } from './monitoring-types.ts';
 import type { CallOptions, Query } from './transport.ts';
+import type { Page } from './types.ts';
 
 /** How the client speaks to its server. */
 export type Speak = {
@@ -29,7 +30,7 @@ export type Speak = {
   change<T>(method: string, url: string, json: unknown, call?: GuardedOptions & { query?: Query }): Promise<T>;
   /** A file, as it comes; null where there is nothing. */
   file(url: string, query: Query, call?: CallOptions): Promise<DownloadedFile | null>;
-  list<T>(url: string, call?: ListOptions, query?: Query): Listing<T>;
+  list<T, P extends Page<T> = Page<T>>(url: string, call?: ListOptions, query?: Query): Listing<T, P>;
 };
 
 export type FeedbackFilter = ListOptions & {
@@ -39,7 +40,15 @@ export type FeedbackFilter = ListOptions & {
   readonly state?: 'parked' | 'matched';
 };
 
-export type DownloadedFile = { readonly body: ReadableStream<Uint8Array>; readonly rows: number };
+export type DownloadedFile = {
+  readonly body: ReadableStream<Uint8Array>;
+  readonly rows: number;
+  /** Rows that may belong to it but lie in files of the server that are damaged. */
+  readonly leftOut: number;
+};
+
+/** `leftOut`: of the time that was asked for, but in files that are damaged. */
+export type PredictionPage = Page<LoggedPrediction> & { leftOut: { files: number; rows: number } | null };
 
 /** Times as RFC 3339; `where` as `output.score > 0.9 and input.country = 'DE'`. */
 export type PredictionFilter = { readonly since?: string; readonly until?: string; readonly where?: string };
@@ -79,7 +88,7 @@ export function createMonitoringClient({ base, get, change, list, file }: Speak)
     predictions: {
       /** The youngest first. */
       list: (endpoint: string, filter: ListOptions & PredictionFilter = {}) =>
-        list<LoggedPrediction>(`${of(endpoint)}/predictions`, filter, rangeOf(filter)),
+        list<LoggedPrediction, PredictionPage>(`${of(endpoint)}/predictions`, filter, rangeOf(filter)),
       /** One prediction, wherever in the project it was made. */
       show: (id: string, call?: CallOptions) => get<ShownPrediction>(`${base}/predictions/${segment(id)}`, {}, call),
       /** All that match as one file; null where nothing does. */

@@ -10,6 +10,7 @@ import { createItemRate } from './feedback/item-rate.ts';
 import { createForeignRecorder } from './imports/foreign-recorder.ts';
 import { createImportService } from './imports/import-service.ts';
 import { createArmOutcomes } from './predictions/arm-outcomes.ts';
+import { createDamagedFiles } from './predictions/damaged-files.ts';
 import { createDuckStore } from './predictions/duck-store.ts';
 import { createErasureService } from './predictions/erasure-service.ts';
 import { createLogCompactor } from './predictions/log-compactor.ts';
@@ -17,6 +18,7 @@ import { createLogQuery } from './predictions/log-query.ts';
 import { runRetention } from './predictions/log-retention.ts';
 import { createLogService } from './predictions/log-service.ts';
 import { createPolicyService } from './predictions/policy-service.ts';
+import { createPredictionLookUp } from './predictions/prediction-lookup.ts';
 import { PREDICTIONS_FOLDER } from './predictions/recording-file.ts';
 import { createRecordingPublisher } from './predictions/recording-publisher.ts';
 import { ingestPanes } from './profiles/pane-ingest.ts';
@@ -46,11 +48,12 @@ export function createMonitoring(deps: MonitoringDeps) {
   const { database, clock, log, artifacts, settings } = deps;
   const { dataDir } = settings;
   const duck = createDuckStore({ temporary: join(dataDir, PREDICTIONS_FOLDER, 'temporary') });
-  const query = createLogQuery({ database, duck, dataDir });
-  const compactor = createLogCompactor({ database, duck, dataDir, clock, log });
+  const damaged = createDamagedFiles({ dataDir, log });
+  const query = createLogQuery({ database, duck, dataDir, damaged });
+  const compactor = createLogCompactor({ database, duck, dataDir, damaged, clock, log });
   const publisher = createRecordingPublisher({ database, dataDir, clock });
   const predictions = createLogService({ database, query, dataDir });
-  const { lookUp } = predictions;
+  const lookUp = createPredictionLookUp({ database, query, dataDir });
   const policies = createPolicyService({ database, clock, dataDir, publisher });
   const rate = createItemRate({
     perSecond: settings.feedbackRate,
@@ -82,7 +85,17 @@ export function createMonitoring(deps: MonitoringDeps) {
   };
   const ingest = () => takeOver(true);
   const references = createReferenceService({ database, clock, dataDir, log, artifacts });
-  const erasures = createErasureService({ database, clock, dataDir, duck, query, compactor, ingest, inTurn });
+  const erasures = createErasureService({
+    database,
+    clock,
+    dataDir,
+    duck,
+    query,
+    damaged,
+    compactor,
+    ingest,
+    inTurn,
+  });
 
   const recorder = createForeignRecorder({ database, clock, dataDir, quotaBytes: settings.logQuotaBytes });
   const imports = createImportService({ database, clock, dataDir, log, lookUp, recorder });

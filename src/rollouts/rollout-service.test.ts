@@ -9,6 +9,7 @@ import { listAudit } from '../base/audit.ts';
 import type { Database } from '../base/db/database.ts';
 import { createLogger } from '../base/log.ts';
 import { createArmOutcomes } from '../monitoring/predictions/arm-outcomes.ts';
+import { createDamagedFiles } from '../monitoring/predictions/damaged-files.ts';
 import { createDuckStore } from '../monitoring/predictions/duck-store.ts';
 import { createLogQuery } from '../monitoring/predictions/log-query.ts';
 import type { ObservedState } from '../serving/endpoints/desired-state.ts';
@@ -52,8 +53,14 @@ async function setUp(database: Database) {
     gateways: () => [],
     observed: () => observed,
   };
-  const query = createLogQuery({ database, duck: createDuckStore({ temporary: folder }), dataDir: folder });
   const log = createLogger('control', 'fatal');
+  const duck = createDuckStore({ temporary: folder });
+  const query = createLogQuery({
+    database,
+    duck,
+    dataDir: folder,
+    damaged: createDamagedFiles({ dataDir: folder, log }),
+  });
   const controller = (intents: RollbackIntents) =>
     createRollouts({
       database,

@@ -38,14 +38,17 @@ export function binaryEvent(headers: Readonly<Record<string, unknown>>, data: un
   return { attributes, data };
 }
 
-/** @throws ForeignFault for an event that says nothing of a prediction */
-export function readCloudEvent({ attributes, data }: CloudEvent, names: Names): Half {
+/**
+ * @param arrivedMs stands for the time of an event that has none, as events need not; null: it has to have one
+ * @throws ForeignFault for an event that says nothing of a prediction
+ */
+export function readCloudEvent({ attributes, data }: CloudEvent, names: Names, arrivedMs: number | null): Half {
   const type = String(attributes['type'] ?? '');
   const side = /inference\.request$/.test(type) ? 'request' : /inference\.response$/.test(type) ? 'response' : null;
   if (side === null) throw new ForeignFault('is of a type other than …inference.request and …inference.response');
   const id = attributes['requestid'] ?? attributes['id'];
   if (typeof id !== 'string' || id === '' || id.length > 256) throw new ForeignFault('has no id');
-  const atMs = timeOf(attributes['time']) ?? timeOf((data as { time?: unknown } | null)?.time);
+  const atMs = timeOf(attributes['time']) ?? timeOf((data as { time?: unknown } | null)?.time) ?? arrivedMs;
   if (atMs === null) throw new ForeignFault('has no time');
   const model = attributes['inferenceservicename'] ?? attributes['modelid'];
   const rows = rowsOf(data, side === 'request' ? names.inputs : names.outputs);

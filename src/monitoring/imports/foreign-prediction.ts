@@ -55,7 +55,18 @@ export function rowsOf(payload: unknown, names: readonly string[]): ForeignRow[]
     return [rowOf(payload, names)];
   }
   const given = payload as Record<string, unknown>;
-  for (const key of ['instances', 'predictions']) if (Array.isArray(given[key])) return rowsOf(given[key], names);
+  for (const key of ['instances', 'predictions']) {
+    const rows = given[key];
+    if (!Array.isArray(rows)) continue;
+    // Lists beside it with a value for each row, such as the probabilities beside the classes, are columns too.
+    const beside = Object.entries(given).filter(
+      ([name, list]) => name !== key && Array.isArray(list) && list.length === rows.length && rows.length > 0,
+    );
+    return rows.map((row, at) => ({
+      ...rowOf(row, names),
+      ...Object.fromEntries(beside.map(([name, list]) => [name, foreignValue((list as unknown[])[at])])),
+    }));
+  }
   for (const key of ['inputs', 'outputs']) {
     const tensors = given[key];
     if (Array.isArray(tensors) && tensors.every((one) => typeof one === 'object' && one !== null && 'data' in one)) {

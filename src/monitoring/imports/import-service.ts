@@ -5,8 +5,8 @@ import type { Clock } from '../../base/clock.ts';
 import type { Database } from '../../base/db/database.ts';
 import { type FieldError, SlipwayError } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
+import type { LookUpPredictions } from '../feedback/feedback-match.ts';
 import { assertLogAccess } from '../predictions/log-access.ts';
-import type { LogService } from '../predictions/log-service.ts';
 import { findTaken, insertTaken } from '../predictions/log-store.ts';
 import {
   binaryEvent,
@@ -49,6 +49,8 @@ export type ImportReceipt = {
 /** A half is given up waiting after this, and taken as it is. */
 const HALF_MS = 60_000;
 const MAX_HALVES = 10_000;
+/** Predictions that came as events and are not written yet. */
+const MAX_WAITING = 20_000;
 
 export type ImportService = ReturnType<typeof createImportService>;
 
@@ -57,7 +59,7 @@ export function createImportService(deps: {
   readonly clock: Clock;
   readonly dataDir: string;
   readonly log: Logger;
-  readonly lookUp: LogService['lookUp'];
+  readonly lookUp: LookUpPredictions;
   readonly recorder: ForeignRecorder;
 }) {
   const { database, clock, dataDir, log, lookUp, recorder } = deps;
@@ -66,7 +68,15 @@ export function createImportService(deps: {
   /** What came as events and is written within a second. */
   const waiting = new Map<string, Place & { readonly predictions: ForeignPrediction[] }>();
 
-  const record = async ({ project, endpoint }: Place, predictions: readonly ForeignPrediction[]) => {
+  /** One after the other: what one adds, the next one knows. */
+  const record = (place: Place, predictions: readonly ForeignPrediction[]): Promise<number> => {
+    const done = recording.then(() => recordNow(place, predictions));
+    recording = done.catch(() => undefined);
+    return done;
+  };
+  let recording: Promise<unknown> = Promise.resolve();
+
+  const recordNow = async ({ project, endpoint }: Place, predictions: readonly ForeignPrediction[]) => {
     const ids = predictions.map((one) => one.id);
     const found = await lookUp({ projectId: project.id, endpoint, predictionIds: ids, joinKeys: [] });
     const known = (id: string): boolean => found({ kind: 'prediction', predictionId: id, row: 0 }) !== null;
@@ -122,8 +132,12 @@ export function createImportService(deps: {
       try {
         if (Array.isArray(body) && headers['ce-type'] === undefined) given.push(...body.map(structuredEvent));
         else given.push(headers['ce-type'] === undefined ? structuredEvent(body) : binaryEvent(headers, body));
-        const fresh = given.map((event) => readCloudEvent(event, NO_NAMES));
+        const fresh = given.map((event) => readCloudEvent(event, NO_NAMES, clock.now().getTime()));
         if (call.dryRun) return { accepted: fresh.length, repeated: 0, waiting: 0 };
+        const held = [...waiting.values()].reduce((sum, one) => sum + one.predictions.length, 0);
+        if (held + fresh.length > MAX_WAITING) {
+          throw new SlipwayError('overloaded', 'Events come faster than they can be written', { retryAfterS: 2 });
+        }
         const before = halves.size;
         const whole = pair(place, fresh);
         const key = `${call.project.id}/${endpoint}`;
@@ -134,7 +148,7 @@ export function createImportService(deps: {
       } catch (error) {
         if (!(error instanceof ForeignFault)) throw error;
         throw new SlipwayError('invalid_request', `The event ${error.message}`, {
-          hint: 'Events are those of an inference logger: type …inference.request or …inference.response, with id and time.',
+          hint: 'Events are those of an inference logger: type …inference.request or …inference.response, with an id.',
         });
       }
     },
@@ -177,7 +191,7 @@ function read(asked: ImportAsked): { predictions: ForeignPrediction[]; events: H
         if (line.trim() === '' || faults.length >= MAX_FAULTS) continue;
         try {
           const record = parse(line);
-          if (format === 'cloudevents') events.push(readCloudEvent(structuredEvent(record), names));
+          if (format === 'cloudevents') events.push(readCloudEvent(structuredEvent(record), names, null));
           else
             predictions.push(
               format === 'sagemaker' ? readSagemakerCapture(record, names) : readSeldonLog(record, names),

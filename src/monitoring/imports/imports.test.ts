@@ -79,7 +79,7 @@ describe('an import', () => {
       [SAGEMAKER[0]!.eventMetadata.eventId, 1, { age: 20, plan: 'free' }, { score: 0.1 }],
       ['mine-2', 0, { age: 37, plan: 'pro' }, { score: 0.5 }],
     ]);
-    expect(r.filesWith('canary-import-1')).toEqual([]);
+    expect(await r.filesWith('canary-import-1')).toEqual([]);
     expect(await take(asked)).toMatchObject({ accepted: 0, repeated: 2 });
     // Also in other parts: the log knows the ids.
     expect(await take({ ...asked, text: JSON.stringify(SAGEMAKER[1]) })).toMatchObject({ accepted: 0, repeated: 1 });
@@ -145,6 +145,85 @@ describe('an import', () => {
     expect(await list()).toMatchObject([
       { model: 'single-model', inputs: { age: 41, amount: 7 }, outputs: { proba: 0.19 } },
     ]);
+  });
+
+  test("of Seldon's request log, a document for each row of a batch: the batch is there once", async () => {
+    const documents = [0, 1].map((item) => ({
+      _id: `m2-item-${item}`,
+      _source: {
+        ServingEngine: 'seldon',
+        'Ce-Inferenceservicename': 'iris',
+        '@timestamp': '2026-02-01T00:00:00.100Z',
+        RequestId: 'm2',
+        request: {
+          dataType: 'tabular',
+          instance: [
+            [6.8, 2.8],
+            [6.0, 3.4],
+          ][item],
+          payload: {
+            instances: [
+              [6.8, 2.8],
+              [6.0, 3.4],
+            ],
+          },
+          'ce-time': '2026-02-01T00:00:00.100Z',
+        },
+        response: {
+          payload: {
+            predictions: [
+              [0.1, 0.9],
+              [0.4, 0.6],
+            ],
+          },
+          'ce-time': '2026-02-01T00:00:00.115Z',
+        },
+      },
+    }));
+    const [first, second] = documents.map((one) => JSON.stringify(one));
+    expect(await take({ format: 'seldon', text: first! })).toMatchObject({ accepted: 1 });
+    expect(await take({ format: 'seldon', text: second! })).toMatchObject({ accepted: 0, repeated: 1 });
+    const rows = await list();
+    expect(rows.map((row) => [row.id, row.row, row.model, row.latencyMs, row.inputs, row.outputs])).toEqual([
+      ['m2', 0, 'iris', 15, { 0: 6.8, 1: 2.8 }, { 0: 0.1, 1: 0.9 }],
+      ['m2', 1, 'iris', 15, { 0: 6, 1: 3.4 }, { 0: 0.4, 1: 0.6 }],
+    ]);
+  });
+
+  test('of data capture with CSV in and JSON out: lists beside the predictions are columns too', async () => {
+    const record = {
+      captureData: {
+        endpointInput: { observedContentType: 'text/csv', mode: 'INPUT', data: '6,148,72\n', encoding: 'CSV' },
+        endpointOutput: {
+          observedContentType: 'application/json',
+          mode: 'OUTPUT',
+          data: '{"predictions":[1],"probabilities":[0.85],"model":"v1"}',
+          encoding: 'JSON',
+        },
+      },
+      eventMetadata: {
+        eventId: 'a1b2',
+        customAttributes: ['trace=1'],
+        inferenceTime: '2026-02-01T10:30:45.123Z',
+      },
+      eventVersion: '0',
+    };
+    const asked = { format: 'sagemaker', text: JSON.stringify(record), outputs: ['class'] } as const;
+    expect(await take(asked)).toMatchObject({ accepted: 1 });
+    expect((await list())[0]).toMatchObject({
+      inputs: { 0: 6, 1: 148, 2: 72 },
+      outputs: { class: 1, probabilities: 0.85 },
+    });
+  });
+
+  test('of the same predictions twice at the same time: they are there once', async () => {
+    const table = (extra: string) => ({
+      format: 'csv' as const,
+      text: `id,at,age\nd1,2026-02-01T00:00:00Z,41\n${extra}`,
+    });
+    const [one, two] = await Promise.all([take(table('')), take(table('d2,2026-02-01T00:00:01Z,42\n'))]);
+    expect([one.accepted, two.accepted]).toEqual([1, 1]);
+    expect((await list()).map((row) => row.id)).toEqual(['d1', 'd2']);
   });
 
   test('of a table, and of our own export, which gives the same again', async () => {
@@ -247,8 +326,20 @@ describe('events', () => {
     ]);
   });
 
+  test('need no time of their own, and are bounded while they cannot be written', async () => {
+    const bare = { specversion: '1.0', type: 'org.kubeflow.serving.inference.request', id: 't1' };
+    await post({}, { ...bare, data: { instances: [[1]] } });
+    await r.monitoring.imports.flush(true);
+    expect(Math.abs(Date.parse((await list())[0]!.at) - Date.now())).toBeLessThan(10_000);
+    const many = (from: number) =>
+      Array.from({ length: 15_000 }, (_, at) => event('request', `b${from + at}`, { instances: [[1]] }, 1));
+    await post({}, many(0));
+    await expect(post({}, many(15_000)).then(() => post({}, many(30_000)))).rejects.toMatchObject({
+      code: 'overloaded',
+    });
+  });
+
   test.each([
-    [{ type: 'org.kubeflow.serving.inference.request', id: 'a' }, 'has no time'],
     [{ type: 'else', id: 'a', time: '2026-01-01T00:00:00Z' }, 'is of a type other than'],
     [{ type: 'x.inference.request', time: '2026-01-01T00:00:00Z' }, 'has no id'],
     ['text', 'is no CloudEvent'],

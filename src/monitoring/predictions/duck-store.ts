@@ -31,6 +31,8 @@ export function createDuckStore(options: { readonly temporary: string; readonly 
           threads: '2',
           autoinstall_known_extensions: 'false',
           autoload_known_extensions: 'false',
+          // It knows a file by its size and the second of its last change, and would go on with a damaged one that was put right.
+          enable_external_file_cache: 'false',
         });
         const connection = await (await instance).connect();
         try {

@@ -10,6 +10,7 @@ import { uuidv7 } from '../../base/ids.ts';
 import { deleteFeedback } from '../feedback/feedback-store.ts';
 import { eraseFromReservoirs } from '../profiles/profile-store.ts';
 import { createTokens } from './apply-policy.ts';
+import type { DamagedFiles } from './damaged-files.ts';
 import { type DuckStore, quoteText } from './duck-store.ts';
 import { assertLogAccess } from './log-access.ts';
 import type { LogCompactor } from './log-compactor.ts';
@@ -52,13 +53,14 @@ export function createErasureService(deps: {
   readonly dataDir: string;
   readonly duck: DuckStore;
   readonly query: LogQuery;
+  readonly damaged: DamagedFiles;
   readonly compactor: LogCompactor;
   /** Takes over what gateways have written. */
   readonly ingest: () => Promise<unknown>;
   /** Nothing else changes the log's files meanwhile. */
   readonly inTurn: <T>(work: () => Promise<T>) => Promise<T>;
 }) {
-  const { database, clock, dataDir, duck, query, compactor, ingest, inTurn } = deps;
+  const { database, clock, dataDir, duck, query, damaged, compactor, ingest, inTurn } = deps;
 
   const tokenOf = async (call: Call, subject: string): Promise<string> => {
     const key = await database.transaction((tx) => store.ensureKey(tx, call.project.id));
@@ -76,7 +78,8 @@ export function createErasureService(deps: {
 
     /**
      * Erases a subject everywhere in the project.
-     * @throws SlipwayError `in_use` while an endpoint that holds something of it is under legal hold
+     * @throws SlipwayError `in_use` while an endpoint that holds something of it is under legal hold, `data_corrupt` while a file of the log
+     * cannot be read: what it holds of the subject could not be erased
      */
     async erase(call: Call, subject: string, reason: string | null): Promise<ErasureProof> {
       assertCan(call.principal, 'admin', call.project.name);
@@ -120,6 +123,7 @@ export function createErasureService(deps: {
       holds.filter((hold) => hold.project_id === project.id),
       traces,
     );
+    await readableFiles(project.id);
     if (call.dryRun) {
       const rows = traces.endpoints.reduce((sum, one) => sum + one.rowCount, 0);
       const reservoirRows = traces.reservoirs.reduce((sum, one) => sum + one.rows.length, 0);
@@ -146,15 +150,14 @@ export function createErasureService(deps: {
     const { id, project, token } = begun;
     await compactor.run(true);
     const files: { before: string; after: string | null; rows: number }[] = [];
-    for (const file of await store.listFiles(database.db, { projectId: project.id })) {
+    for (const file of await readableFiles(project.id)) {
       const rows = await countIn(file, token);
       if (rows === 0) continue;
       const [after] = await compactor.rewrite([file], '"subject" is distinct from ?', [token]);
       files.push({ before: file.digest, after: after?.digest ?? null, rows });
     }
     let left = 0;
-    for (const file of await store.listFiles(database.db, { projectId: project.id }))
-      left += await countIn(file, token);
+    for (const file of await readableFiles(project.id)) left += await countIn(file, token);
     const openSegments = endpointsWithSegments(dataDir)
       .filter((one) => one.project === project.name)
       .flatMap(({ endpoint }) => listSegments(dataDir, project.name, endpoint))
@@ -171,12 +174,26 @@ export function createErasureService(deps: {
     return proof;
   }
 
+  /** All files of the project. @throws SlipwayError `data_corrupt` where one is damaged */
+  async function readableFiles(projectId: string): Promise<store.LogFile[]> {
+    const { whole, damaged: lost } = await damaged.split(await store.listFiles(database.db, { projectId }));
+    if (lost.length === 0) return whole;
+    throw new SlipwayError('data_corrupt', `${lost.length} of the files of the prediction log cannot be read`, {
+      hint: 'What they hold of the subject cannot be erased. Put them back from a backup (the server log names them), then ask again; they go by themselves when their retention is over.',
+    });
+  }
+
   async function countIn(file: store.LogFile, token: string): Promise<number> {
     const path = quoteText(join(dataDir, file.path));
-    const [found] = await duck.use((one) =>
-      one.rows(`select count(*) as n from read_parquet(${path}) where "subject" = ?`, [token]),
-    );
-    return Number(found!['n']);
+    try {
+      const [found] = await duck.use((one) =>
+        one.rows(`select count(*) as n from read_parquet(${path}) where "subject" = ?`, [token]),
+      );
+      return Number(found!['n']);
+    } catch (error) {
+      if (await damaged.examine([file])) await readableFiles(file.project_id);
+      throw error;
+    }
   }
 }
 

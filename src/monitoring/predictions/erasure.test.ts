@@ -46,7 +46,7 @@ describe('feedback under a policy', () => {
       ['truth', expect.stringMatching(/^[0-9a-f]{32}$/)],
     ]);
     expect(items[3]!.joinKey).toMatch(/^[0-9a-f]{32}$/);
-    expect(r.filesWith(WORDS)).toEqual([]);
+    expect(await r.filesWith(WORDS)).toEqual([]);
   });
 
   test('a hashed join key finds its prediction, and the same feedback again is recognised', async () => {
@@ -85,13 +85,13 @@ describe('the right to be forgotten', () => {
       [{ joinKey: 'person-canary-88', text: 'said-canary-88' }],
       '/items',
     );
-    expect(r.filesWith('said-canary-88')).not.toEqual([]);
+    expect(await r.filesWith('said-canary-88')).not.toEqual([]);
     const found = await r.monitoring.erasures.find(r.call, 'person-canary-88');
     expect(found.endpoints[0]).toMatchObject({ endpoint: 'churn', feedback: [{ value: 'said-canary-88' }] });
     expect(found.endpoints[0]!.samples).toHaveLength(30); // of the minute, the hour and the day
     const proof = await r.monitoring.erasures.erase(r.call, 'person-canary-88', null);
     expect(proof).toMatchObject({ rows: 10, feedback: 1, reservoirRows: 30, left: 0 });
-    expect(r.filesWith('canary-88')).toEqual([]);
+    expect(await r.filesWith('canary-88')).toEqual([]);
   });
 
   test('a minute that a gateway still held brings nothing back, and an erasure that was cut off is ended', async () => {
@@ -120,7 +120,7 @@ describe('the right to be forgotten', () => {
       .values({ ...mark, at_ms: Date.now() + 1000, proof: '{}' })
       .execute();
     await r.monitoring.start();
-    expect(r.filesWith(proof.subject).filter((path) => !path.startsWith('slipway.db'))).toEqual([]);
+    expect((await r.filesWith(proof.subject)).filter((path) => !path.startsWith('slipway.db'))).toEqual([]);
     const row = await r.database.db.selectFrom('prediction_erasures').selectAll().where('id', '=', mark.id).execute();
     expect(JSON.parse(row[0]!.proof)).toMatchObject({ rows: 1, left: 0 });
   });
@@ -155,7 +155,7 @@ describe('the right to be forgotten', () => {
     two.end();
     await r.monitoring.ingest();
     expect(await r.list()).toHaveLength(54);
-    expect(r.filesWith(found.subject).filter((path) => !path.startsWith('slipway.db'))).toEqual([]);
+    expect((await r.filesWith(found.subject)).filter((path) => !path.startsWith('slipway.db'))).toEqual([]);
     expect((await r.monitoring.erasures.find(r.call, 'c3')).endpoints).toEqual([]);
     // A later prediction of the same subject is a new one.
     const three = r.gateway();

@@ -5,7 +5,7 @@ import { SlipwayError } from '../../base/errors.ts';
 import { type ColumnKind, columnsOfSignature } from '../../registry/signature-columns.ts';
 import type { EndpointSpec } from '../../serving/endpoints/endpoint.ts';
 import { findEndpoint, findServableVersion } from '../../serving/endpoints/endpoint-store.ts';
-import { listSegments } from './log-segments.ts';
+import { endpointsWithSegments, listSegments } from './log-segments.ts';
 import { findPolicy, listFiles } from './log-store.ts';
 
 /**
@@ -35,6 +35,17 @@ export async function assertLogAccess(
   throw new SlipwayError('endpoint_not_found', `There is no endpoint ${endpoint}`, {
     hint: '`slipway endpoints list` shows them. For a model that is served elsewhere, first say what may be kept: `slipway policy set --elsewhere`.',
   });
+}
+
+/** Endpoints of a project that have a log. */
+export async function endpointsWithLog(
+  db: Db,
+  dataDir: string,
+  project: { readonly id: string; readonly name: string },
+): Promise<string[]> {
+  const files = await listFiles(db, { projectId: project.id });
+  const segments = endpointsWithSegments(dataDir).filter((one) => one.project === project.name);
+  return [...new Set([...files.map((file) => file.endpoint), ...segments.map((one) => one.endpoint)])].sort();
 }
 
 export async function mayReadLog(db: Db, { principal, project }: Call, endpoint: string): Promise<boolean> {

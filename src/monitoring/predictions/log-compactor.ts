@@ -2,16 +2,14 @@
  * Segments become Parquet files, one an hour and endpoint, and files that nobody may keep any longer go. Every step may be cut off: a Parquet
  * file counts when it is in the index, and a segment is gone when its name is there, in the same transaction.
  */
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import type { Clock } from '../../base/clock.ts';
 import type { Database } from '../../base/db/database.ts';
 import { syncFolder } from '../../base/durable-file.ts';
 import { uuidv7 } from '../../base/ids.ts';
 import type { Logger } from '../../base/log.ts';
+import { type DamagedFiles, digestOf } from './damaged-files.ts';
 import { type Duck, type DuckStore, quoteText } from './duck-store.ts';
 import { segmentParts } from './log-query.ts';
 import { countLines, endpointsWithSegments, filesBelow, listSegments, type Segment } from './log-segments.ts';
@@ -33,6 +31,7 @@ export type LogCompactorDeps = {
   readonly database: Database;
   readonly duck: DuckStore;
   readonly dataDir: string;
+  readonly damaged: DamagedFiles;
   readonly clock: Clock;
   readonly log: Logger;
 };
@@ -40,57 +39,52 @@ export type LogCompactorDeps = {
 export type LogCompactor = ReturnType<typeof createLogCompactor>;
 
 export function createLogCompactor(deps: LogCompactorDeps) {
-  const { database, duck, dataDir, clock, log } = deps;
+  const { database, duck, dataDir, damaged, clock, log } = deps;
+  const resting = createResting(clock);
 
   /**
-   * Writes a relation as Parquet files by hour. They are on the disk, and in no index yet.
+   * Writes a relation as Parquet files by hour, and hands them over. Where that fails nothing of them stays: on a full disk it would take the
+   * room that is left, again at each attempt.
    * @param relation its parameters are `parameters`
+   * @param commit puts them into the index
    */
   const writeHours = async (
-    one: Duck,
     to: { projectId: string; endpoint: string; columns: Readonly<Record<string, string>>; badLines: number },
     relation: string,
     parameters: readonly WhereParameter[],
+    commit: (files: store.LogFile[]) => Promise<void>,
   ): Promise<store.LogFile[]> => {
-    await one.run(`create temp table part as select distinct on ("id", "row") * from ${relation}`, parameters);
-    const hours = await one.rows(
-      `select distinct cast(floor("at" / ${HOUR_MS}) as bigint) as hour from part order by hour`,
-    );
     const files: store.LogFile[] = [];
-    for (const { hour } of hours) {
-      const startMs = Number(hour) * HOUR_MS;
-      const iso = new Date(startMs).toISOString();
-      const id = uuidv7(clock.now().getTime());
-      const folder = join(PARQUET_FOLDER, to.projectId, to.endpoint, iso.slice(0, 10), iso.slice(11, 13));
-      const path = join(folder, `${id}.parquet`);
-      await mkdir(join(dataDir, folder), { recursive: true, mode: 0o700 });
-      const temporary = join(dataDir, `${path}.new`);
-      const inHour = `"at" >= ${startMs} and "at" < ${startMs + HOUR_MS}`;
-      await one.run(
-        `copy (select * from part where ${inHour} order by "at", "id", "row") to ${quoteText(temporary)} (format parquet, compression zstd)`,
-      );
-      const [facts] = await one.rows(
-        `select count(*) as n, min("at") as low, max("at") as high from part where ${inHour}`,
-      );
-      await syncFile(temporary);
-      await rename(temporary, join(dataDir, path));
-      await syncFolder(join(dataDir, folder));
-      files.push({
-        id,
-        project_id: to.projectId,
-        endpoint: to.endpoint,
-        path,
-        from_ms: Math.floor(Number(facts!['low'])),
-        to_ms: Math.ceil(Number(facts!['high'])),
-        rows: Number(facts!['n']),
-        bad_lines: files.length === 0 ? to.badLines : 0,
-        size_bytes: (await stat(join(dataDir, path))).size,
-        digest: await digestOf(join(dataDir, path)),
-        columns: JSON.stringify(to.columns),
-        created_at: clock.now().toISOString(),
+    const paths: string[] = [];
+    try {
+      await duck.use(async (one) => {
+        await one.run(`create temp table part as select distinct on ("id", "row") * from ${relation}`, parameters);
+        const hours = await one.rows(
+          `select distinct cast(floor("at" / ${HOUR_MS}) as bigint) as hour from part order by hour`,
+        );
+        for (const { hour } of hours) {
+          const startMs = Number(hour) * HOUR_MS;
+          const iso = new Date(startMs).toISOString();
+          const folder = join(PARQUET_FOLDER, to.projectId, to.endpoint, iso.slice(0, 10), iso.slice(11, 13));
+          const id = uuidv7(clock.now().getTime());
+          const path = join(folder, `${id}.parquet`);
+          await mkdir(join(dataDir, folder), { recursive: true, mode: 0o700 });
+          paths.push(join(dataDir, `${path}.new`), join(dataDir, path));
+          const about = { id, project_id: to.projectId, endpoint: to.endpoint, path };
+          files.push({
+            ...about,
+            ...(await writeHour(one, startMs, join(dataDir, path))),
+            bad_lines: files.length === 0 ? to.badLines : 0,
+            columns: JSON.stringify(to.columns),
+            created_at: clock.now().toISOString(),
+          });
+        }
       });
+      await commit(files);
+    } catch (error) {
+      for (const path of paths) await rm(path, { force: true });
+      throw error;
     }
-    await one.run('drop table part');
     return files;
   };
 
@@ -107,43 +101,40 @@ export function createLogCompactor(deps: LogCompactorDeps) {
     });
     const where = conditions.length === 0 ? '' : ` where ${conditions.join(' and ')}`;
     const columns = Object.assign({}, ...segments.map((segment) => segment.columns)) as Record<string, string>;
-    const files = await duck.use(async (one) => {
-      const all = `(${segmentParts(segments).join(' union all by name ')})`;
-      const [read] = await one.rows(`select count(*) as n from ${all}`);
-      let lines = 0;
-      for (const segment of segments) lines += await countLines(segment.path);
-      const badLines = Math.max(0, lines - Number(read!['n']));
-      if (badLines > 0)
-        log.warn(
-          { project: project.name, endpoint, badLines },
-          'lines of the prediction log were cut or damaged and are left out',
-        );
-      return writeHours(
-        one,
-        { projectId: project.id, endpoint, columns, badLines },
-        `(select * from ${all}${where})`,
-        parameters,
+    const all = `(${segmentParts(segments).join(' union all by name ')})`;
+    const [read] = await duck.use((one) => one.rows(`select count(*) as n from ${all}`));
+    let lines = 0;
+    for (const segment of segments) lines += await countLines(segment.path);
+    const badLines = Math.max(0, lines - Number(read!['n']));
+    if (badLines > 0)
+      log.warn(
+        { project: project.name, endpoint, badLines },
+        'lines of the prediction log were cut or damaged and are left out',
       );
-    });
-    await database.transaction(async (tx) => {
-      await store.insertFiles(tx, files);
-      await store.insertTaken(
-        tx,
-        segments.map((segment) => segment.name),
-        clock.now().toISOString(),
-      );
-    });
+    const to = { projectId: project.id, endpoint, columns, badLines };
+    const names = segments.map((segment) => segment.name);
+    const files = await writeHours(to, `(select * from ${all}${where})`, parameters, (written) =>
+      database.transaction(async (tx) => {
+        await store.insertFiles(tx, written);
+        await store.insertTaken(tx, names, clock.now().toISOString());
+      }),
+    );
     for (const segment of segments) await rm(segment.path, { force: true });
     return files.reduce((sum, file) => sum + file.rows, 0);
   };
 
   /** Many small files of an hour as one. */
   const mergeHours = async (): Promise<void> => {
-    const all = await store.listAllFiles(database.db);
-    const hours = Map.groupBy(all, (file) => dirname(file.path));
+    const { whole } = await damaged.split(await store.listAllFiles(database.db));
+    const hours = Map.groupBy(whole, (file) => dirname(file.path));
     for (const files of hours.values()) {
       if (files.length <= MANY_FILES) continue;
-      await rewrite(files, 'true', []);
+      try {
+        await rewrite(files, 'true', []);
+      } catch (error) {
+        // What is damaged is left alone from now on.
+        if (!(await damaged.examine(files))) throw error;
+      }
     }
   };
 
@@ -161,16 +152,13 @@ export function createLogCompactor(deps: LogCompactorDeps) {
     const badLines = files.reduce((sum, file) => sum + Number(file.bad_lines), 0);
     const paths = files.map((file) => quoteText(join(dataDir, file.path))).join(', ');
     const relation = `(select * from read_parquet([${paths}], union_by_name = true) where ${condition})`;
-    const written = await duck.use((one) =>
-      writeHours(one, { projectId, endpoint, columns, badLines }, relation, parameters),
+    const old = files.map((file) => file.id);
+    const written = await writeHours({ projectId, endpoint, columns, badLines }, relation, parameters, (fresh) =>
+      database.transaction(async (tx) => {
+        await store.deleteFiles(tx, old);
+        await store.insertFiles(tx, fresh);
+      }),
     );
-    await database.transaction(async (tx) => {
-      await store.deleteFiles(
-        tx,
-        files.map((file) => file.id),
-      );
-      await store.insertFiles(tx, written);
-    });
     for (const file of files) await rm(join(dataDir, file.path), { force: true });
     return written;
   };
@@ -179,14 +167,10 @@ export function createLogCompactor(deps: LogCompactorDeps) {
     rewrite,
 
     /**
-     * Takes what gateways have closed.
+     * Takes what gateways have closed, and what those that are gone have left open.
      * @param all also what could wait for company
-     * @param gone whether the gateway of an open segment is gone, by the segment's name
      */
-    async run(
-      all: boolean,
-      gone: (name: string) => boolean = () => false,
-    ): Promise<{ segments: number; rows: number }> {
+    async run(all: boolean): Promise<{ segments: number; rows: number }> {
       const projects = new Map((await store.readKeys(database.db)).map((one) => [one.project, one.projectId]));
       const total = { segments: 0, rows: 0 };
       for (const { project, endpoint } of endpointsWithSegments(dataDir)) {
@@ -200,9 +184,8 @@ export function createLogCompactor(deps: LogCompactorDeps) {
           void rename(path, `${path}.unreadable`);
         };
         for (const segment of listSegments(dataDir, project, endpoint, onUnreadable)) {
-          const abandoned = Date.now() - segment.changedMs > ABANDONED_MS || gone(segment.name);
           if (!segment.open) segments.push(segment);
-          else if (abandoned) {
+          else if (resting.forMs(segment) > ABANDONED_MS) {
             const path = segment.path.replace(/\.open$/, '');
             await rename(segment.path, path);
             segments.push({ ...segment, path, open: false });
@@ -221,11 +204,12 @@ export function createLogCompactor(deps: LogCompactorDeps) {
           continue;
         }
         const bytes = fresh.reduce((sum, segment) => sum + segment.bytes, 0);
-        const waited = fresh.some((segment) => Date.now() - segment.changedMs >= WAIT_MS);
+        const waited = fresh.some((segment) => resting.forMs(segment) >= WAIT_MS);
         if (!all && !waited && bytes < MANY_BYTES) continue;
         total.rows += await take({ id, name: project }, endpoint, fresh);
         total.segments += fresh.length;
       }
+      resting.forget();
       await mergeHours();
       return total;
     },
@@ -256,6 +240,47 @@ export function createLogCompactor(deps: LogCompactorDeps) {
   };
 }
 
+/** The rows of one hour of the table `part`, as a file that is on the disk. */
+async function writeHour(one: Duck, startMs: number, path: string) {
+  const inHour = `"at" >= ${startMs} and "at" < ${startMs + HOUR_MS}`;
+  await one.run(
+    `copy (select * from part where ${inHour} order by "at", "id", "row") to ${quoteText(`${path}.new`)} (format parquet, compression zstd)`,
+  );
+  const [facts] = await one.rows(`select count(*) as n, min("at") as low, max("at") as high from part where ${inHour}`);
+  await syncFile(`${path}.new`);
+  await rename(`${path}.new`, path);
+  await syncFolder(dirname(path));
+  return {
+    from_ms: Math.floor(Number(facts!['low'])),
+    to_ms: Math.ceil(Number(facts!['high'])),
+    rows: Number(facts!['n']),
+    size_bytes: (await stat(path)).size,
+    digest: await digestOf(path),
+  };
+}
+
+/**
+ * How long a segment has stayed as it is, by a clock that does not jump: a gateway still appends to one that a wrong clock calls old. Counted from
+ * when this process saw it first.
+ */
+function createResting(clock: Clock): { forMs(segment: Segment): number; forget(): void } {
+  let before = new Map<string, { bytes: number; sinceMs: number }>();
+  let now = new Map<string, { bytes: number; sinceMs: number }>();
+  return {
+    forMs({ name, bytes }) {
+      const known = now.get(name) ?? before.get(name);
+      const entry = known?.bytes === bytes ? known : { bytes, sinceMs: clock.monotonicMs() };
+      now.set(name, entry);
+      return clock.monotonicMs() - entry.sinceMs;
+    },
+    /** Those that were not asked for since the last time are gone. */
+    forget() {
+      before = now;
+      now = new Map();
+    },
+  };
+}
+
 async function syncFile(path: string): Promise<void> {
   const file = await open(path, 'r');
   try {
@@ -263,10 +288,4 @@ async function syncFile(path: string): Promise<void> {
   } finally {
     await file.close();
   }
-}
-
-export async function digestOf(path: string): Promise<string> {
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(path), hash);
-  return `sha256:${hash.digest('hex')}`;
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Database } from '../../base/db/database.ts';
 import { SlipwayError } from '../../base/errors.ts';
 import type { ColumnKind } from '../../registry/signature-columns.ts';
+import type { DamagedFiles, LeftOut } from './damaged-files.ts';
 import { type Duck, type DuckStore, quoteText } from './duck-store.ts';
 import { listSegments, type Segment } from './log-segments.ts';
 import * as store from './log-store.ts';
@@ -45,6 +46,11 @@ const TYPES: Readonly<Record<ColumnKind, string>> = {
   vector: 'VARCHAR',
 };
 
+/** Later than anything. */
+export const FAR_MS = 8_640_000_000_000;
+/** How far an id may have been made by a clock that ran ahead, or behind, of the one that looks. */
+export const CLOCK_SLACK_MS = 600_000;
+
 export type LogScope = {
   readonly project: { readonly id: string; readonly name: string };
   readonly endpoint: string;
@@ -61,14 +67,22 @@ export type LogView = {
   readonly columns: ReadonlyMap<string, ColumnKind>;
 };
 
-export type LogQueryDeps = { readonly database: Database; readonly duck: DuckStore; readonly dataDir: string };
+export type LogQueryDeps = {
+  readonly database: Database;
+  readonly duck: DuckStore;
+  readonly dataDir: string;
+  readonly damaged: DamagedFiles;
+};
 
 export type LogQuery = ReturnType<typeof createLogQuery>;
 
 /** A file may go between the look and the reading: control put it into Parquet. Then all is looked at anew. */
 const ATTEMPTS = 4;
 
-export function createLogQuery({ database, duck, dataDir }: LogQueryDeps) {
+export function createLogQuery({ database, duck, dataDir, damaged }: LogQueryDeps) {
+  const filesOf = ({ project, endpoint, fromMs, toMs }: LogScope): Promise<store.LogFile[]> =>
+    store.listFiles(database.db, { projectId: project.id, endpoint, fromMs, toMs });
+
   const look = async (scope: LogScope): Promise<LogView> => {
     const { project, endpoint, fromMs, toMs } = scope;
     const segments = listSegments(dataDir, project.name, endpoint);
@@ -76,7 +90,7 @@ export function createLogQuery({ database, duck, dataDir }: LogQueryDeps) {
       database.db,
       segments.map((segment) => segment.name),
     );
-    const files = await store.listFiles(database.db, { projectId: project.id, endpoint, fromMs, toMs });
+    const { whole: files } = await damaged.split(await filesOf(scope));
     const erased = await store.listErasures(database.db, project.id, Date.now());
     const fresh = segments.filter((segment) => !taken.has(segment.name));
     const columns = new Map<string, ColumnKind>();
@@ -103,7 +117,7 @@ export function createLogQuery({ database, duck, dataDir }: LogQueryDeps) {
     return { relation, parameters, columns };
   };
 
-  const attempt = async <T>(work: () => Promise<T>): Promise<T> => {
+  const attempt = async <T>(scope: LogScope, work: () => Promise<T>): Promise<T> => {
     for (let tries = 1; ; tries++) {
       try {
         return await work();
@@ -117,13 +131,13 @@ export function createLogQuery({ database, duck, dataDir }: LogQueryDeps) {
             cause: error,
           });
         }
-        if (/Error: /.test(message)) {
-          throw new SlipwayError('data_corrupt', 'A file of the prediction log cannot be read', {
-            hint: 'The server log names it. Put it back from a backup, or take it away and run retention.',
-            cause: error,
-          });
-        }
-        throw error;
+        if (!/Error: /.test(message)) throw error;
+        // Damage to one file hides no other: it is left out, and the query goes on.
+        if (tries < 2 * ATTEMPTS && (await damaged.examine(await filesOf(scope)))) continue;
+        throw new SlipwayError('data_corrupt', 'A file of the prediction log cannot be read', {
+          hint: 'The server log says why.',
+          cause: error,
+        });
       }
     }
   };
@@ -132,6 +146,14 @@ export function createLogQuery({ database, duck, dataDir }: LogQueryDeps) {
     /** Columns that there are in a time. */
     async columns(scope: LogScope): Promise<ReadonlyMap<string, ColumnKind>> {
       return (await look(scope)).columns;
+    },
+
+    /** What queries do not see because files are damaged; null: nothing. */
+    async leftOut(scope: LogScope): Promise<LeftOut | null> {
+      const { damaged: files } = await damaged.split(await filesOf(scope));
+      return files.length === 0
+        ? null
+        : { files: files.length, rows: files.reduce((sum, file) => sum + Number(file.rows), 0) };
     },
 
     /**
@@ -151,7 +173,7 @@ export function createLogQuery({ database, duck, dataDir }: LogQueryDeps) {
         columns: ReadonlyMap<string, ColumnKind>,
       ) => Promise<T>,
     ): Promise<T> {
-      return attempt(async () => {
+      return attempt(scope, async () => {
         const { relation, parameters, columns } = await look(scope);
         const known = new Set([...Object.keys(EVENT_COLUMNS), ...columns.keys()]);
         const filter = where === null ? null : compileWhere(where, known);

@@ -6,7 +6,8 @@ import { decodeCursor, PageQuery, pageOf } from '../../base/http/paging.ts';
 import { Name, Nullable, oneOf, Time } from '../../base/http/schema-parts.ts';
 import { FeedbackEventSchema } from '../feedback/feedback-routes.ts';
 import type { ErasureService } from './erasure-service.ts';
-import { cursorOf, EXPORT_FORMATS, type LogService } from './log-service.ts';
+import { EXPORT_FORMATS, type LogService } from './log-service.ts';
+import { cursorOf } from './logged-prediction.ts';
 import type { PolicyService } from './policy-service.ts';
 
 export const LoggedPredictionSchema = Type.Object({
@@ -31,6 +32,13 @@ export const LoggedPredictionSchema = Type.Object({
   inputs: Type.Record(Type.String(), Type.Unknown()),
   outputs: Type.Record(Type.String(), Type.Unknown()),
 });
+
+const LeftOutSchema = Nullable(
+  Type.Object(
+    { files: Type.Integer(), rows: Type.Integer() },
+    { description: 'Of the time that was asked for, but in files that are damaged; null: nothing.' },
+  ),
+);
 
 export const ShownPredictionSchema = Type.Object({
   endpoint: Name,
@@ -128,7 +136,11 @@ export function registerLogRoutes(instance: FastifyInstance, deps: LogRoutesDeps
         params: ByName,
         querystring: Type.Object({ ...PageQuery.properties, ...Range }),
         response: {
-          200: Type.Object({ items: Type.Array(LoggedPredictionSchema), nextCursor: Nullable(Type.String()) }),
+          200: Type.Object({
+            items: Type.Array(LoggedPredictionSchema),
+            nextCursor: Nullable(Type.String()),
+            leftOut: LeftOutSchema,
+          }),
         },
       },
     },
@@ -137,7 +149,8 @@ export function registerLogRoutes(instance: FastifyInstance, deps: LogRoutesDeps
       const { since, until, where } = request.query;
       const page = { after, limit: limit + 1 };
       const items = await predictions.list(callOf(request), request.params.endpoint, { since, until, where }, page);
-      return pageOf(items, limit, cursorOf) as never;
+      const leftOut = await predictions.leftOut(callOf(request), request.params.endpoint, { since, until });
+      return { ...pageOf(items, limit, cursorOf), leftOut } as never;
     },
   );
 
@@ -188,6 +201,8 @@ export function registerLogRoutes(instance: FastifyInstance, deps: LogRoutesDeps
       const { since, until, where, format = 'parquet', feedback = false } = request.query;
       const { endpoint } = request.params;
       const file = await predictions.export(callOf(request), endpoint, { since, until, where }, format, feedback);
+      const leftOut = await predictions.leftOut(callOf(request), endpoint, { since, until });
+      if (leftOut !== null) reply.header('x-rows-left-out', leftOut.rows);
       if (file === null) return reply.code(204).send();
       return reply
         .type(CONTENT_TYPES[format])

@@ -11,7 +11,6 @@ export type Segment = {
   /** Whether its gateway may still append to it. */
   readonly open: boolean;
   readonly bytes: number;
-  readonly changedMs: number;
   readonly columns: Readonly<Record<string, ColumnKind>>;
 };
 
@@ -29,7 +28,7 @@ export function listSegments(
   for (const path of filesBelow(join(root, project, endpoint))) {
     if (!/\.jsonl(\.open)?$/.test(path)) continue;
     try {
-      const { size, mtimeMs } = statSync(path);
+      const { size } = statSync(path);
       const columns = size === 0 ? null : readHeader(path);
       if (columns === null) {
         // An open one may get its header in a moment.
@@ -37,7 +36,7 @@ export function listSegments(
         continue;
       }
       const name = relative(root, path).replace(/\.open$/, '');
-      segments.push({ path, name, open: path.endsWith('.open'), bytes: size, changedMs: mtimeMs, columns });
+      segments.push({ path, name, open: path.endsWith('.open'), bytes: size, columns });
     } catch (error) {
       // Closed, or taken, meanwhile.
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;

@@ -6,37 +6,27 @@ import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { Logger } from '../../base/log.ts';
-import { columnsOfSignature, type SignatureColumn } from '../../registry/signature-columns.ts';
+import { columnsOfSignature } from '../../registry/signature-columns.ts';
 import type { Gauge } from '../../serving/gateway/metrics.ts';
 import type { ObservedPrediction, PredictionObserver } from '../../serving/gateway/prediction-observer.ts';
-import type { Tensor } from '../../serving/tensors/tensor.ts';
-import { numberAt, readCell } from './cells.ts';
 import { DEFAULT_POLICY, type PrivacyPolicy } from './privacy-policy.ts';
-import {
-  type EventMeta,
-  isNumeric,
-  type RecorderOrder,
-  type RecorderReport,
-  type RowBatch,
-  type Stream,
-  type StreamCounts,
-  TO_PROFILE,
-  WITHOUT_OUTPUTS,
-} from './recorded-rows.ts';
+import type { RecorderOrder, RecorderReport, RowBatch, Stream, StreamCounts } from './recorded-rows.ts';
 import { gaugesOf } from './recorder-gauges.ts';
 import type { RecorderThreadData } from './recorder-thread.ts';
 import { parseRecordingFile, RECORDING_FILE, type RecordingFile } from './recording-file.ts';
+import { type Filling, packingOf, packRow, type RowPacking, startFilling } from './row-packing.ts';
 
 const FLUSH_MS = 250;
-const BATCH_ROWS = 512;
 /** Batches that the thread may have to do; with the widest versions some 100 MB. */
 const MAX_BATCHES = 32;
-/** Values of one batch; wide versions fill it with fewer rows. */
-const BATCH_VALUES = 64 * 1024;
 /** Endpoints and versions at one time. */
 const MAX_STREAMS = 1000;
 /** Rows of one request that are looked at. */
 const MAX_ROWS_OF_CALL = 1000;
+/** A version without predictions for so long is recorded no further; its next prediction begins anew. */
+const QUIET_MS = 600_000;
+/** Until it is known what may be kept. */
+const NOTHING: PrivacyPolicy = { ...DEFAULT_POLICY, profile: false };
 const RESTART_MS = 5_000;
 const CLOSE_MS = 3_000;
 
@@ -47,23 +37,9 @@ export type PredictionRecorder = {
   close(): Promise<void>;
 };
 
-type Group = {
-  readonly side: 'input' | 'output';
-  readonly tensor: string;
-  /** Place of its tensor among those of its side, as the signature has them. */
-  readonly slot: number;
-  readonly columns: readonly SignatureColumn[];
-  readonly numeric: boolean;
-  /** Whether its columns are the whole row of the tensor, in order. */
-  readonly whole: boolean;
-};
-
 type Open = {
   readonly stream: Stream;
-  readonly groups: readonly Group[];
-  readonly numbersPerRow: number;
-  readonly othersPerRow: number;
-  readonly capacity: number;
+  readonly packing: RowPacking;
   policy: PrivacyPolicy;
   /** Every so many rows one is profiled. */
   stride: number;
@@ -71,17 +47,9 @@ type Open = {
   profiledRows: number;
   untilNext: number;
   counts: StreamCounts;
+  /** Flushes since its last prediction. */
+  quiet: number;
   batch: Filling | null;
-};
-
-type Filling = {
-  rows: number;
-  readonly flags: Uint8Array;
-  readonly at: Float64Array;
-  readonly numbers: Float64Array;
-  readonly others: (string | Float64Array | undefined)[];
-  readonly missing: number[];
-  readonly metas: (EventMeta | null)[];
 };
 
 export type PredictionRecorderDeps = {
@@ -99,9 +67,10 @@ export function createPredictionRecorder(deps: PredictionRecorderDeps): Predicti
   const perWindow = Math.max(1, (profileRate * FLUSH_MS) / 1000);
   const streams = new Map<string, Open>();
   const totals = {
-    logged: 0,
     droppedBusy: 0,
     droppedStreams: 0,
+    /** Lines that a thread took along when it died. */
+    droppedThread: 0,
     before: { written: 0, droppedDisk: 0, droppedQuota: 0 },
   };
   let last: RecorderReport | null = null;
@@ -111,6 +80,8 @@ export function createPredictionRecorder(deps: PredictionRecorderDeps): Predicti
   let thread: Worker | null = null;
   let threads = 0;
   let outstanding = 0;
+  /** Rows to be logged that this thread was given. */
+  let handed = 0;
   let nextStream = 1;
   let closing: ((value?: undefined) => void) | null = null;
   let saidFault: string | null = null;
@@ -124,6 +95,7 @@ export function createPredictionRecorder(deps: PredictionRecorderDeps): Predicti
     const worker = new Worker(new URL(`./recorder-thread.${extension}`, import.meta.url), { workerData: data });
     thread = worker;
     outstanding = 0;
+    handed = 0;
     worker.on('message', (report: RecorderReport) => {
       outstanding -= report.done;
       last = report;
@@ -141,8 +113,10 @@ export function createPredictionRecorder(deps: PredictionRecorderDeps): Predicti
     worker.on('exit', () => {
       if (thread !== worker) return;
       thread = null;
-      if (last !== null)
-        for (const name of ['written', 'droppedDisk', 'droppedQuota'] as const) totals.before[name] += last[name];
+      const told = last ?? { written: 0, droppedDisk: 0, droppedQuota: 0 };
+      for (const name of ['written', 'droppedDisk', 'droppedQuota'] as const) totals.before[name] += told[name];
+      // What it wrote since it reported, a second ago at most, is counted as lost and is not.
+      if (closing === null) totals.droppedThread += handed - told.written - told.droppedDisk - told.droppedQuota;
       last = null;
       if (closing !== null) closing();
       else setTimeout(start, RESTART_MS).unref();
@@ -158,15 +132,15 @@ export function createPredictionRecorder(deps: PredictionRecorderDeps): Predicti
     const stamp = found === null ? '' : `${found.mtimeMs} ${found.ino} ${found.size}`;
     if (stamp === fileStamp || found === null) return;
     const text = await readFile(path, 'utf8');
+    fileStamp = stamp; // one that cannot be read is told once
     file = parseRecordingFile(text);
     fileText = text;
-    fileStamp = stamp;
     for (const open of streams.values()) open.policy = policyOf(open.stream);
     order({ kind: 'recording', text });
   };
 
   const policyOf = ({ project, endpoint }: { project: string; endpoint: string }): PrivacyPolicy =>
-    file?.policies[`${project}/${endpoint}`] ?? DEFAULT_POLICY;
+    file === null ? NOTHING : (file.policies[`${project}/${endpoint}`] ?? DEFAULT_POLICY);
 
   const openStream = (key: string, prediction: ObservedPrediction): Open | null => {
     if (streams.size >= MAX_STREAMS) {
@@ -176,20 +150,16 @@ export function createPredictionRecorder(deps: PredictionRecorderDeps): Predicti
     const { project, endpoint, model, version, versionDigest, signature } = prediction;
     const { columns, rowWise, unrecorded } = columnsOfSignature(signature);
     const stream = { id: nextStream++, project, endpoint, model, version, versionDigest, columns, rowWise, unrecorded };
-    const groups = groupsOf(columns, signature);
-    const numbersPerRow = columns.filter(isNumeric).length;
     const open: Open = {
       stream,
-      groups,
-      numbersPerRow,
-      othersPerRow: columns.length - numbersPerRow,
-      capacity: Math.max(1, Math.min(BATCH_ROWS, Math.floor(BATCH_VALUES / Math.max(1, columns.length)))),
+      packing: packingOf(stream, signature),
       policy: policyOf(stream),
       stride: 1,
       seenRows: 0,
       profiledRows: 0,
       untilNext: 0,
       counts: { predictions: 0, failed: 0, rows: 0, atMs: 0 },
+      quiet: 0,
       batch: null,
     };
     streams.set(key, open);
@@ -220,13 +190,21 @@ export function createPredictionRecorder(deps: PredictionRecorderDeps): Predicti
       metas: batch?.metas ?? [],
       counts,
     };
+    for (const meta of message.metas) if (meta !== null) handed += 1;
     const transfer = batch === null ? [] : [batch.flags.buffer, batch.at.buffer, batch.numbers.buffer];
     order({ kind: 'rows', batch: message }, transfer as ArrayBuffer[]);
   };
 
   const flushing = setInterval(() => {
-    for (const open of streams.values()) {
+    for (const [key, open] of streams) {
+      open.quiet = open.counts.predictions === 0 && open.seenRows === 0 ? open.quiet + 1 : 0;
       send(open);
+      if (open.quiet * FLUSH_MS >= QUIET_MS) {
+        // Another version answers by now; others need the room.
+        streams.delete(key);
+        order({ kind: 'end', stream: open.stream.id });
+        continue;
+      }
       open.stride = Math.max(1, Math.ceil(open.seenRows / perWindow));
       open.seenRows = 0;
       open.profiledRows = 0;
@@ -264,10 +242,10 @@ export function createPredictionRecorder(deps: PredictionRecorderDeps): Predicti
         open.profiledRows += 1;
       }
       if (!profiles && !isLogged) continue;
-      addRow(open, prediction, row, profiles, isLogged);
-      if (open.batch!.rows >= open.capacity) send(open);
+      open.batch ??= startFilling(open.packing);
+      packRow(open.packing, open.batch, prediction, row, profiles, isLogged);
+      if (open.batch.rows >= open.packing.capacity) send(open);
     }
-    if (isLogged) totals.logged += most;
   };
 
   return {
@@ -289,91 +267,5 @@ export function createPredictionRecorder(deps: PredictionRecorderDeps): Predicti
       });
       await worker.terminate();
     },
-  };
-}
-
-function addRow(open: Open, prediction: ObservedPrediction, row: number, profiles: boolean, isLogged: boolean): void {
-  const { outcome, inputs } = prediction;
-  const outputs = outcome.kind === 'answered' ? outcome.outputs : null;
-  const batch = open.batch ?? newBatch(open);
-  open.batch = batch;
-  const at = batch.rows++;
-  batch.flags[at] = (profiles ? TO_PROFILE : 0) | (outputs === null ? WITHOUT_OUTPUTS : 0);
-  batch.at[at] = prediction.atMs;
-  batch.metas.push(isLogged ? metaOf(prediction, row) : null);
-  let number = at * open.numbersPerRow;
-  for (const group of open.groups) {
-    const tensors = group.side === 'input' ? inputs : outputs;
-    const tensor = tensors === null ? undefined : tensorOf(tensors, group);
-    const { columns } = group;
-    if (!group.numeric) {
-      for (const column of columns) {
-        const value = tensor === undefined ? undefined : readCell(column, tensor, row, open.stream.rowWise);
-        batch.others.push(value as string | Float64Array | undefined);
-      }
-      continue;
-    }
-    if (tensor === undefined) {
-      for (let k = 0; k < columns.length; k++) batch.missing.push(number++);
-      continue;
-    }
-    const { data, datatype } = tensor;
-    const from = open.stream.rowWise ? row * (data.length / (tensor.shape[0] ?? 1)) : 0;
-    if (group.whole && (data instanceof Float32Array || data instanceof Float64Array)) {
-      for (let k = 0; k < columns.length; k++) batch.numbers[number++] = data[from + k]!;
-    } else {
-      for (const column of columns) batch.numbers[number++] = numberAt(data, datatype, from + column.at);
-    }
-  }
-}
-
-function newBatch({ capacity, numbersPerRow }: Open): Filling {
-  return {
-    rows: 0,
-    flags: new Uint8Array(capacity),
-    at: new Float64Array(capacity),
-    numbers: new Float64Array(capacity * numbersPerRow),
-    others: [],
-    missing: [],
-    metas: [],
-  };
-}
-
-function tensorOf(tensors: readonly Tensor[], { slot, tensor }: Group): Tensor | undefined {
-  const usual = tensors[slot];
-  return usual?.name === tensor ? usual : tensors.find((one) => one.name === tensor);
-}
-
-function groupsOf(columns: readonly SignatureColumn[], signature: ObservedPrediction['signature']): Group[] {
-  const groups: Group[] = [];
-  for (const [, members] of Map.groupBy(columns, (column) => `${column.side}/${column.tensor}`)) {
-    const { side, tensor } = members[0]!;
-    const slot = (side === 'input' ? signature.inputs : signature.outputs).findIndex((spec) => spec.name === tensor);
-    const whole = members.every((column, at) => column.at === at);
-    groups.push({ side, tensor, slot, columns: members, numeric: isNumeric(members[0]!), whole });
-  }
-  return groups;
-}
-
-function metaOf(prediction: ObservedPrediction, row: number): EventMeta {
-  const { assignment, outcome } = prediction;
-  return {
-    id: prediction.predictionId,
-    row,
-    requestId: prediction.requestId,
-    protocol: prediction.protocol,
-    arm: assignment.arm,
-    reason: assignment.reason,
-    propensity: assignment.propensity,
-    unit: assignment.unit,
-    plan: assignment.planVersion,
-    epoch: assignment.epoch,
-    stage: prediction.split?.stage ?? null,
-    status: outcome.kind === 'answered' ? 'answered' : outcome.code,
-    latencyMs: prediction.latencyMs,
-    queueMs: prediction.queueMs,
-    runMs: prediction.runMs,
-    rows: prediction.rows,
-    shadowOf: prediction.shadowOf,
   };
 }

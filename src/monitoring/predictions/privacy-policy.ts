@@ -4,6 +4,7 @@
  */
 import { closestWord } from '../../base/closest-word.ts';
 import { type FieldError, SlipwayError } from '../../base/errors.ts';
+import { mapOf, type TellFault, tellUnknown } from '../document-faults.ts';
 
 export type FieldAction =
   | { readonly action: 'keep' }
@@ -92,8 +93,8 @@ export function parsePolicy(
   fields: readonly { readonly name: string; readonly kind: string }[] | null,
 ): PrivacyPolicy {
   const faults: FieldError[] = [];
-  const fault = (pointer: string, message: string): void => void faults.push({ pointer, message });
-  const given = objectOf(document, '', fault);
+  const fault: TellFault = (pointer, message) => void faults.push({ pointer, message });
+  const given = mapOf(document, '', fault);
   tellUnknown(given, ['sample', 'profile', 'fields', 'subject', 'joinKey', 'slices', 'retention'], '', fault);
   const known = fields === null ? null : [...fields, ...OTHER_FIELDS];
   const names = known?.map((field) => field.name) ?? null;
@@ -110,7 +111,7 @@ export function parsePolicy(
   if (typeof profile !== 'boolean') fault('/profile', 'must be true or false');
 
   const actions: Record<string, FieldAction> = {};
-  for (const [name, text] of Object.entries(objectOf(given['fields'] ?? {}, '/fields', fault))) {
+  for (const [name, text] of Object.entries(mapOf(given['fields'] ?? {}, '/fields', fault))) {
     const pointer = `/fields/${name}`;
     assertField(name, pointer, true);
     const action = parseAction(text);
@@ -145,7 +146,7 @@ export function parsePolicy(
     if (!/^(input|output)\./.test(name)) fault(`/slices/${at}`, 'must be an input or an output');
     if (name === subject || name === joinKey) fault(`/slices/${at}`, 'says who it is: slices are of many');
   }
-  const retention = objectOf(given['retention'] ?? {}, '/retention', fault);
+  const retention = mapOf(given['retention'] ?? {}, '/retention', fault);
   tellUnknown(retention, ['payloadDays', 'feedbackDays'], '/retention', fault);
   const days = (key: keyof Retention): number => {
     const value = retention[key] ?? DEFAULT_POLICY.retention[key];
@@ -233,26 +234,4 @@ function parseAction(given: unknown): FieldAction | string {
       : 'bucket needs a width above 0';
   }
   return rule;
-}
-
-function objectOf(
-  value: unknown,
-  pointer: string,
-  fault: (pointer: string, message: string) => void,
-): Record<string, unknown> {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
-  fault(pointer, 'must be a map of names and values');
-  return {};
-}
-
-function tellUnknown(
-  given: Readonly<Record<string, unknown>>,
-  known: readonly string[],
-  pointer: string,
-  fault: (pointer: string, message: string) => void,
-): void {
-  for (const name of Object.keys(given).filter((one) => !known.includes(one))) {
-    const near = closestWord(name, [...known]);
-    fault(`${pointer}/${name}`, near ? `is not known here; did you mean ${near}?` : 'is not known here');
-  }
 }

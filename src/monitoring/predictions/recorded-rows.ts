@@ -67,6 +67,8 @@ export type StreamCounts = { predictions: number; failed: number; rows: number; 
 export type RecorderOrder =
   | { readonly kind: 'recording'; readonly text: string }
   | { readonly kind: 'stream'; readonly stream: Stream }
+  /** It has no predictions for long. */
+  | { readonly kind: 'end'; readonly stream: number }
   | { readonly kind: 'rows'; readonly batch: RowBatch }
   | { readonly kind: 'close' };
 

@@ -6,6 +6,7 @@ export function gaugesOf(
   totals: {
     readonly droppedBusy: number;
     readonly droppedStreams: number;
+    readonly droppedThread: number;
     readonly before: { written: number; droppedDisk: number; droppedQuota: number };
   },
   last: RecorderReport | null,
@@ -15,6 +16,7 @@ export function gaugesOf(
   const dropped = {
     busy: totals.droppedBusy,
     streams: totals.droppedStreams,
+    thread: totals.droppedThread,
     disk: before.droppedDisk + (last?.droppedDisk ?? 0),
     quota: before.droppedQuota + (last?.droppedQuota ?? 0),
   };
@@ -27,7 +29,7 @@ export function gaugesOf(
     },
     {
       name: 'slipway_predictions_dropped_total',
-      help: 'Predictions that were to be logged or profiled and were not: the thread was busy, there are too many versions, the disk fails, or the quota is used up.',
+      help: 'Predictions that were to be logged or profiled and were not: the thread was busy or died, there are too many versions, the disk fails, or the quota is used up.',
       type: 'counter',
       samples: Object.entries(dropped).map(([reason, value]) => ({ labels: { reason }, value })),
     },

@@ -88,6 +88,9 @@ port.on('message', (order: RecorderOrder) => {
     case 'stream':
       recorder.open(order.stream);
       break;
+    case 'end':
+      recorder.end(order.stream);
+      break;
     case 'rows':
       recorder.add(order.batch);
       done += 1;

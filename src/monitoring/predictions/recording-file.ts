@@ -35,6 +35,11 @@ export function parseRecordingFile(text: string): RecordingFile {
   if (file.schema !== 1 || typeof file.keys !== 'object' || typeof file.policies !== 'object') {
     throw new Error(`recording.json has the form ${String(file.schema)}, which this release does not know`);
   }
+  for (const [name, policy] of Object.entries(file.policies ?? {})) {
+    const isWhole =
+      typeof policy?.sample === 'number' && typeof policy.fields === 'object' && Array.isArray(policy.slices);
+    if (!isWhole) throw new Error(`recording.json has no whole policy of ${name}`);
+  }
   return file as RecordingFile;
 }
 

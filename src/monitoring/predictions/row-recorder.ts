@@ -75,6 +75,8 @@ export type RowRecorderDeps = {
 export type RowRecorder = {
   configure(file: RecordingFile): void;
   open(stream: Stream): void;
+  /** Closes what is open of a stream and forgets it. */
+  end(stream: number): void;
   add(batch: RowBatch): void;
   /** Closes minutes that are over. */
   tick(): void;
@@ -160,6 +162,11 @@ export function createRowRecorder(deps: RowRecorderDeps, fallbackKey: string): R
       });
     }
     return lines;
+  };
+
+  const endState = (state: State): void => {
+    const lines = [...state.panes.values()].flatMap((pane) => closePane(state, pane));
+    if (lines.length > 0) deps.take(lines);
   };
 
   const paneAt = (state: State, atMs: number): Pane => {
@@ -306,11 +313,14 @@ export function createRowRecorder(deps: RowRecorderDeps, fallbackKey: string): R
         }
       }
     },
+    end(stream) {
+      const state = states.get(stream);
+      if (state === undefined) return;
+      endState(state);
+      states.delete(stream);
+    },
     close() {
-      for (const state of states.values()) {
-        const lines = [...state.panes.values()].flatMap((pane) => closePane(state, pane));
-        if (lines.length > 0) deps.take(lines);
-      }
+      for (const state of states.values()) endState(state);
     },
   };
 

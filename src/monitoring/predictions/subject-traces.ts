@@ -3,11 +3,9 @@ import type { Call } from '../../base/access/call.ts';
 import type { Database } from '../../base/db/database.ts';
 import { type FeedbackEvent, listFeedbackAbout } from '../feedback/feedback-store.ts';
 import { listProfiledEndpoints, listReservoirRows, type ReservoirRowsOf } from '../profiles/profile-store.ts';
-import type { LogQuery } from './log-query.ts';
-import { endpointsWithSegments } from './log-segments.ts';
-import * as store from './log-store.ts';
+import { endpointsWithLog } from './log-access.ts';
+import { FAR_MS, type LogQuery } from './log-query.ts';
 
-const FAR_MS = 8_640_000_000_000;
 /** Rows that are given out of one endpoint. */
 const MAX_ROWS = 10_000;
 
@@ -33,8 +31,10 @@ export async function findTraces(
   subject: { readonly token: string; readonly text: string },
 ): Promise<SubjectTraces> {
   const { database, dataDir, query } = deps;
+  const logged = await endpointsWithLog(database.db, dataDir, project);
+  const profiled = await listProfiledEndpoints(database.db, project.id);
   const endpoints = [];
-  for (const endpoint of await endpointsOf(database, dataDir, project)) {
+  for (const endpoint of new Set([...logged, ...profiled])) {
     const scope = { project, endpoint, fromMs: 0, toMs: FAR_MS };
     const found = await query.run(scope, null, null, async (duck, relation, parameters) => {
       const of = `from ${relation} where "subject" = ?`;
@@ -57,12 +57,4 @@ export async function findTraces(
     })),
     reservoirs: await listReservoirRows(database.db, project.id, subject.token),
   };
-}
-
-async function endpointsOf(database: Database, dataDir: string, project: Call['project']): Promise<string[]> {
-  const files = await store.listFiles(database.db, { projectId: project.id });
-  const segments = endpointsWithSegments(dataDir).filter((one) => one.project === project.name);
-  const profiled = await listProfiledEndpoints(database.db, project.id);
-  const names = [...files.map((file) => file.endpoint), ...segments.map((one) => one.endpoint), ...profiled];
-  return [...new Set(names)].sort();
 }

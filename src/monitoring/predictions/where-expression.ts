@@ -151,8 +151,10 @@ function tokenise(text: string): Token[] {
   while (at < end) {
     TOKEN.lastIndex = at;
     const match = TOKEN.exec(text);
-    if (match === null)
-      throw fault('it cannot be read from here', { kind: 'sign', text: text.slice(at).trim().slice(0, 20), at });
+    if (match === null) {
+      const spaces = text.length - at - text.slice(at).trimStart().length;
+      throw fault('it cannot be read from here', { kind: 'sign', text: '', at: at + spaces });
+    }
     const [whole, number, string, name, word, sign] = match;
     const start = at + whole.length - whole.trimStart().length;
     if (number !== undefined) tokens.push({ kind: 'number', text: number, at: start });

@@ -38,6 +38,8 @@ export type ProfileWindow = {
 type Part = { readonly span: store.Span; readonly fromMs: number; readonly toMs: number };
 
 const DAY_MS = 86_400_000;
+/** A window of this length begins at a whole hour: the minutes of one hour are more to read than two days of hours. */
+const COARSE_MS = 6 * 3_600_000;
 
 export async function readWindow(db: Db, asked: WindowAsked): Promise<ProfileWindow> {
   const { projectId, endpoint, slice, nowMs, toMs = nowMs, fromMs = toMs - DAY_MS } = asked;
@@ -68,7 +70,7 @@ export async function readWindow(db: Db, asked: WindowAsked): Promise<ProfileWin
   columns.delete(WHOLE_ROWS);
   return {
     fromMs: Math.min(asked.lastRows === undefined ? fromMs : toMs, ...parts.map((part) => part.fromMs)),
-    toMs: Math.max(toMs, ...parts.map((part) => part.toMs)),
+    toMs: Math.max(toMs, ...parts.map((part) => (toMs >= nowMs ? toMs : part.toMs))),
     versions: [...versions.values()],
     ...total,
     columns,
@@ -78,9 +80,12 @@ export async function readWindow(db: Db, asked: WindowAsked): Promise<ProfileWin
 
 /**
  * The panes that cover a time: whole days, hours at both ends of them, and minutes at the ends of those. Where the finer ones are no longer
- * kept, the ends are rounded out to the coarser.
+ * kept, the ends are rounded out to the coarser. The pane of today has nothing yet of what comes: a time up to now takes it whole.
  */
-export function panesOf(fromMs: number, toMs: number, nowMs: number): Part[] {
+export function panesOf(askedFromMs: number, askedToMs: number, nowMs: number): Part[] {
+  const isCoarse = askedToMs - askedFromMs >= COARSE_MS;
+  const fromMs = isCoarse ? Math.floor(askedFromMs / store.SPAN_MS.hour) * store.SPAN_MS.hour : askedFromMs;
+  const toMs = askedToMs >= nowMs ? Math.ceil(askedToMs / DAY_MS) * DAY_MS : askedToMs;
   const parts: Part[] = [];
   const cover = (from: number, to: number, spans: readonly store.Span[]): void => {
     const [span, ...finer] = spans;

@@ -2,6 +2,7 @@
 import { closestWord } from '../../base/closest-word.ts';
 import { type FieldError, SlipwayError } from '../../base/errors.ts';
 import { duration } from '../../base/settings-values.ts';
+import { mapOf, type TellFault, tellUnknown } from '../document-faults.ts';
 
 export const COLUMN_TYPES = ['number', 'boolean', 'text', 'vector'] as const;
 export type ColumnType = (typeof COLUMN_TYPES)[number];
@@ -54,8 +55,6 @@ const SHARES = ['missing', 'nan', 'outside', 'new'] as const;
 const MAX_COLUMNS = 2000;
 const MAX_VALUES = 1000;
 
-type Fault = (pointer: string, message: string) => void;
-
 /**
  * Rules as people write them, checked. Every fault is told at once.
  * @param names of the columns that the endpoint has; null where they are not known
@@ -63,7 +62,7 @@ type Fault = (pointer: string, message: string) => void;
  */
 export function parseQualityRules(document: unknown, names: readonly string[] | null): QualityRules {
   const faults: FieldError[] = [];
-  const fault: Fault = (pointer, message) => void faults.push({ pointer, message });
+  const fault: TellFault = (pointer, message) => void faults.push({ pointer, message });
   const given = mapOf(document, '', fault);
   tellUnknown(given, RULES, '', fault);
   const columns: Record<string, ColumnRules> = {};
@@ -112,7 +111,7 @@ export function writeQualityRules(rules: QualityRules): Record<string, unknown> 
   };
 }
 
-function parseColumn(document: unknown, pointer: string, fault: Fault): ColumnRules {
+function parseColumn(document: unknown, pointer: string, fault: TellFault): ColumnRules {
   const given = mapOf(document, pointer, fault);
   tellUnknown(given, COLUMN_RULES, pointer, fault);
   const rules: { -readonly [key in keyof ColumnRules]: ColumnRules[key] } = {};
@@ -144,7 +143,7 @@ function parseColumn(document: unknown, pointer: string, fault: Fault): ColumnRu
   return rules;
 }
 
-function freshnessOf(value: unknown, fault: Fault): number | null {
+function freshnessOf(value: unknown, fault: TellFault): number | null {
   if (value == null) return null;
   try {
     return duration(String(value));
@@ -154,7 +153,7 @@ function freshnessOf(value: unknown, fault: Fault): number | null {
   }
 }
 
-function pairOf(value: unknown, pointer: string, fault: Fault): readonly [number, number] {
+function pairOf(value: unknown, pointer: string, fault: TellFault): readonly [number, number] {
   if (
     Array.isArray(value) &&
     value.length === 2 &&
@@ -168,22 +167,4 @@ function pairOf(value: unknown, pointer: string, fault: Fault): readonly [number
 
 function isShare(value: unknown): value is number {
   return typeof value === 'number' && value >= 0 && value <= 1;
-}
-
-function mapOf(value: unknown, pointer: string, fault: Fault): Record<string, unknown> {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
-  fault(pointer, 'must be a map of names and values');
-  return {};
-}
-
-function tellUnknown(
-  given: Readonly<Record<string, unknown>>,
-  known: readonly string[],
-  pointer: string,
-  fault: Fault,
-): void {
-  for (const name of Object.keys(given).filter((one) => !known.includes(one))) {
-    const near = closestWord(name, [...known]);
-    fault(`${pointer}/${name}`, near ? `is not known here; did you mean ${near}?` : 'is not known here');
-  }
 }
