@@ -15,6 +15,8 @@ export type SignatureColumn = {
   /** Place of its value in a row of the tensor; 0 for a vector, which is the whole row. */
   readonly at: number;
   readonly optional: boolean;
+  /** Whether its numbers have the precision of FP32 at most. */
+  readonly isSingle?: boolean;
 };
 
 /** Tensors of more elements a row than this become one column, a vector. */
@@ -53,7 +55,8 @@ function columnsOfTensor(side: 'input' | 'output', spec: TensorSpec, rowWise: bo
   const kind = kindOf(spec);
   const sizes = rowWise ? spec.shape.slice(1) : spec.shape;
   const width = sizes.reduce((product, size) => product * size, 1);
-  const base = { side, tensor: spec.name, optional: spec.optional === true };
+  const isSingle = ['FP16', 'BF16', 'FP32'].includes(spec.datatype);
+  const base = { side, tensor: spec.name, optional: spec.optional === true, isSingle };
   const named = spec.features ?? spec.labels;
   if (sizes.every((size) => size > 0)) {
     if (width === 1) {

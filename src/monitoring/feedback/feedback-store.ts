@@ -88,6 +88,31 @@ export async function readFeedback(
   return (await query.orderBy('seq').limit(page.limit).execute()).map(toEvent);
 }
 
+export type LabelRow = Pick<
+  FeedbackRow,
+  'seq' | 'prediction_id' | 'prediction_row' | 'kind' | 'value' | 'revision' | 'source' | 'weight'
+>;
+
+/** What was said of predictions of an endpoint in values, every revision, in the order it came; values as JSON. */
+export async function readLabels(
+  db: Db,
+  projectId: string,
+  endpoint: string,
+  page: { readonly afterSeq: number; readonly limit: number },
+): Promise<LabelRow[]> {
+  return db
+    .selectFrom('feedback')
+    .select(['seq', 'prediction_id', 'prediction_row', 'kind', 'value', 'revision', 'source', 'weight'])
+    .where('project_id', '=', projectId)
+    .where('endpoint', '=', endpoint)
+    .where('prediction_id', 'is not', null)
+    .where('kind', '!=', 'text')
+    .where('seq', '>', page.afterSeq)
+    .orderBy('seq')
+    .limit(page.limit)
+    .execute();
+}
+
 /**
  * What counts now about these predictions: of each kind and source the highest revision.
  * @returns by prediction id; ids without feedback are missing

@@ -1,4 +1,5 @@
 /** A logged prediction as the line of a segment, and the segment's first line, which says which columns there are. Pure. */
+import { singleText } from '../../serving/tensors/single-text.ts';
 import { applyAction, type Tokens, tokenText } from './apply-policy.ts';
 import type { CellValue } from './cells.ts';
 import type { FieldAction, PrivacyPolicy } from './privacy-policy.ts';
@@ -19,6 +20,8 @@ export type StreamPolicy = {
   /** Place of the column, or -1. */
   subjectAt: number;
   joinAt: number;
+  /** By column: its name in JSON, with the signs around it. */
+  keys: readonly string[];
 };
 
 /** A row as it came, and as the policy leaves it: null is dropped, undefined was not there. */
@@ -29,7 +32,7 @@ export function eventLine(of: StreamPolicy, meta: EventMeta, atMs: number, value
   const { stream, policy, tokens, unitAction } = of;
   const unit = meta.unit === null ? null : applyAction(unitAction, meta.unit, tokens);
   const join = policy.joinKey === 'unit' ? unit : of.joinAt < 0 ? null : (values[of.joinAt] ?? null);
-  const event: Record<string, unknown> = {
+  const event = {
     id: meta.id,
     row: meta.row,
     at: atMs,
@@ -56,11 +59,18 @@ export function eventLine(of: StreamPolicy, meta: EventMeta, atMs: number, value
     joinKey: join === null ? null : tokenText(join),
     schema: EVENT_SCHEMA,
   };
-  for (const [at, column] of stream.columns.entries()) {
+  let line = JSON.stringify(event).slice(0, -1);
+  const { columns } = stream;
+  for (let at = 0; at < columns.length; at++) {
     const value = values[at];
-    if (value !== null && value !== undefined) event[column.name] = jsonOf(value);
+    if (value === null || value === undefined) continue;
+    line += of.keys[at];
+    // Numbers of FP32 as people read them: a third of the characters, and 0.1 is found as 0.1.
+    if (typeof value === 'number' && Number.isFinite(value))
+      line += columns[at]!.isSingle && of.actions[at]!.action === 'keep' ? singleText(value) : `${value}`;
+    else line += JSON.stringify(jsonOf(value));
   }
-  return JSON.stringify(event);
+  return `${line}}`;
 }
 
 export function headerLine(of: StreamPolicy): string {

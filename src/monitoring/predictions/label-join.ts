@@ -1,7 +1,7 @@
 /** Feedback beside predictions: what counts now of each prediction, as a table of DuckDB. */
 import { DOUBLE, DuckDBDataChunk, INTEGER, VARCHAR } from '@duckdb/node-api';
 import type { Db } from '../../base/db/database.ts';
-import { readFeedback } from '../feedback/feedback-store.ts';
+import { readLabels } from '../feedback/feedback-store.ts';
 import type { Duck } from './duck-store.ts';
 
 const PAGE = 50_000;
@@ -20,22 +20,21 @@ export async function loadLabels(duck: Duck, db: Db, projectId: string, endpoint
   const appender = await duck.connection.createAppender('events');
   const types = [VARCHAR, INTEGER, VARCHAR, VARCHAR, INTEGER, VARCHAR, DOUBLE, DOUBLE];
   for (let afterSeq = 0; ; ) {
-    const page = await readFeedback(db, projectId, { afterSeq, limit: PAGE }, { endpoint });
+    const page = await readLabels(db, projectId, endpoint, { afterSeq, limit: PAGE });
     if (page.length === 0) break;
-    afterSeq = page.at(-1)!.seq;
-    const named = page.filter((event) => event.predictionId !== null && event.kind !== 'text');
-    for (let at = 0; at < named.length; at += CHUNK) {
-      const part = named.slice(at, at + CHUNK);
+    afterSeq = Number(page.at(-1)!.seq);
+    for (let at = 0; at < page.length; at += CHUNK) {
+      const part = page.slice(at, at + CHUNK);
       const chunk = DuckDBDataChunk.create(types, part.length);
       chunk.setColumns([
-        part.map((event) => event.predictionId),
-        part.map((event) => event.row ?? 0),
-        part.map((event) => event.kind),
-        part.map((event) => JSON.stringify(event.value)),
-        part.map((event) => event.revision),
-        part.map((event) => event.source),
-        part.map((event) => event.weight),
-        part.map((event) => event.seq),
+        part.map((label) => label.prediction_id),
+        part.map((label) => label.prediction_row ?? 0),
+        part.map((label) => label.kind),
+        part.map((label) => label.value),
+        part.map((label) => label.revision),
+        part.map((label) => label.source),
+        part.map((label) => label.weight),
+        part.map((label) => Number(label.seq)),
       ]);
       appender.appendDataChunk(chunk);
     }

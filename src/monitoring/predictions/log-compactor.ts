@@ -82,7 +82,11 @@ export function createLogCompactor(deps: LogCompactorDeps) {
       });
       await commit(files);
     } catch (error) {
-      for (const path of paths) await rm(path, { force: true });
+      const known = await store.listAllFiles(database.db).then(
+        (all) => new Set(all.map((file) => join(dataDir, file.path))),
+        () => null, // whether they were committed is not known: the next start looks
+      );
+      for (const path of paths) if (known?.has(path) === false) await rm(path, { force: true });
       throw error;
     }
     return files;

@@ -86,11 +86,16 @@ export function createLogQuery({ database, duck, dataDir, damaged }: LogQueryDep
   const look = async (scope: LogScope): Promise<LogView> => {
     const { project, endpoint, fromMs, toMs } = scope;
     const segments = listSegments(dataDir, project.name, endpoint);
-    const taken = await store.findTaken(
-      database.db,
-      segments.map((segment) => segment.name),
-    );
-    const { whole: files } = await damaged.split(await filesOf(scope));
+    const names = segments.map((segment) => segment.name);
+    let taken = await store.findTaken(database.db, names);
+    let indexed = await filesOf(scope);
+    // Rows that go from a segment into a file between the two looks would be there twice.
+    for (let before = -1; before !== taken.size; ) {
+      before = taken.size;
+      taken = await store.findTaken(database.db, names);
+      if (before !== taken.size) indexed = await filesOf(scope);
+    }
+    const { whole: files } = await damaged.split(indexed);
     const erased = await store.listErasures(database.db, project.id, Date.now());
     const fresh = segments.filter((segment) => !taken.has(segment.name));
     const columns = new Map<string, ColumnKind>();
@@ -128,6 +133,12 @@ export function createLogQuery({ database, duck, dataDir, damaged }: LogQueryDep
         if (/^(Conversion|Binder) Error/.test(message)) {
           throw new SlipwayError('invalid_request', 'The filter compares a field with a value of another kind', {
             hint: "Texts stand in single quotes, numbers in none: input.country = 'DE' and output.score > 0.9",
+            cause: error,
+          });
+        }
+        if (/^Out of Memory Error/.test(message)) {
+          throw new SlipwayError('overloaded', 'The query takes more memory than there is for the log', {
+            hint: 'Ask for a shorter time, or for fewer rows.',
             cause: error,
           });
         }

@@ -107,6 +107,7 @@ export function createRowRecorder(deps: RowRecorderDeps, fallbackKey: string): R
       policy,
       tokens: createTokens(file.keys[stream.project] ?? fallbackKey),
       actions,
+      keys: stream.columns.map(({ name }) => `,${JSON.stringify(name)}:`),
       rowAt: stream.columns.flatMap(({ side }, at) => (side === 'input' && actions[at]!.action !== 'drop' ? [at] : [])),
       row: [],
       unitAction: actionOf(policy, 'unit').action,
