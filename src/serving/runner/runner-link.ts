@@ -92,8 +92,11 @@ export function createRunnerLink(deps: RunnerLinkDeps): RunnerLink {
     writer.sendTo(socket);
   };
 
-  const maxCalls = (): number =>
-    deps.canBatch || meanRunMs === 0 ? Number.POSITIVE_INFINITY : Math.max(1, Math.floor(SENDING_MS / meanRunMs));
+  /** Until the first run has told what one takes, one call: what was sent cannot be pushed out, and is lost with the process. */
+  const maxCalls = (): number => {
+    if (deps.canBatch) return Number.POSITIVE_INFINITY;
+    return meanRunMs === 0 ? 1 : Math.max(1, Math.floor(SENDING_MS / meanRunMs));
+  };
 
   /** Whether what waits is less than a run may have and may wait a little longer. Then it is looked at again in time. */
   const waitsForMore = ({ rows, sinceMs }: CallQueue): boolean => {

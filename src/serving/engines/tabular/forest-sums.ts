@@ -7,6 +7,11 @@ import { MODE, type RawForest } from './raw-forest.ts';
 
 type Floats = Float32Array | Float64Array;
 
+/** Rows that go down all trees together: so few stay in the first cache. */
+const WALKED_ROWS = 64;
+/** Larger trees do not stay there: the more rows go down one, the less often it is fetched. */
+const SMALL_TREE_NODES = 1000;
+
 export class ForestSums {
   readonly forest: Forest;
   readonly raw: RawForest;
@@ -21,6 +26,7 @@ export class ForestSums {
   readonly #leaves: Int32Array;
   readonly #rowLeaves: Int32Array;
   readonly #columns: Floats | null;
+  readonly #walkedRows: number;
 
   /** @param targets targets or classes @param most rows at once */
   constructor(raw: RawForest, forest: Forest, targets: number, most: number) {
@@ -33,9 +39,10 @@ export class ForestSums {
     const make = (length: number): Floats => (forest.isDouble ? new Float64Array(length) : new Float32Array(length));
     this.sums = make(most * targets);
     this.has = new Uint8Array(most * targets);
-    this.#leaves = new Int32Array(most);
+    this.#walkedRows = forest.nodes < SMALL_TREE_NODES * forest.trees ? Math.min(most, WALKED_ROWS) : most;
+    this.#leaves = new Int32Array(this.#walkedRows);
     this.#rowLeaves = new Int32Array(forest.trees);
-    this.#columns = forest.derived.length === 0 && !forest.isDouble ? null : make(most * forest.rowWidth);
+    this.#columns = forest.derived.length === 0 && !forest.isDouble ? null : make(this.#walkedRows * forest.rowWidth);
   }
 
   /** Nanoseconds of one row. */
@@ -50,30 +57,41 @@ export class ForestSums {
   /** Sums of rows of the input, into `sums` and `has`. */
   add(x: Floats, rows: number): void {
     const { forest, targets } = this;
+    const { aggregate } = this.raw;
+    const isPlain = this.#targetOf !== null && aggregate !== 'MIN' && aggregate !== 'MAX';
     this.sums.fill(0, 0, rows * targets);
-    let columns = x;
-    if (this.#columns !== null) {
-      deriveColumns(forest, x, rows, this.#columns);
-      columns = this.#columns;
-    }
-    if (rows === 1 && !forest.isDouble) {
-      walkRow(forest, columns as Float32Array, 0, this.#rowLeaves);
-      if (this.#targetOf !== null && this.raw.aggregate !== 'MIN' && this.raw.aggregate !== 'MAX') this.#addRow();
-      else {
-        this.has.fill(0, 0, targets);
-        for (let tree = 0; tree < forest.trees; tree++) this.#addWeights(this.#rowLeaves[tree]!, 0);
-      }
-      return;
-    }
-    const isPlain = this.#targetOf !== null && this.raw.aggregate !== 'MIN' && this.raw.aggregate !== 'MAX';
     if (!isPlain) this.has.fill(0, 0, rows * targets);
-    for (let tree = 0; tree < forest.trees; tree++) {
-      if (forest.isDouble) walkTreeOfDoubles(forest, tree, columns as Float64Array, rows, this.#leaves);
-      else walkTree(forest, tree, columns as Float32Array, rows, this.#leaves);
-      if (isPlain) this.#addTree(this.#targetOf![tree]!, rows);
-      else for (let row = 0; row < rows; row++) this.#addWeights(this.#leaves[row]!, row * targets);
+    if (rows === 1 && !forest.isDouble) {
+      walkRow(forest, this.#columnsOf(x, 0, 1) as Float32Array, 0, this.#rowLeaves);
+      if (isPlain) this.#addRow();
+      else for (let tree = 0; tree < forest.trees; tree++) this.#addWeights(this.#rowLeaves[tree]!, 0);
+    } else {
+      for (let first = 0; first < rows; first += this.#walkedRows)
+        this.#addRows(x, first, Math.min(rows, first + this.#walkedRows), isPlain);
     }
     if (isPlain) this.#markPlain(rows);
+  }
+
+  #addRows(x: Floats, first: number, end: number, isPlain: boolean): void {
+    const { forest, targets } = this;
+    const leaves = this.#leaves;
+    const rows = end - first;
+    const columns = this.#columnsOf(x, first, end);
+    const base = columns === x ? first * forest.rowWidth : 0;
+    for (let tree = 0; tree < forest.trees; tree++) {
+      if (forest.isDouble) walkTreeOfDoubles(forest, tree, columns as Float64Array, base, rows, leaves);
+      else walkTree(forest, tree, columns as Float32Array, base, rows, leaves);
+      if (isPlain) this.#addTree(first * targets + this.#targetOf![tree]!, rows);
+      else for (let row = 0; row < rows; row++) this.#addWeights(leaves[row]!, (first + row) * targets);
+    }
+  }
+
+  /** The rows with their derived columns, from 0 on; or the input itself, where there are none. */
+  #columnsOf(x: Floats, first: number, end: number): Floats {
+    const columns = this.#columns;
+    if (columns === null) return x;
+    deriveColumns(this.forest, x, first, end, columns);
+    return columns;
   }
 
   #addRow(): void {
@@ -88,14 +106,14 @@ export class ForestSums {
       const targetOf = this.#targetOf!;
       for (let tree = 0; tree < leaves.length; tree++) sums[targetOf[tree]!]! += weights[leaves[tree]!]!;
     }
-    this.#markPlain(1);
   }
 
-  #addTree(target: number, rows: number): void {
+  /** @param start where the tree's target of the first row is in `sums` */
+  #addTree(start: number, rows: number): void {
     const { sums, targets } = this;
     const weights = this.forest.leafWeight;
     const leaves = this.#leaves;
-    for (let row = 0, at = target; row < rows; row++, at += targets) sums[at]! += weights[leaves[row]!]!;
+    for (let row = 0, at = start; row < rows; row++, at += targets) sums[at]! += weights[leaves[row]!]!;
   }
 
   /** Which targets have a tree is the same for every row. */

@@ -34,6 +34,8 @@ export class Forest {
   /** Index of each tree's root, and its depth. */
   readonly roots: Int32Array;
   readonly depths: Int32Array;
+  /** 1 for each tree in which every leaf is at its depth: the children of the node at place k of it, from 1, are at 2k and 2k + 1. */
+  readonly isFull: Uint8Array;
   readonly columns: Int32Array;
   readonly thresholds: Float32Array | Float64Array;
   readonly children: Int32Array;
@@ -56,6 +58,7 @@ export class Forest {
     this.trees = raw.roots.length;
     this.roots = laid.roots;
     this.depths = laid.depths;
+    this.isFull = laid.isFull;
     this.columns = laid.columns;
     this.thresholds = isDouble ? laid.thresholds : Float32Array.from(laid.thresholds);
     this.children = laid.children;
@@ -81,6 +84,10 @@ export class Forest {
 /** A forest in which branches share what follows is unfolded, up to this many times its size; a circle never ends, and so is found. */
 const MOST_UNFOLDED = 4;
 
+/** A tree whose leaves are not all at one depth is filled up where that at most doubles it; deeper ones no longer fit the caches. */
+const MOST_FILLED = 2;
+const DEEPEST_FILLED = 10;
+
 function layOut(raw: RawForest, width: number, step: Neighbour) {
   const limit = raw.modes.length * MOST_UNFOLDED + 1024;
   const derived = createDerived(width);
@@ -105,20 +112,20 @@ function layOut(raw: RawForest, width: number, step: Neighbour) {
 
   const columns: number[] = [];
   const thresholds: number[] = [];
-  for (let tree = 0; tree < roots.length; tree++) {
-    let from = place(raw.roots[tree]!);
-    roots[tree] = from;
+  /** Lays out one tree, one level after the other; leaves above the level `fill` go on as nodes that lead to themselves either way. Gives its depth. */
+  const layTree = (root: number, fill: number): number => {
+    let from = place(root);
     let depth = 0;
-    // One level after the other.
     for (let end = next; from < end; depth++) {
       for (; from < end; from++) {
         const node = source[from]!;
         if (raw.modes[node] === MODE.LEAF) {
-          children[from] = from;
           columns[from] = 0;
           thresholds[from] = Number.NaN; // nothing is greater
+          children[from] = from;
+          if (depth < fill) placeBoth(from, node, node);
           // As if every decision halved the rows.
-          expectedSteps += depth * 2 ** -depth;
+          if (fill === 0) expectedSteps += depth * 2 ** -depth;
           continue;
         }
         if (!(raw.features[node]! >= 0 && raw.features[node]! < width))
@@ -126,18 +133,34 @@ function layOut(raw: RawForest, width: number, step: Neighbour) {
         const test = derived.test(raw, node, step);
         columns[from] = test.column;
         thresholds[from] = test.threshold;
-        const [first, second] = test.greaterIsTrue
-          ? [raw.whenFalse[node]!, raw.whenTrue[node]!]
-          : [raw.whenTrue[node]!, raw.whenFalse[node]!];
-        // In two steps: `place` may move the array elsewhere.
-        const child = place(first);
-        place(second);
-        children[from] = child;
+        if (test.greaterIsTrue) placeBoth(from, raw.whenFalse[node]!, raw.whenTrue[node]!);
+        else placeBoth(from, raw.whenTrue[node]!, raw.whenFalse[node]!);
       }
       end = next;
       if (from === end) break;
     }
+    return depth;
+  };
+
+  const placeBoth = (parent: number, first: number, second: number): void => {
+    const child = place(first); // may move the array elsewhere
+    place(second);
+    children[parent] = child;
+  };
+
+  const isFull = new Uint8Array(roots.length);
+  for (let tree = 0; tree < roots.length; tree++) {
+    const root = next;
+    const depth = layTree(raw.roots[tree]!, 0);
+    const full = 2 ** (depth + 1) - 1;
+    const isFillable = depth <= DEEPEST_FILLED && full <= MOST_FILLED * (next - root) && root + full <= limit;
+    if (isFillable && next - root < full) {
+      next = root;
+      layTree(raw.roots[tree]!, depth);
+    }
+    roots[tree] = root;
     depths[tree] = depth;
+    isFull[tree] = Number(isFillable);
   }
   const leafWeight = new Float64Array(next);
   for (let i = 0; i < next; i++) {
@@ -147,6 +170,7 @@ function layOut(raw: RawForest, width: number, step: Neighbour) {
   return {
     roots,
     depths,
+    isFull,
     columns: Int32Array.from(columns),
     thresholds: Float64Array.from(thresholds),
     children: children.slice(0, next),
@@ -289,27 +313,48 @@ export function stepOfDoubles(x: number, direction: 1 | -1): number {
   return doubleBits[0];
 }
 
-/** Fills `into` with rows of the input and their derived columns. */
+/** Fills `into` with the rows `first` up to `end` of the input and their derived columns. */
 export function deriveColumns(
   { derived, width, rowWidth }: Forest,
   from: Float32Array | Float64Array,
-  rows: number,
+  first: number,
+  end: number,
   into: Float32Array | Float64Array,
 ): void {
-  for (let row = 0; row < rows; row++) {
-    const base = row * rowWidth;
+  for (let row = first, base = 0; row < end; row++, base += rowWidth) {
     const start = row * width;
     for (let i = 0; i < width; i++) into[base + i] = from[start + i]!;
-    for (let d = 0; d < derived.length; d++) {
-      const one = derived[d]!;
-      const x = into[base + one.column]!;
-      if (one.kind === 'negated') into[base + width + d] = -x;
-      else if (one.kind === 'present') into[base + width + d] = Number(!Number.isNaN(x));
-      else if (one.kind === 'zeroless') into[base + width + d] = Math.abs(x) <= ZERO ? Number.NaN : x;
-      else if (one.kind === 'category')
-        into[base + width + d] = Number(Number.isNaN(x) ? one.hasNaN : x >= one.least && one.values.has(Math.trunc(x)));
-      else into[base + width + d] = Number(isMember(one.values, x));
-    }
+  }
+  for (let d = 0; d < derived.length; d++) deriveColumn(derived[d]!, rowWidth, end - first, into, width + d);
+}
+
+/** Column after column: so what kind it is, is asked once. */
+function deriveColumn(
+  one: Derived,
+  rowWidth: number,
+  rows: number,
+  table: Float32Array | Float64Array,
+  column: number,
+): void {
+  const end = rows * rowWidth;
+  const ahead = column - one.column;
+  if (one.kind === 'negated') {
+    for (let at = one.column; at < end; at += rowWidth) table[at + ahead] = -table[at]!;
+    return;
+  }
+  for (let at = one.column; at < end; at += rowWidth) table[at + ahead] = derivedValue(one, table[at]!);
+}
+
+function derivedValue(one: Exclude<Derived, { kind: 'negated' }>, x: number): number {
+  switch (one.kind) {
+    case 'present':
+      return Number(!Number.isNaN(x));
+    case 'zeroless':
+      return Math.abs(x) <= ZERO ? Number.NaN : x;
+    case 'category':
+      return Number(Number.isNaN(x) ? one.hasNaN : x >= one.least && one.values.has(Math.trunc(x)));
+    case 'member':
+      return Number(isMember(one.values, x));
   }
 }
 
