@@ -50,10 +50,11 @@ function vocabularyOf(graph: Graph): Vocabulary {
 
 /**
  * Makes calls of any number of rows for a model.
+ * @param bytes its graph; null: nothing is known of the numbers in it
  * @param isWild also NaN, infinities and numbers far from all that the model knows
  */
-export function createProbe(bytes: Uint8Array, signature: Signature, seed: number) {
-  const vocabulary = vocabularyOf(readGraph(bytes));
+export function createProbe(bytes: Uint8Array | null, signature: Signature, seed: number) {
+  const vocabulary = bytes === null ? { numbers: [], byColumn: [], texts: [] } : vocabularyOf(readGraph(bytes));
   const random = randomNumbers(seed);
   const one = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)]!;
 
