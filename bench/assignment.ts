@@ -37,8 +37,6 @@ const plain: TrafficSplit = {
       isAnalysed: true,
     },
   ],
-  bucketVersion: 1,
-  minBucketVersion: 0,
   measure: { latencyLevelsMs: [], warmUpCalls: 0, outputs: [], sliceBy: null, maxSlices: 20 },
 };
 const full: TrafficSplit = { ...plain, holdoutShare: 0.02, layerSlot: [0, 0.9], enrolmentShare: 0.9 };
@@ -52,7 +50,6 @@ function microseconds(split: TrafficSplit): number {
       pinnedArm: null,
       readValue: () => null,
       isReady: () => true,
-      stickyOf: () => null,
     });
   return ((performance.now() - from) * 1000) / CALLS;
 }

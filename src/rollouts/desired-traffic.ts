@@ -169,8 +169,6 @@ function splitWith(rollout: Rollout, stage: number, arms: readonly Arm[]): Traff
     enrolmentShare: 1,
     fallback: CONTROL,
     arms,
-    bucketVersion: epoch,
-    minBucketVersion: 0,
     measure: {
       latencyLevelsMs: rollout.latencyLevelsMs ?? [],
       warmUpCalls: WARM_UP_CALLS,

@@ -50,7 +50,7 @@ export type AskedOutcomes = {
 export type Outcomes = { readonly arms: readonly ArmOutcomes[]; readonly paired: PairedOutcomes };
 
 const NONE: Outcomes = { arms: [], paired: { onlyLiveRight: 0, onlyShadowRight: 0 } };
-const ANALYSED = `"shadowOf" is null and "reason" in ('hash', 'sticky')`;
+const ANALYSED = `"shadowOf" is null and "reason" = 'hash'`;
 
 export type ArmOutcomesReader = ReturnType<typeof createArmOutcomes>;
 

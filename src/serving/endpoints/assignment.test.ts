@@ -68,8 +68,6 @@ const SPLIT: TrafficSplit = {
   enrolmentShare: 1,
   fallback: 'control',
   arms: [CANARY, CONTROL, REST],
-  bucketVersion: 1,
-  minBucketVersion: 0,
   measure: { latencyLevelsMs: [], warmUpCalls: 0, outputs: [], sliceBy: null, maxSlices: 20 },
 };
 
@@ -78,7 +76,6 @@ const request = (given: Partial<AssignmentRequest> = {}): AssignmentRequest => (
   pinnedArm: null,
   readValue: () => null,
   isReady: () => true,
-  stickyOf: () => null,
   ...given,
 });
 
@@ -158,7 +155,7 @@ describe('the arm of a call', () => {
     expect(isAnalysed(SPLIT, got)).toBe(false);
   });
 
-  it('is decided by kill switch, pin, rules, holdout, layer, enrolment, sticky record and hash, in this order', () => {
+  it('is decided by kill switch, pin, rules, holdout, layer, enrolment and hash, in this order', () => {
     const all: TrafficSplit = {
       ...SPLIT,
       isKilled: true,
@@ -169,11 +166,7 @@ describe('the arm of a call', () => {
       layerSlot: [0, 0],
       enrolmentShare: 0,
     };
-    const asked = request({
-      pinnedArm: 'canary',
-      readValue: () => 'acme',
-      stickyOf: () => ({ arm: 'canary', bucketVersion: 1, propensity: 0.05 }),
-    });
+    const asked = request({ pinnedArm: 'canary', readValue: () => 'acme' });
     const seen: string[] = [];
     let split = all;
     let call = asked;
@@ -194,8 +187,6 @@ describe('the arm of a call', () => {
     look();
     split = { ...split, enrolmentShare: 1 };
     look();
-    call = { ...call, stickyOf: () => null };
-    look();
     expect(seen).toEqual([
       'kill-switch control',
       'pin canary',
@@ -203,7 +194,6 @@ describe('the arm of a call', () => {
       'holdout control',
       'layer control',
       'not-enrolled control',
-      'sticky canary',
       'hash rest',
     ]);
   });
@@ -219,10 +209,7 @@ describe('the arm of a call', () => {
     expect(assign(never, request()).reason).toBe('hash');
   });
 
-  it('is control for units whose sticky record is tainted, and for pins of arms there are not', () => {
-    const tainted = { ...SPLIT, minBucketVersion: 2 };
-    const stickyOf = () => ({ arm: 'canary', bucketVersion: 1, propensity: 0.05 });
-    expect(assign(tainted, request({ stickyOf }))).toMatchObject({ arm: 'control', reason: 'tainted' });
+  it('is that of the hash where an arm is named that there is not', () => {
     expect(assign(SPLIT, request({ pinnedArm: 'nobody' })).reason).toBe('hash');
   });
 

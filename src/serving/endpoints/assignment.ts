@@ -1,6 +1,7 @@
 /**
  * Which arm a call belongs to. Pure: the gateway asks it for every call of an endpoint whose traffic is split.
- * Order: kill switch, operator's pin, rules (tenant, region), holdout, layer, enrolment, sticky record, hash.
+ * Order: kill switch, operator's pin, rules (tenant, region), holdout, layer, enrolment, hash. Nothing of a unit is remembered: the hash says the same
+ * every time, at every gateway and after every restart (docs/decisions/0032-no-records-of-units.md).
  */
 import { fractionOf } from './assignment-hash.ts';
 import type { Arm, TrafficSplit, ValueSource } from './traffic.ts';
@@ -14,12 +15,10 @@ export type AssignmentReason =
   | 'holdout'
   | 'layer'
   | 'not-enrolled'
-  | 'tainted'
   /** The call names no unit: it is never thrown for one at random. */
   | 'unassigned'
   /** Its arm cannot answer here and now; control does. */
   | 'arm-not-ready'
-  | 'sticky'
   | 'hash';
 
 /** Logged with each prediction. */
@@ -34,9 +33,6 @@ export type Assignment = {
   readonly epoch: number;
 };
 
-/** What is remembered of a unit that was given an arm once. */
-export type StickyRecord = { readonly arm: string; readonly bucketVersion: number; readonly propensity: number };
-
 export type AssignmentRequest = {
   /** The unit, as `split.unit` says where it stands; for the key `request` the request id where the caller names none. */
   readonly unit: string | null;
@@ -46,8 +42,6 @@ export type AssignmentRequest = {
   readonly readValue: (source: ValueSource) => string | null;
   /** Whether the arm's version can answer here and now. */
   readonly isReady: (arm: Arm) => boolean;
-  /** The unit's sticky record; always null where none are kept. */
-  readonly stickyOf: (unit: string) => StickyRecord | null;
 };
 
 /** What calls of an endpoint without a split carry. */
@@ -62,7 +56,7 @@ export const WHOLE: Assignment = {
 
 /** Whether a prediction belongs to the comparison: everybody else is served and not analysed. */
 export function isAnalysed(split: TrafficSplit, assignment: Assignment): boolean {
-  if (assignment.reason !== 'hash' && assignment.reason !== 'sticky') return false;
+  if (assignment.reason !== 'hash') return false;
   return split.arms.some((arm) => arm.name === assignment.arm && arm.isAnalysed);
 }
 
@@ -110,11 +104,6 @@ export function assign(split: TrafficSplit, request: AssignmentRequest): Assignm
     if (fractionOf(salts.enrolment, unit, hashVersion) >= split.enrolmentShare)
       return given(split.fallback, 'not-enrolled', propensity * (1 - split.enrolmentShare));
     propensity *= split.enrolmentShare;
-  }
-  const sticky = request.stickyOf(unit);
-  if (sticky !== null) {
-    if (sticky.bucketVersion < split.minBucketVersion) return given(split.fallback, 'tainted', 1);
-    if (armNamed(split, sticky.arm) !== undefined) return ifReady(sticky.arm, 'sticky', sticky.propensity);
   }
   const at = fractionOf(salts.arm, unit, hashVersion);
   const arm = armAt(split.arms, at);

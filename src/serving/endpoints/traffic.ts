@@ -81,9 +81,6 @@ export type TrafficSplit = {
   /** Name of the arm that serves whoever takes no part: control. */
   readonly fallback: string;
   readonly arms: readonly Arm[];
-  /** Sticky records with a lower bucket version are tainted: their units get the fallback arm and are not analysed. */
-  readonly bucketVersion: number;
-  readonly minBucketVersion: number;
   readonly measure: MeasureSpec;
 };
 

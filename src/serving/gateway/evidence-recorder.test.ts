@@ -24,8 +24,6 @@ const SPLIT: TrafficSplit = {
     { name: 'canary', version: 2, ranges: [[0, 0.5]], isAnalysed: true },
     { name: 'control', version: 1, ranges: [[0.5, 1]], isAnalysed: true },
   ],
-  bucketVersion: 1,
-  minBucketVersion: 0,
   measure: {
     latencyLevelsMs: [10, 50],
     warmUpCalls: 1,

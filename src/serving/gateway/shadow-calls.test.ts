@@ -52,8 +52,6 @@ const traffic = (shadow: Partial<ShadowSpec>, revision = 1): EndpointTraffic => 
     enrolmentShare: 1,
     fallback: 'control',
     arms: [{ name: 'control', version: 1, ranges: [[0, 1]], isAnalysed: true }],
-    bucketVersion: 1,
-    minBucketVersion: 0,
     measure: { latencyLevelsMs: [], warmUpCalls: 0, outputs: [], sliceBy: null, maxSlices: 20 },
   },
   shadows: [{ ...SHADOW, ...shadow }],

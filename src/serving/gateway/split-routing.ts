@@ -65,7 +65,6 @@ export function routeSplit(
     pinnedArm: pinnedArm(endpoint, spec, call),
     readValue,
     isReady: (arm) => arms.get(arm.name)?.isUp === true,
-    stickyOf: () => null,
   });
   const own = assignment.arm === null ? undefined : arms.get(assignment.arm);
   // The fallback answers as the endpoint itself would: also while its version is replaced, or starts again.
