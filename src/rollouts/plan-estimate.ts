@@ -1,6 +1,7 @@
 /** How much traffic and time a plan needs, told before anything moves. */
 import type { Gate } from './gates/gate.ts';
 import { callsUntil, FIRST_PASSAGE, lnPassE } from './gates/rate-gates.ts';
+import { pairsToPass } from './gates/shadow-gates.ts';
 import type { CanaryStage, Plan, ShadowStage, Stage } from './plan.ts';
 import type { Stratum } from './rollout.ts';
 
@@ -58,7 +59,8 @@ function estimateGate(gate: Gate, stage: CanaryStage | ShadowStage, facts: Traff
   const passAt = (alpha: number): number => -Math.log(alpha);
   if (stage.kind === 'shadow') {
     if (gate.kind !== 'shadow') return { gate: gate.name, calls: 0 };
-    return { gate: gate.name, calls: Math.ceil(gate.minPairs / stage.sampleShare) };
+    const pairs = pairsToPass(gate, stage.noiseFloorShare > 0);
+    return { gate: gate.name, calls: pairs === null ? null : Math.ceil(pairs / stage.sampleShare) };
   }
   const isEqual = stage.control === 'concurrent-equal';
   switch (gate.kind) {

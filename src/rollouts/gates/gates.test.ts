@@ -1,58 +1,16 @@
 import { describe, expect, it } from 'vitest';
-import type { ArmEvidence, ShadowEvidence, StageEvidence } from '../../serving/endpoints/arm-evidence.ts';
+import {
+  armEvidence as arm,
+  stageEvidence as evidence,
+  readGate as read,
+  shadowEvidence,
+} from '../../../test/fixtures/gate-evidence.ts';
+import type { ArmEvidence, ShadowEvidence } from '../../serving/endpoints/arm-evidence.ts';
 import { LATENCY_EDGES_MS } from '../../serving/endpoints/arm-evidence.ts';
 import type { OutcomeEvidence } from '../rollout.ts';
-import { meansOf, outcomeStrata, strataOf, withCurrent } from '../strata.ts';
-import type { Gate, GateReading, Verdict } from './gate.ts';
-import type { GateContext } from './gate-context.ts';
-import { judgeGate } from './judge.ts';
+import type { Gate, GateReading, ShadowGate, Verdict } from './gate.ts';
+import { pairsToPass } from './shadow-gates.ts';
 import { stageVerdict } from './stage-verdict.ts';
-
-const arm = (given: Partial<ArmEvidence> = {}): ArmEvidence => {
-  const calls = (given.answered ?? 0) + (given.failed ?? 0);
-  return {
-    assigned: calls,
-    answered: 0,
-    failed: 0,
-    failures: {},
-    failureRun: 0,
-    recent: { spanMs: 10_000, answered: 0, failed: 0 },
-    timed: given.answered ?? 0,
-    over: [],
-    latency: [],
-    outputs: {},
-    moments: {},
-    slices: {},
-    units: null,
-    ...given,
-  };
-};
-
-const evidence = (arms: StageEvidence['arms'], shadows: StageEvidence['shadows'] = {}): StageEvidence => ({
-  id: 'r1',
-  epoch: 1,
-  stage: 0,
-  arms,
-  shadows,
-});
-
-const context = (given: Partial<GateContext> & { outcomes?: readonly OutcomeEvidence[] } = {}): GateContext => {
-  const outcomes = given.outcomes ?? [];
-  const current = given.evidence ?? null;
-  return {
-    strata: { ...withCurrent({}, strataOf(current)), ...outcomeStrata(outcomes).strata },
-    means: { ...withCurrent({}, meansOf(current)), ...outcomeStrata(outcomes).means },
-    evidence: current,
-    armShares: null,
-    maxSlices: 20,
-    outcomes,
-    golden: null,
-    external: {},
-    failTests: 1,
-    wallMs: 1_000_000,
-    ...given,
-  };
-};
 
 const errors: Gate = {
   kind: 'rate-ratio',
@@ -65,8 +23,6 @@ const errors: Gate = {
   alpha: 0.05,
   bySlice: false,
 };
-
-const read = (gate: Gate, given: Parameters<typeof context>[0] = {}): GateReading => judgeGate(gate, context(given));
 
 describe('errors', () => {
   it('fail on three that all fell on a canary of 5 %', () => {
@@ -356,34 +312,6 @@ describe('shares of arms', () => {
   });
 });
 
-const shadowEvidence = (given: Partial<ShadowEvidence> = {}): ShadowEvidence => {
-  const pairs = given.pairs ?? 0;
-  const none = { n: 0, mean: 0, m2: 0 };
-  return {
-    statuses: { ok: pairs, error: 0, timeout: 0, dropped: 0, oversize: 0, 'not-sampled': 0 },
-    intended: pairs,
-    pairs,
-    flips: 0,
-    flipMatrix: {},
-    schemaMismatches: 0,
-    newErrors: {},
-    difference: none,
-    absoluteDifference: none,
-    live: none,
-    shadow: none,
-    comoment: 0,
-    similarity: none,
-    bySlice: {},
-    bySize: {},
-    liveLatency: [],
-    shadowLatency: [],
-    onlyLiveRight: 0,
-    onlyShadowRight: 0,
-    worst: [],
-    ...given,
-  };
-};
-
 describe('shadows', () => {
   const gate: Gate = {
     kind: 'shadow',
@@ -419,6 +347,25 @@ describe('shadows', () => {
     const flips = { pairs: 10_000, flips: 200 };
     expect(look(flips)).toMatchObject({ verdict: 'FAIL', pauses: true });
     expect(look(flips, { pairs: 10_000, flips: 190 })).toMatchObject({ verdict: 'CONTINUE' });
+  });
+
+  it('say nothing of decisions before 50 pairs, however they differ; the first pairs come from a runner that has just started', () => {
+    for (let pairs = 1; pairs < 50; pairs++) expect(look({ pairs, flips: pairs }).verdict).toBe('CONTINUE');
+    expect(look({ pairs: 50, flips: 50 })).toMatchObject({ verdict: 'FAIL', pauses: true });
+    const bySlice = { acme: { pairs: 49, flips: 49 }, other: { pairs: 5000, flips: 0 } };
+    expect(look({ pairs: 5049, flips: 49, bySlice }).text).not.toContain('slice');
+    expect(look({ pairs: 99, difference: { n: 99, mean: 50, m2: 98 } }).verdict).toBe('CONTINUE');
+  });
+
+  it('need as many pairs to pass as is told beforehand, where they never differ', () => {
+    for (const hasNoiseFloor of [false, true]) {
+      const pairs = pairsToPass(gate as ShadowGate, hasNoiseFloor)!;
+      const floor = hasNoiseFloor ? { pairs: 50, flips: 0 } : undefined;
+      expect(look({ pairs }, floor).verdict).toBe('PASS');
+      expect(look({ pairs: Math.floor(pairs * 0.95) }, floor).verdict).toBe('CONTINUE');
+    }
+    expect(pairsToPass({ ...gate, minPairs: 9000 } as ShadowGate, false)).toBe(9000);
+    expect(pairsToPass({ ...gate, maxExcessFlips: 0 } as ShadowGate, false)).toBeNull();
   });
 
   it('pause when one slice differs far more than all', () => {

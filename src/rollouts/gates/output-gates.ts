@@ -9,7 +9,7 @@ import { countText, type GateContext, type Judgement, numberText, undecided } fr
 import { ratesOf } from './rate-gates.ts';
 
 /** The sequence is asymptotic: with fewer observations of an arm it does not hold. */
-const LEAST_OBSERVATIONS = 100;
+export const LEAST_OBSERVATIONS = 100;
 
 /**
  * Difference over stages: each stage's own, weighted by n_c n_k / (n_c + n_k), so that a mean that moves during the ramp is no effect.

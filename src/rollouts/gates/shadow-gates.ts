@@ -4,12 +4,14 @@
  */
 import { LATENCY_EDGES_MS, type ShadowEvidence } from '../../serving/endpoints/arm-evidence.ts';
 import { cohenKappa, concordanceOfMoments, tableOf } from '../statistics/agreement.ts';
-import { asymptoticHalfWidthOneSided, asymptoticRho } from '../statistics/confidence-sequence.ts';
+import { asymptoticHalfWidth, asymptoticRho } from '../statistics/confidence-sequence.ts';
 import { quantileOfCounts } from '../statistics/quantile-sequence.ts';
-import { lnE, lnERate } from '../statistics/rate-ratio.ts';
+import { lnE, lnERate, rateBounds } from '../statistics/rate-ratio.ts';
 import { lnESampleRatio } from '../statistics/sample-ratio.ts';
 import type { PairedAccuracyGate, ShadowGate } from './gate.ts';
 import { countText, type GateContext, type Judgement, numberText, percentText, undecided } from './gate-context.ts';
+import { LEAST_OBSERVATIONS } from './output-gates.ts';
+import { callsUntil } from './rate-gates.ts';
 
 export const CANDIDATE = 'candidate';
 export const NOISE_FLOOR = 'noise-floor';
@@ -21,7 +23,10 @@ const FAULT_RATE = 0.001;
 /** Failures of copies that a shadow may have and pass. */
 const MAX_FAILURES = 0.01;
 const SLICE_TIMES = 5;
-const SLICE_PAIRS = 50;
+/** Pairs from which decisions are judged, of all or of a slice: the first ones come from a runner that has just started. */
+const LEAST_PAIRS = 50;
+/** Faults, capacity, decisions, slices and bias: five tests that may stop a shadow, which share its error probability. */
+const TESTS = 5;
 /** Coverage by size of body: certain to one in a thousand. */
 const COVERAGE_ALPHA = 0.001;
 
@@ -29,13 +34,14 @@ export function judgeShadow(gate: ShadowGate, context: GateContext): Judgement {
   const shadow = context.evidence?.shadows[CANDIDATE];
   if (!shadow || shadow.intended === 0) return undecided('No call was copied yet');
   const noise = context.evidence?.shadows[NOISE_FLOOR];
+  const alpha = gate.alpha / (context.failTests * TESTS);
   const found =
-    faultsOf(shadow, noise, gate) ??
-    capacityOf(shadow, gate) ??
+    faultsOf(shadow, noise, alpha) ??
+    capacityOf(shadow, gate, alpha) ??
     coverageOf(shadow, gate) ??
-    doubtsOf(shadow, noise, gate);
+    doubtsOf(shadow, noise, gate, alpha);
   if (found !== null) return { evidence: shadow.pairs, ...found };
-  const flips = excessFlips(shadow, noise, gate);
+  const flips = shadow.pairs === 0 ? null : excessFlips(shadow, noise, gate.alpha);
   const compared = `${countText(shadow.pairs)} pairs, ${countText(shadow.flips)} of which differ in the decision`;
   const { error = 0, timeout = 0 } = shadow.statuses;
   const passAt = -Math.log(gate.alpha);
@@ -59,7 +65,7 @@ export function judgeShadow(gate: ShadowGate, context: GateContext): Judgement {
 type Found = Judgement | null;
 
 /** Rule 1: other forms of answers, and classes of errors that live calls do not have. */
-function faultsOf(shadow: ShadowEvidence, noise: ShadowEvidence | undefined, gate: ShadowGate): Found {
+function faultsOf(shadow: ShadowEvidence, noise: ShadowEvidence | undefined, alpha: number): Found {
   const kinds: [name: string, count: number, chance: number][] = [
     ['answers of another form', shadow.schemaMismatches, noise?.schemaMismatches ?? 0],
     ...Object.entries(shadow.newErrors).map(([code, count]): [string, number, number] => [
@@ -76,7 +82,7 @@ function faultsOf(shadow: ShadowEvidence, noise: ShadowEvidence | undefined, gat
       noiseTried > 0
         ? lnE([[tried / (tried + noiseTried), count, count + chance]])
         : lnERate(Math.min(count, tried), tried, FAULT_RATE, 1);
-    if (value >= -Math.log(gate.alpha))
+    if (value >= Math.log(kinds.length / alpha))
       return {
         verdict: 'FAIL',
         measured: count,
@@ -92,9 +98,9 @@ function triedBy({ statuses }: ShadowEvidence): number {
 }
 
 /** Rule 6: at equal load it must not be much slower. */
-function capacityOf(shadow: ShadowEvidence, gate: ShadowGate): Found {
-  const own = quantileOfCounts(LATENCY_EDGES_MS, shadow.shadowLatency, 0.99, gate.alpha);
-  const live = quantileOfCounts(LATENCY_EDGES_MS, shadow.liveLatency, 0.99, gate.alpha);
+function capacityOf(shadow: ShadowEvidence, gate: ShadowGate, alpha: number): Found {
+  const own = quantileOfCounts(LATENCY_EDGES_MS, shadow.shadowLatency, 0.99, alpha / 2);
+  const live = quantileOfCounts(LATENCY_EDGES_MS, shadow.liveLatency, 0.99, alpha / 2);
   if (own === null || live === null || !(own.low > gate.maxLatencyRatio * live.high)) return null;
   return {
     verdict: 'FAIL',
@@ -129,9 +135,10 @@ function coverageOf(shadow: ShadowEvidence, gate: ShadowGate): Found {
 }
 
 /** Rules 2 to 4: decisions, slices and bias that surely differ. They pause. */
-function doubtsOf(shadow: ShadowEvidence, noise: ShadowEvidence | undefined, gate: ShadowGate): Found {
-  const flips = excessFlips(shadow, noise, gate);
-  if (flips !== null && flips.low > gate.maxExcessFlips)
+function doubtsOf(shadow: ShadowEvidence, noise: ShadowEvidence | undefined, gate: ShadowGate, alpha: number): Found {
+  if (shadow.pairs < LEAST_PAIRS) return null;
+  const flips = excessFlips(shadow, noise, alpha);
+  if (flips.low > gate.maxExcessFlips)
     return {
       verdict: 'FAIL',
       pauses: true,
@@ -140,25 +147,22 @@ function doubtsOf(shadow: ShadowEvidence, noise: ShadowEvidence | undefined, gat
       text: `Decisions differ in ${percentText(shadow.flips / shadow.pairs)} of ${countText(shadow.pairs)} pairs, surely more than ${percentText(gate.maxExcessFlips)} above chance; ${agreementText(shadow)}`,
     };
   const slices = Object.entries(shadow.bySlice);
-  const limit = (SLICE_TIMES * shadow.flips) / shadow.pairs;
-  if (limit > 0 && limit < 1) {
-    // The slice's own part in the whole makes this a little harder to reach, never easier.
-    const trip = Math.log(slices.length / gate.alpha);
-    for (const [name, { pairs, flips: own }] of slices) {
-      if (pairs < SLICE_PAIRS || lnERate(own, pairs, limit, 1) < trip) continue;
-      return {
-        verdict: 'FAIL',
-        pauses: true,
-        measured: own / pairs,
-        bound: limit,
-        text: `In slice ${name} ${percentText(own / pairs)} of ${countText(pairs)} decisions differ, surely more than ${SLICE_TIMES} times as many as overall`,
-      };
-    }
+  const trip = Math.log(slices.length / alpha);
+  for (const [name, { pairs, flips: own }] of slices) {
+    // of the flips that there were, how many fell on the slice: whatever share of all decisions differs
+    if (pairs < LEAST_PAIRS || lnE([[pairs / shadow.pairs, own, shadow.flips]], SLICE_TIMES, 1) < trip) continue;
+    return {
+      verdict: 'FAIL',
+      pauses: true,
+      measured: own / pairs,
+      bound: (SLICE_TIMES * (shadow.flips - own)) / Math.max(1, shadow.pairs - pairs),
+      text: `In slice ${name} ${percentText(own / pairs)} of ${countText(pairs)} decisions differ, surely more than ${SLICE_TIMES} times as many as elsewhere`,
+    };
   }
   const { n, mean, m2 } = shadow.difference;
-  if (gate.maxBias === null || n < 2) return null;
+  if (gate.maxBias === null || n < LEAST_OBSERVATIONS) return null;
   const error = Math.sqrt(Math.max(m2 / (n - 1), gate.maxBias ** 2 / n) / n);
-  const half = asymptoticHalfWidthOneSided(error, n, asymptoticRho(2 * gate.alpha, gate.minPairs), gate.alpha);
+  const half = asymptoticHalfWidth(error, n, asymptoticRho(alpha, gate.minPairs), alpha);
   if (Math.abs(mean) - half <= gate.maxBias) return null;
   return {
     verdict: 'FAIL',
@@ -169,24 +173,33 @@ function doubtsOf(shadow: ShadowEvidence, noise: ShadowEvidence | undefined, gat
   };
 }
 
-/** Share of differing decisions above the noise floor; its variance as if one more pair of each kind were there, so that none seen is not none. */
+/** Share of differing decisions above the noise floor, with bounds that hold at every look: each side's own, by the kernel of all rates. */
 function excessFlips(
   shadow: ShadowEvidence,
   noise: ShadowEvidence | undefined,
-  gate: ShadowGate,
-): { readonly estimate: number; readonly low: number; readonly high: number } | null {
-  if (shadow.pairs === 0) return null;
-  const spread = (flips: number, pairs: number): number => {
-    const share = (flips + 1) / (pairs + 2);
-    return (share * (1 - share)) / pairs;
+  alpha: number,
+): { readonly estimate: number; readonly low: number; readonly high: number } {
+  if (noise === undefined || noise.pairs === 0) {
+    const { low, high } = rateBounds(shadow.flips, shadow.pairs, alpha);
+    return { estimate: shadow.flips / shadow.pairs, low, high };
+  }
+  const own = rateBounds(shadow.flips, shadow.pairs, alpha / 2);
+  const floor = rateBounds(noise.flips, noise.pairs, alpha / 2);
+  return {
+    estimate: shadow.flips / shadow.pairs - noise.flips / noise.pairs,
+    low: own.low - floor.high,
+    high: own.high - floor.low,
   };
-  const hasNoise = noise !== undefined && noise.pairs > 0;
-  const floor = hasNoise ? noise.flips / noise.pairs : 0;
-  const estimate = shadow.flips / shadow.pairs - floor;
-  const error = Math.sqrt(spread(shadow.flips, shadow.pairs) + (hasNoise ? spread(noise.flips, noise.pairs) : 0));
-  const n = shadow.pairs + (hasNoise ? noise.pairs : 0);
-  const half = asymptoticHalfWidthOneSided(error, n, asymptoticRho(2 * gate.alpha, gate.minPairs), gate.alpha);
-  return { estimate, low: estimate - half, high: estimate + half };
+}
+
+/** Pairs that a shadow needs to pass where it never differs from the current version and never fails; null: more than can be counted. */
+export function pairsToPass(gate: ShadowGate, hasNoiseFloor: boolean): number | null {
+  const passAt = -Math.log(gate.alpha);
+  const flipsAt = hasNoiseFloor ? -Math.log(gate.alpha / 2) : passAt;
+  const needed = callsUntil(
+    (pairs) => lnERate(0, pairs, MAX_FAILURES, -1) >= passAt && lnERate(0, pairs, gate.maxExcessFlips, -1) >= flipsAt,
+  );
+  return needed === null ? null : Math.max(gate.minPairs, needed);
 }
 
 function agreementText(shadow: ShadowEvidence): string {

@@ -62,6 +62,40 @@ export function lnERate(events: number, exposures: number, limit: number, side: 
   return lnE([[limit, events, exposures]], 1, side);
 }
 
+/** Log-odds beyond those of any rate that can be counted, and halvings of what lies between: to a ten-thousandth of the odds, and never on the unsure side. */
+const FAR = 30;
+const HALVINGS = 20;
+
+/**
+ * Bounds of a rate, each certain to alpha at every look: the largest limit that it is surely above, and the least that it is surely below, by
+ * `lnERate`. 0 and 1 where nothing is sure yet.
+ */
+export function rateBounds(
+  events: number,
+  exposures: number,
+  alpha: number,
+): { readonly low: number; readonly high: number } {
+  const sure = -Math.log(alpha);
+  const own = Math.min(FAR, Math.max(-FAR, Math.log(events / (exposures - events))));
+  /** The limit nearest to the rate that was seen of which it is sure; sureness falls from far away towards it. */
+  const nearest = (side: 1 | -1): number => {
+    let certain = -side * FAR;
+    if (lnERate(events, exposures, rateAt(certain), side) < sure) return side === 1 ? 0 : 1;
+    let open = own;
+    for (let halving = 0; halving < HALVINGS; halving++) {
+      const middle = (certain + open) / 2;
+      if (lnERate(events, exposures, rateAt(middle), side) >= sure) certain = middle;
+      else open = middle;
+    }
+    return rateAt(certain);
+  };
+  return { low: events === 0 ? 0 : nearest(1), high: events === exposures ? 1 : nearest(-1) };
+}
+
+function rateAt(logOdds: number): number {
+  return 1 / (1 + Math.exp(-logOdds));
+}
+
 /** ln of the mean of e-values: again an e-value, whatever their dependence. */
 export function lnMeanE(values: readonly number[]): number {
   return values.length === 0 ? 0 : lnSum(values) - Math.log(values.length);

@@ -27,7 +27,7 @@ import { groupSequentialBounds, obrienFleming, pocock, type Spending } from './g
 import { epsilonGreedy, inversePropensity, withFloor, withLeastProbability } from './propensity.ts';
 import { lnEQuantile, quantileOfCounts, quantileRanks } from './quantile-sequence.ts';
 import { mannWhitney, rankShift } from './rank-sum.ts';
-import { lnE, lnERate, lnMeanE, pOfLnE, rateRatioEstimate } from './rate-ratio.ts';
+import { lnE, lnERate, lnMeanE, pOfLnE, rateBounds, rateRatioEstimate } from './rate-ratio.ts';
 import { lnESampleRatio, sampleRatioTest } from './sample-ratio.ts';
 
 /** Figures of the reference on rollouts (§3), computed there with scipy; case C1 is 100 of 10,000 against 135 of 10,000. */
@@ -304,6 +304,24 @@ describe('the rate-ratio e-process', () => {
       expect(mean).toBeLessThanOrEqual(most + 1e-9);
     }
   });
+
+  it.each([
+    // by bisection in Python, on the kernel as the reference writes it
+    [0, 1000, 0.05, 0, 0.004906818],
+    [3, 10_000, 0.05, 0.0000210331, 0.00104369],
+    [200, 10_000, 0.01, 0.0153319, 0.0255086],
+    [10, 10, 0.01, 0.461924, 1],
+    [0, 10, 0.05, 0, 0.409052],
+  ])('bounds of a rate: %d of %d at alpha %d', (events, exposures, alpha, low, high) => {
+    const got = rateBounds(events, exposures, alpha);
+    expect(Math.abs(got.low - low)).toBeLessThanOrEqual(low * 2e-4);
+    expect(Math.abs(got.high - high)).toBeLessThanOrEqual(high * 2e-4);
+    const sure = -Math.log(alpha);
+    if (got.low > 0) expect(lnERate(events, exposures, got.low, 1)).toBeGreaterThanOrEqual(sure);
+    if (got.high < 1) expect(lnERate(events, exposures, got.high, -1)).toBeGreaterThanOrEqual(sure);
+  });
+
+  it('bounds of nothing are everything', () => expect(rateBounds(0, 0, 0.05)).toEqual({ low: 0, high: 1 }));
 
   it('means of e-values, and their p-values', () => {
     to(lnMeanE([Math.log(30), Math.log(10)]), Math.log(20), 1e-12);
