@@ -106,6 +106,8 @@ export type StartRollout = {
   sample?: string;
   reason?: string;
   allowBreaking?: boolean;
+  /** A rollout under way goes back first, and this one takes its place. */
+  supersede?: boolean;
 };
 
 export type StartedRollout = {

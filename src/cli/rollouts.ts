@@ -39,6 +39,7 @@ export const rollouts: NounSpec = {
         { flags: '--plan <file>', help: 'a plan of your own, as YAML' },
         { flags: '--sample <share>', help: 'of calls that a shadow gets, such as 20%' },
         { flags: '--allow-breaking', help: 'although its signature would break callers' },
+        { flags: '--supersede', help: 'in place of the rollout under way, which goes back first' },
         REASON,
       ],
       changes: true,
@@ -138,6 +139,7 @@ async function start(call: VerbCall): Promise<void> {
       ...(sample === undefined ? {} : { sample }),
       ...(reason === undefined ? {} : { reason }),
       ...(call.options.flag('allowBreaking') ? { allowBreaking: true } : {}),
+      ...(call.options.flag('supersede') ? { supersede: true } : {}),
     },
     { dryRun: call.dryRun, signal: call.signal },
   );

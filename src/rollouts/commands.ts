@@ -1,6 +1,6 @@
 /** What people ask of a rollout. Supersede and abort win over everything, in whatever order they came. */
 import { isPromoted } from './desired-traffic.ts';
-import { activeOf, enterStage, type Move, pause, rollBack } from './moves.ts';
+import { activeOf, afterPause, enterStage, type Move, pause, rollBack } from './moves.ts';
 import type { Approval } from './plan.ts';
 import { COMMAND_RANK, type Command, type Observations, type Phase, type Rollout } from './rollout.ts';
 
@@ -94,25 +94,30 @@ export function commandMove(state: Rollout, observations: Observations, command:
  */
 function resume(state: Rollout, phase: Extract<Phase, { kind: 'paused' }>, by: string, reason: string): Move {
   const { now, plan, readings } = state;
-  const { was } = phase;
+  const { phase: was, changes } = afterPause(state, phase);
   switch (phase.cause) {
     case 'invalid':
       return isPromoted(was)
-        ? { phase: was, by, reason }
+        ? { phase: was, by, reason, changes }
         : {
             phase: { kind: 'warming', since: now },
             by,
             reason: `${reason}; the comparison starts again`,
-            changes: { epoch: state.epoch + 1, strata: {}, means: {}, approvals: [] },
+            changes: { ...changes, epoch: state.epoch + 1, strata: {}, means: {}, approvals: [] },
           };
     case 'fail':
     case 'signal': {
       const failed = readings.filter((one) => one.verdict === 'FAIL').map((one) => one.gate);
       const overruled = [...new Set([...state.overruled, ...failed])];
-      return { phase: was, by, reason: `${reason}; overruled ${failed.join(', ')}`, changes: { overruled } };
+      return {
+        phase: was,
+        by,
+        reason: `${reason}; overruled ${failed.join(', ')}`,
+        changes: { ...changes, overruled },
+      };
     }
     case 'inconclusive':
-      return { phase: 'since' in was ? { ...was, since: now } : was, by, reason: `${reason}; with another budget` };
+      return { phase: { ...was, since: now }, by, reason: `${reason}; with another budget`, changes };
     case 'deadline':
       return {
         phase: was,
@@ -121,17 +126,8 @@ function resume(state: Rollout, phase: Extract<Phase, { kind: 'paused' }>, by: s
         changes: { deadlineWatchedMs: now.watchedMs + plan.deadlineMs },
       };
     case 'not-ready':
-      return { phase: backFromNotReady(state, was), by, reason };
     case 'person':
     case 'telemetry':
-      return { phase: was, by, reason };
+      return { phase: was, by, reason, changes };
   }
-}
-
-/** Weight was taken away while the version could not answer: gateways have to be seen following again. */
-export function backFromNotReady(
-  state: Rollout,
-  was: Extract<Phase, { kind: 'paused' }>['was'],
-): Extract<Phase, { kind: 'paused' }>['was'] {
-  return was.kind === 'baking' ? { ...was, kind: 'ramping', since: state.now } : was;
 }

@@ -59,12 +59,17 @@ export function wantedTraffic(rollout: Rollout): Wanted | null {
         : activeTraffic(rollout, phase.was);
     case 'paused':
       // An arm that cannot answer has no weight; everything else stays as it is.
-      return phase.cause === 'not-ready' && !isPromoted(phase.was)
+      return hasLostWeight(phase) && !isPromoted(phase.was)
         ? splitTraffic(rollout, BASELINE, 0, 'rest', [])
         : activeTraffic(rollout, phase.was);
     default:
       return activeTraffic(rollout, phase);
   }
+}
+
+/** Whether the version's weight was taken away because it could not answer. */
+export function hasLostWeight(phase: Phase): boolean {
+  return phase.kind === 'paused' && (phase.cause === 'not-ready' || phase.withoutWeight === true);
 }
 
 /** Whether the endpoint's own version is, or is about to be, the new one. */

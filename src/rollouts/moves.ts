@@ -2,7 +2,7 @@
 
 import { currentEvidence, type StageAssessment } from './assess-stage.ts';
 import { freezeBaseline } from './baseline.ts';
-import { isPromoted } from './desired-traffic.ts';
+import { hasLostWeight, isPromoted } from './desired-traffic.ts';
 import type { GateReading, Verdict } from './gates/gate.ts';
 import { type ActivePhase, ENDED, type Observations, type PauseCause, type Phase, type Rollout } from './rollout.ts';
 import { keepStrata, meansOf, strataOf, withCurrent } from './strata.ts';
@@ -63,9 +63,39 @@ export function rollBack(
 }
 
 export function pause(state: Rollout, cause: PauseCause, why: Why): Move | null {
-  const was = activeOf(state.phase);
-  if (was === null) return null;
-  return { ...because(why), phase: { kind: 'paused', cause, reason: why.reason, since: state.now, was } };
+  const active = activeOf(state.phase);
+  if (active === null) return null;
+  const { phase: was, changes } = state.phase.kind === 'paused' ? afterPause(state, state.phase) : { phase: active };
+  return {
+    ...because(why),
+    phase: {
+      kind: 'paused',
+      cause,
+      reason: why.reason,
+      since: state.now,
+      was,
+      ...(hasLostWeight(state.phase) && { withoutWeight: true }),
+    },
+    ...(changes && { changes }),
+  };
+}
+
+/**
+ * Where a rollout goes on after a pause. What it paused for counts neither as its stage's time nor towards its deadline; where weight was taken
+ * away, gateways have to be seen following again.
+ */
+export function afterPause(
+  state: Rollout,
+  paused: Extract<Phase, { kind: 'paused' }>,
+): { readonly phase: ActivePhase; readonly changes: Pick<Rollout, 'deadlineWatchedMs'> } {
+  const { was, since } = paused;
+  const pausedMs = state.now.watchedMs - since.watchedMs;
+  const resumed = { ...was, since: { atMs: was.since.atMs, watchedMs: was.since.watchedMs + pausedMs } };
+  return {
+    phase:
+      hasLostWeight(paused) && resumed.kind === 'baking' ? { ...resumed, kind: 'ramping', since: state.now } : resumed,
+    changes: { deadlineWatchedMs: state.deadlineWatchedMs + pausedMs },
+  };
 }
 
 /** What a stage that ends leaves behind. */

@@ -1,10 +1,10 @@
 /** Where a rollout goes by itself: what it observes against what its plan asks for. */
 import { assessStage, currentEvidence, pairsOf, type StageAssessment } from './assess-stage.ts';
 import { LEAST_TIMED, needsBaseline, timedByControl } from './baseline.ts';
-import { backFromNotReady, isApproved } from './commands.ts';
-import { isPromoted } from './desired-traffic.ts';
+import { isApproved } from './commands.ts';
+import { hasLostWeight, isPromoted } from './desired-traffic.ts';
 import type { GateReading } from './gates/gate.ts';
-import { activeOf, enterStage, ITSELF, type Move, pause, rollBack } from './moves.ts';
+import { activeOf, afterPause, enterStage, ITSELF, type Move, pause, rollBack } from './moves.ts';
 import type { Plan } from './plan.ts';
 import { type ActivePhase, ENDED, type Observations, type Phase, type Rollout } from './rollout.ts';
 
@@ -48,10 +48,13 @@ function brokenVersion(state: Rollout, observations: Observations, active: Activ
   const name = `Version ${state.to.version}`;
   if (observations.to === 'failed')
     return rollBack(state, observations, 'failed-infra', { reason: `${name} cannot run${why}` });
-  const isAtWork = state.phase.kind === 'ramping' || state.phase.kind === 'baking';
-  if (isAtWork && observations.to !== 'ready' && active.kind !== 'provisioning')
-    return pause(state, 'not-ready', { reason: `${name} is not ready${why}; its calls go to the current version` });
-  return null;
+  const isAtWork = active.kind === 'ramping' || active.kind === 'baking' || active.kind === 'awaiting-approval';
+  if (!isAtWork || observations.to === 'ready' || hasLostWeight(state.phase)) return null;
+  const reason = `${name} is not ready${why}; its calls go to the current version`;
+  const { phase } = state;
+  // what it paused for still holds
+  if (phase.kind === 'paused') return { phase: { ...phase, withoutWeight: true }, by: ITSELF, reason };
+  return pause(state, 'not-ready', { reason });
 }
 
 function provision(state: Rollout, observations: Observations): Next {
@@ -277,13 +280,14 @@ function recovered(
   assessed: StageAssessment,
   phase: Extract<Phase, { kind: 'paused' }>,
 ): Move | null {
-  const back = (was: ActivePhase, reason: string): Move => ({ phase: was, by: ITSELF, reason });
-  const { cause, was } = phase;
+  const { cause } = phase;
+  const { phase: was, changes } = afterPause(state, phase);
+  const back = (to: ActivePhase, reason: string): Move => ({ phase: to, by: ITSELF, reason, changes });
   if (cause === 'signal' && assessed.holds.length === 0) return back(was, 'What it waited for has recovered');
   if (cause === 'telemetry' && state.telemetryWatchedMs === state.now.watchedMs)
     return back(was, 'Gateways report evidence again');
   if (cause === 'not-ready' && observations.to === 'ready')
-    return back(backFromNotReady(state, was), `Version ${state.to.version} is ready again`);
+    return back(was, `Version ${state.to.version} is ready again`);
   return null;
 }
 

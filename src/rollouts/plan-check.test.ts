@@ -103,6 +103,20 @@ describe('a plan that cannot work is refused before anything moves', () => {
       /has no limit/,
     ],
     [
+      'an external metric with a password in its address',
+      {
+        stages: [
+          canary({
+            gates: [
+              { kind: 'external', prometheus: { url: 'https://a:secret@prom.example', query: 'x' }, failBelow: 1 },
+            ],
+          }),
+          promote,
+        ],
+      },
+      /^(?!.*secret).*gates\/0\/prometheus\/url must not carry a user or password/,
+    ],
+    [
       'a deadline shorter than the dwell times',
       { stages: [canary({ minDwell: '2h' }), promote], deadline: '1h' },
       /^\/deadline is shorter/,

@@ -15,6 +15,8 @@ export type PlanFacts = TrafficFacts & {
 
 const MAX_STAGES = 20;
 const MAX_GATES = 20;
+/** With everything that it stands for: a plan is part of its rollout's state. */
+const MAX_PLAN_BYTES = 40_000;
 
 const GATES_OF: { readonly [K in Exclude<StageKind, 'approve'>]: readonly Gate['kind'][] } = {
   canary: [
@@ -49,6 +51,12 @@ function structureFaults(plan: Plan, facts: PlanFacts): FieldError[] {
   const { stages } = plan;
   if (stages.length === 0) add('/stages', 'has no stage');
   if (stages.length > MAX_STAGES) add('/stages', `has more than ${MAX_STAGES} stages`);
+  const bytes = Buffer.byteLength(JSON.stringify(plan));
+  if (bytes > MAX_PLAN_BYTES)
+    add(
+      '',
+      `is ${countText(bytes)} bytes with what it stands for, more than ${countText(MAX_PLAN_BYTES)}: fewer stages, gates or listed values`,
+    );
   const names = new Set<string>();
   let weight = 0;
   stages.forEach((stage, at) => {
@@ -153,13 +161,17 @@ function gateFaults(gate: Gate, facts: PlanFacts): [field: string, message: stri
       if (gate.role === 'guardrail' && gate.passMargin === null)
         faults.push(['/role', 'is guardrail, but the gate can never pass: set passMargin, or make it a tripwire']);
       break;
-    case 'external':
+    case 'external': {
+      const url = URL.parse(gate.source.url);
+      if (url !== null && url.username + url.password !== '')
+        faults.push([`/${gate.source.kind}/url`, 'must not carry a user or password']);
       if (gate.failAbove === null && gate.failBelow === null)
         faults.push(['', 'has no limit: set failAbove, failBelow or both']);
       if (gate.failAbove !== null && gate.failBelow !== null && gate.failAbove < gate.failBelow)
         faults.push(['/failAbove', 'is below failBelow, so every value fails']);
       if (gate.timeoutMs >= gate.everyMs) faults.push(['/timeout', 'must be shorter than every']);
       break;
+    }
     case 'shadow':
     case 'golden':
       role('guardrail', 'report');

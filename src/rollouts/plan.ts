@@ -83,9 +83,9 @@ export type Plan = {
   readonly unit: UnitSpec;
   readonly rules: readonly TrafficRule[];
   readonly holdoutShare: number;
-  /** Rollouts on layers of the same name never share units. */
   /** Predictions younger than this are not looked at by gates on feedback: theirs may be on its way. */
   readonly labelDelayMs: number;
+  /** Rollouts on layers of the same name never share units. */
   readonly layer: { readonly name: string; readonly slot: Range } | null;
   /** What counts are broken down by, e.g. the tenant. */
   readonly sliceBy: UnitSpec['from'] | null;
@@ -98,6 +98,6 @@ export type Plan = {
   readonly provisionTimeoutMs: number;
   /** Longest time at one stage without a decision; then its open gates are INCONCLUSIVE. */
   readonly stageBudgetMs: number;
-  /** Of the whole rollout, from its start; time spent paused counts. */
+  /** Of the whole rollout, from its start; time spent paused does not count. */
   readonly deadlineMs: number;
 };

@@ -17,7 +17,6 @@ import { listChanges, noteLive } from '../serving/endpoints/live-history-store.t
 import type { RollbackIntent, RollbackIntents } from './rollback-intents.ts';
 import type { RollBack, RollbackInput, RolledBack } from './rollback-routes.ts';
 import { createRollbackWithoutDatabase } from './rollback-without-database.ts';
-import { ENDED } from './rollout.ts';
 import type { RolloutLoop } from './rollout-loop.ts';
 import type { RolloutService } from './rollout-service.ts';
 import * as store from './rollout-store.ts';
@@ -53,7 +52,7 @@ export function createRollbackService(deps: {
         hint: '`slipway endpoints list` shows them.',
       });
     const latest = await store.findLatest(database.db, project.id, name);
-    const running = runningOf(latest);
+    const running = store.underWay(latest);
     const from = running?.state.from ?? null;
     if (from !== null && (input.to === undefined || input.to === from.version)) {
       await abort(call, name, 'abort', { reason: input.reason ?? DEFAULT_REASON });
@@ -134,7 +133,7 @@ export function createRollbackService(deps: {
     const reason = intent.reason ?? DEFAULT_REASON;
     const actor = await actorOf(tx, intent);
     const latest = await store.findLatest(tx, projectId, name);
-    const running = runningOf(latest);
+    const running = store.underWay(latest);
     if (running !== null) {
       const command = { kind: 'abort', by: actor, reason } as const;
       const at = clock.now();
@@ -190,10 +189,6 @@ type Moved = {
   readonly reason: string;
   readonly requestId: string;
 };
-
-function runningOf(latest: store.StoredRollout | null): store.StoredRollout | null {
-  return latest?.isActive && !ENDED.includes(latest.state.phase.kind) ? latest : null;
-}
 
 /** By the key's name, as everywhere; without the database only its id was known. */
 async function actorOf(db: Db, { keyId, actor }: RollbackIntent): Promise<string> {

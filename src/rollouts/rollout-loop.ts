@@ -5,16 +5,12 @@ import type { Logger } from '../base/log.ts';
 import type { Outcomes } from '../monitoring/predictions/arm-outcomes.ts';
 import type { EvidenceReport, StageEvidence } from '../serving/endpoints/arm-evidence.ts';
 import type { DesiredStatePublisher } from '../serving/endpoints/desired-state-publisher.ts';
-import type { EndpointSpec } from '../serving/endpoints/endpoint.ts';
 import { findEndpoint, setEndpointTraffic } from '../serving/endpoints/endpoint-store.ts';
 import { noteLive } from '../serving/endpoints/live-history-store.ts';
-import { BASELINE, stageOf, wantedTraffic } from './desired-traffic.ts';
-import { type Ask, addReading, readExternal } from './external-metrics.ts';
-import { CANDIDATE } from './gates/shadow-gates.ts';
-import { isNewer, mergeReports } from './merge-evidence.ts';
+import type { Ask } from './external-metrics.ts';
 import { ITSELF } from './moves.ts';
-import { needsOutcomes, outcomeEvidence } from './outcomes.ts';
-import { type Command, type Effect, ENDED, type ExternalReading, type Observations, type Rollout } from './rollout.ts';
+import { type DesiredTraffic, ENDED, type Observations, type Rollout, type StepResult } from './rollout.ts';
+import { createRolloutAtWork, type RolloutAtWork } from './rollout-at-work.ts';
 import { observeGateways, pinsWith, trafficOf } from './rollout-observations.ts';
 import * as store from './rollout-store.ts';
 import { step } from './step.ts';
@@ -22,27 +18,8 @@ import { step } from './step.ts';
 const TICK_MS = 1000;
 /** Watched time and readings are written this often when nothing happens; what is lost in between is watched again. */
 const SAVE_EVERY_MS = 15_000;
-const KEEP_EVIDENCE_MS = 5_000;
-/** Feedback is joined anew this often, and takes as long as it takes: steps go on with what was joined last. */
-const JOIN_OUTCOMES_MS = 5_000;
 
 export type GoldenResult = Observations['golden'];
-
-/** What is kept in memory of a rollout at work. */
-type AtWork = {
-  /** The last step's state, whose watched time is ahead of the one written down. */
-  state: Rollout;
-  savedMs: number;
-  readonly reports: Map<string, EvidenceReport>;
-  readonly unsaved: Set<string>;
-  keptMs: number;
-  reportedMs: number | null;
-  readonly external: Record<string, ExternalReading>;
-  readonly asking: Set<string>;
-  outcomes: Outcomes | null;
-  joinedMs: number | null;
-  isJoining: boolean;
-};
 
 export type RolloutLoop = {
   start(): void;
@@ -60,8 +37,9 @@ export type RolloutLoop = {
 };
 
 /**
- * Steps every rollout once a second. A step's state, its records and the traffic it wants are one transaction, so there is nothing between them at
- * which control could die; gateways are told after the commit, and again at every start.
+ * Steps every rollout once a second, and at once when calls failed: harm does not wait for the second. A step's state, its records and the traffic
+ * it wants are one transaction, so there is nothing between them at which control could die; gateways are told after the commit, and again at
+ * every start.
  */
 export function createRolloutLoop(deps: {
   database: Database;
@@ -74,131 +52,106 @@ export function createRolloutLoop(deps: {
   outcomesOf: (stored: store.StoredRollout, modelId: string) => Promise<Outcomes | null>;
 }): RolloutLoop {
   const { database, publisher, clock, log, ask, goldenOf, outcomesOf } = deps;
-  const atWork = new Map<string, AtWork>();
+  const atWork = new Map<string, RolloutAtWork>();
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<void> | null = null;
   let isAskedAgain = false;
 
-  const loaded = async (stored: store.StoredRollout): Promise<AtWork> => {
+  const loaded = async (stored: store.StoredRollout, modelId: string): Promise<RolloutAtWork> => {
     const known = atWork.get(stored.state.id);
     if (known !== undefined) {
       // Somebody else wrote a newer one: what is in memory was made from an older.
-      if (known.state.revision !== stored.state.revision) known.state = stored.state;
+      if (known.state.revision !== stored.state.revision) known.replace(stored.state, true);
       return known;
     }
-    const reports = await store.listEvidence(database.db, stored.state.id);
-    const made: AtWork = {
-      state: stored.state,
-      savedMs: clock.monotonicMs(),
-      reports: new Map(reports.map((one) => [keyOf(one), one])),
-      unsaved: new Set(),
-      keptMs: clock.monotonicMs(),
-      reportedMs: null,
-      external: {},
-      asking: new Set(),
-      outcomes: null,
-      joinedMs: null,
-      isJoining: false,
-    };
+    const made = createRolloutAtWork(
+      { database, clock, log, ask, outcomesOf: (state) => outcomesOf({ ...stored, state }, modelId) },
+      stored.state,
+      await store.listEvidence(database.db, stored.state.id),
+    );
     atWork.set(stored.state.id, made);
     return made;
   };
 
-  const observe = async (work: AtWork, spec: EndpointSpec, commands: readonly Command[]): Promise<Observations> => {
-    const { state } = work;
-    return {
-      ...observeGateways(state, spec, publisher.observed(), publisher.generation(), clock.now()),
-      traffic: trafficOf(spec, state),
-      evidence: evidenceOf(work),
-      evidenceAgeMs: work.reportedMs === null ? null : clock.monotonicMs() - work.reportedMs,
-      outcomes: work.outcomes === null ? [] : outcomeEvidence(work.outcomes),
-      golden: await goldenOf(spec.modelId, state.to.version),
-      external: work.external,
-      commands,
-    };
-  };
-
   const stepOne = async (stored: store.StoredRollout): Promise<boolean> => {
-    const work = await loaded(stored);
     const spec = await findEndpoint(database.db, stored.projectId, stored.state.endpoint);
     if (spec === null || spec.id !== stored.endpointId) {
       await database.transaction((tx) =>
-        store.saveRollout(tx, work.state, stored.state, { isActive: false, endedAt: clock.now().toISOString() }),
+        store.saveRollout(tx, stored.state, stored.state, { isActive: false, endedAt: clock.now().toISOString() }),
       );
       atWork.delete(stored.state.id);
       return false;
     }
+    const work = await loaded(stored, spec.modelId);
     const asked = await store.listCommands(database.db, stored.state.id);
-    const observations = await observe(
-      work,
-      spec,
-      asked.map((one) => one.command),
-    );
-    const { rollout, effects, records } = step(work.state, observations, clock.now().getTime());
+    const observations: Observations = {
+      ...observeGateways(work.state, spec, publisher.observed(), publisher.generation(), clock.now()),
+      ...work.observed(),
+      traffic: trafficOf(spec, work.state),
+      golden: await goldenOf(spec.modelId, work.state.to.version),
+      commands: asked.map((one) => one.command),
+    };
+    const stepped = step(work.state, observations, clock.now().getTime());
+    const { rollout, effects, records } = stepped;
     const traffic = effects.find((one) => one.kind === 'set-traffic');
     const isDue = clock.monotonicMs() - work.savedMs >= SAVE_EVERY_MS;
-    if (records.length > 0 || asked.length > 0 || traffic !== undefined || isDue) {
-      const isSaved = await database.transaction(async (tx) => {
-        const isLeft = !isDone(rollout);
-        const endedAt = ENDED.includes(rollout.phase.kind) ? (stored.endedAt ?? clock.now().toISOString()) : null;
-        if (!(await store.saveRollout(tx, rollout, stored.state, { isActive: isLeft, endedAt }))) return false;
-        await store.appendRecords(tx, rollout.id, records);
-        await store.deleteCommands(
-          tx,
-          asked.map((one) => one.id),
-        );
-        if (records.length > 0) await store.insertEffects(tx, rollout, effects, clock.now().toISOString());
-        for (const record of records)
-          await appendAudit(
-            tx,
-            {
-              project: rollout.project,
-              actor: record.by === ITSELF ? 'system' : record.by,
-              action: `rollout.${record.to}`,
-              resource: `rollout/${rollout.endpoint}`,
-              detail: { rollout: rollout.id, from: record.from, stage: record.stage, verdict: record.verdict },
-              reason: record.reason,
-            },
-            clock,
-          );
-        if (traffic !== undefined) {
-          const last = records.at(-1);
-          await apply(
-            tx,
-            stored,
-            rollout,
-            traffic,
-            last?.by ?? ITSELF,
-            last?.reason ?? 'The rollout restores its traffic',
-          );
-        }
-        return true;
-      });
+    const isWritten = records.length > 0 || asked.length > 0 || traffic !== undefined || isDue;
+    if (isWritten) {
+      const isSaved = await write(stored, stepped, asked);
       if (!isSaved) {
         atWork.delete(stored.state.id);
         return true;
       }
-      work.savedMs = clock.monotonicMs();
       if (traffic !== undefined) await publisher.publish();
     }
-    if (rollout.epoch !== work.state.epoch) work.outcomes = null;
-    work.state = rollout;
+    work.replace(rollout, isWritten);
     for (const record of records)
       log.info({ rollout: rollout.id, from: record.from, to: record.to, reason: record.reason }, 'rollout moved');
-    await keepEvidence(work, records.length > 0);
-    askExternal(work, effects);
-    joinOutcomes(work, stored, spec);
+    await work.keep(records.length > 0);
+    work.ask(effects);
     if (isDone(rollout)) atWork.delete(rollout.id);
+    else work.join();
     return records.length > 0;
   };
+
+  /** @returns false when somebody else has stepped the rollout in the meantime; then nothing was written */
+  const write = (
+    stored: store.StoredRollout,
+    { rollout, effects, records }: StepResult,
+    asked: readonly { readonly id: string }[],
+  ): Promise<boolean> =>
+    database.transaction(async (tx) => {
+      const endedAt = ENDED.includes(rollout.phase.kind) ? (stored.endedAt ?? clock.now().toISOString()) : null;
+      const ends = { isActive: !isDone(rollout), endedAt };
+      if (!(await store.saveRollout(tx, rollout, stored.state, ends))) return false;
+      await store.appendRecords(tx, rollout.id, records);
+      const taken = asked.map((one) => one.id);
+      await store.deleteCommands(tx, taken);
+      if (records.length > 0) await store.insertEffects(tx, rollout, effects, clock.now().toISOString());
+      for (const record of records)
+        await appendAudit(
+          tx,
+          {
+            project: rollout.project,
+            actor: actorOf(record.by),
+            action: `rollout.${record.to}`,
+            resource: `rollout/${rollout.endpoint}`,
+            detail: { rollout: rollout.id, from: record.from, stage: record.stage, verdict: record.verdict },
+            reason: record.reason,
+          },
+          clock,
+        );
+      for (const effect of effects)
+        if (effect.kind === 'set-traffic') await apply(tx, stored, rollout, effect.desired, records.at(-1));
+      return true;
+    });
 
   const apply = async (
     tx: Tx,
     stored: store.StoredRollout,
     rollout: Rollout,
-    { desired }: Extract<Effect, { kind: 'set-traffic' }>,
-    by: string,
-    reason: string,
+    desired: DesiredTraffic,
+    why: { readonly by: string; readonly reason: string } = { by: ITSELF, reason: 'The rollout restores its traffic' },
   ): Promise<void> => {
     // Read again, in the transaction: what was observed may have changed since.
     const spec = await findEndpoint(tx, stored.projectId, stored.state.endpoint);
@@ -216,58 +169,9 @@ export function createRolloutLoop(deps: {
       },
       at,
     );
-    const actor = by === ITSELF ? 'system' : by;
+    const { by, reason } = why;
+    const actor = actorOf(by);
     await noteLive(tx, { projectId: stored.projectId, endpoint: spec.name, actor, reason, requestId: null, at });
-  };
-
-  /** Evidence is written down too, so that a gateway that is lost while control restarts leaves what it said, and a stage that ended can be read. */
-  const keepEvidence = async (work: AtWork, isMoved: boolean): Promise<void> => {
-    const isDue = isMoved || clock.monotonicMs() - work.keptMs >= KEEP_EVIDENCE_MS;
-    if (work.unsaved.size === 0 || !isDue) return;
-    const reports = [...work.unsaved].map((key) => work.reports.get(key)!);
-    work.unsaved.clear();
-    work.keptMs = clock.monotonicMs();
-    const at = clock.now().toISOString();
-    await database.transaction(async (tx) => {
-      for (const report of reports) await store.putEvidence(tx, report, at);
-    });
-  };
-
-  const askExternal = (work: AtWork, effects: readonly Effect[]): void => {
-    const stage = work.state.plan.stages[Math.max(0, stageOf(work.state.phase))];
-    for (const effect of effects) {
-      if (effect.kind !== 'ask-external' || work.asking.has(effect.gate)) continue;
-      const gate =
-        stage === undefined || stage.kind === 'approve'
-          ? undefined
-          : stage.gates.find((one) => one.name === effect.gate);
-      if (gate?.kind !== 'external') continue;
-      work.asking.add(gate.name);
-      void readExternal(gate, work.state, ask, () => clock.now().getTime()).then((value) => {
-        work.asking.delete(gate.name);
-        work.external[gate.name] = addReading(work.external[gate.name], value);
-      });
-    }
-  };
-
-  const joinOutcomes = (work: AtWork, stored: store.StoredRollout, spec: EndpointSpec): void => {
-    const { plan, outputs, epoch } = work.state;
-    const isDue = work.joinedMs === null || clock.monotonicMs() - work.joinedMs >= JOIN_OUTCOMES_MS;
-    const names = outputs.map((one) => one.output);
-    if (work.isJoining || !isDue || isDone(work.state) || !needsOutcomes(plan, names)) return;
-    work.isJoining = true;
-    outcomesOf({ ...stored, state: work.state }, spec.modelId)
-      .then((joined) => {
-        // a comparison that began anew has no outcomes yet
-        if (work.state.epoch === epoch) work.outcomes = joined;
-      })
-      .catch((error: unknown) =>
-        log.error({ err: error, rollout: work.state.id }, 'feedback could not be joined with arms'),
-      )
-      .finally(() => {
-        work.isJoining = false;
-        work.joinedMs = clock.monotonicMs();
-      });
   };
 
   const round = async (): Promise<void> => {
@@ -310,39 +214,22 @@ export function createRolloutLoop(deps: {
       await running;
     },
     takeEvidence(reports) {
-      for (const report of reports) {
-        const work = atWork.get(report.evidence.id);
-        if (work === undefined) continue;
-        work.reportedMs = clock.monotonicMs();
-        const key = keyOf(report);
-        if (!isNewer(report, work.reports.get(key))) continue;
-        work.reports.set(key, report);
-        work.unsaved.add(key);
-      }
+      let hasFailures = false;
+      for (const report of reports) hasFailures = atWork.get(report.evidence.id)?.take(report) === true || hasFailures;
+      if (hasFailures && timer !== undefined) run();
     },
     wake: run,
     round,
     latest: (id) => atWork.get(id)?.state ?? null,
-    evidence: (id) => {
-      const work = atWork.get(id);
-      return work === undefined ? null : evidenceOf(work);
-    },
+    evidence: (id) => atWork.get(id)?.evidence() ?? null,
   };
 }
 
-function evidenceOf({ state, reports, outcomes }: AtWork): StageEvidence | null {
-  const stage = wantedTraffic(state)?.split?.stage ?? BASELINE;
-  const merged = mergeReports(reports.values(), { id: state.id, epoch: state.epoch, stage });
-  const candidate = merged?.shadows[CANDIDATE];
-  if (merged === null || candidate === undefined || outcomes === null) return merged;
-  return { ...merged, shadows: { ...merged.shadows, [CANDIDATE]: { ...candidate, ...outcomes.paired } } };
+function actorOf(by: string): string {
+  return by === ITSELF ? 'system' : by;
 }
 
 function isDone(rollout: Rollout): boolean {
   const { phase } = rollout;
   return ENDED.includes(phase.kind) && !('isWarm' in phase && phase.isWarm);
-}
-
-function keyOf({ instance, evidence }: EvidenceReport): string {
-  return `${evidence.epoch}/${evidence.stage}/${instance}`;
 }

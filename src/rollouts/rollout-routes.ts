@@ -133,6 +133,9 @@ const StartBody = Type.Object({
   sample: Type.Optional(Type.String({ maxLength: 16, description: 'Of a shadow, such as `20%`.' })),
   reason: Type.Optional(Reason),
   allowBreaking: Type.Optional(Type.Boolean()),
+  supersede: Type.Optional(
+    Type.Boolean({ description: 'A rollout under way goes back first, and this one takes its place.' }),
+  ),
 });
 
 const Estimate = Type.Object({

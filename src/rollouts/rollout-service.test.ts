@@ -1,119 +1,30 @@
 /** Rollouts in control: what is refused before anything moves, two controllers on one database, rollbacks, and what was promised without it. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { eachDialect } from '../../test/fixtures/databases.ts';
-import { modelBytes, type RegistryUnderTest, startRegistry } from '../../test/fixtures/registry.ts';
+import { type RolloutControl, startRolloutControl } from '../../test/fixtures/rollout-control.ts';
 import { listAudit } from '../base/audit.ts';
 import type { Database } from '../base/db/database.ts';
-import { createLogger } from '../base/log.ts';
-import { createArmOutcomes } from '../monitoring/predictions/arm-outcomes.ts';
-import { createDamagedFiles } from '../monitoring/predictions/damaged-files.ts';
-import { createDuckStore } from '../monitoring/predictions/duck-store.ts';
-import { createLogQuery } from '../monitoring/predictions/log-query.ts';
-import type { ObservedState } from '../serving/endpoints/desired-state.ts';
-import { endpointFacts } from '../serving/endpoints/endpoint-facts.ts';
-import { createEndpointService } from '../serving/endpoints/endpoint-service.ts';
-import { findEndpoint } from '../serving/endpoints/endpoint-store.ts';
-import { openRollbackIntents, type RollbackIntents } from './rollback-intents.ts';
-import { createRollouts } from './rollouts.ts';
 
 const SWITCH = 'stages: [{ kind: approve, separateDuties: false }, { kind: promote, soak: 0s, keepWarm: 1h }]';
 
-let registry: RegistryUnderTest | null = null;
-let folder = '';
+let control: RolloutControl | null = null;
 afterEach(async () => {
-  await registry?.close();
-  registry = null;
-  rmSync(folder, { recursive: true, force: true });
+  await control?.close();
+  control = null;
 });
 
-/** `adder` in versions 1 and 2 and a version 3 that breaks callers, at version 1; gateways that follow when they are told to. */
 async function setUp(database: Database) {
-  folder = mkdtempSync(join(tmpdir(), 'slipway-rollouts-'));
-  registry = await startRegistry({ database, endpoints: endpointFacts });
-  const { call } = registry;
-  for (const file of ['add.onnx', 'add-two.onnx', 'int64.onnx'])
-    await registry.push('adder', { 'model.onnx': modelBytes(file) });
-  for (const version of ['1', '2', '3'])
-    await registry.registry.versions.get(call, 'adder', version, { waitMs: 10_000 });
-  let ms = Date.parse('2026-11-26T08:00:00Z');
-  const clock = { now: () => new Date(ms), monotonicMs: () => ms };
-  let prepare = async (): Promise<void> => {};
-  const observed: ObservedState[] = [];
-  const publisher = {
-    publish: () => prepare(),
-    current: () => null,
-    sendAhead: () => {},
-    beforeReading: (work: () => Promise<void>) => {
-      prepare = work;
-    },
-    generation: () => 1,
-    gateways: () => [],
-    observed: () => observed,
-  };
-  const log = createLogger('control', 'fatal');
-  const duck = createDuckStore({ temporary: folder });
-  const query = createLogQuery({
-    database,
-    duck,
-    dataDir: folder,
-    damaged: createDamagedFiles({ dataDir: folder, log }),
-  });
-  const controller = (intents: RollbackIntents) =>
-    createRollouts({
-      database,
-      publisher,
-      clock,
-      log,
-      settings: { externalHosts: [] },
-      intents,
-      outcomes: createArmOutcomes({ database, query }),
-      factsOf: () => ({ callsPerS: null, errorRate: null, latencyMs: null, bodyBytes: null, capacityPerS: null }),
-    });
-  const intents = await openRollbackIntents(join(folder, 'rollbacks.ndjson'));
-  const rollouts = controller(intents);
-  const endpoints = createEndpointService({ database, publisher, clock });
-  await endpoints.create(call, { name: 'adder', model: 'adder', target: { version: 1 } });
-  const spec = async () => (await findEndpoint(database.db, call.project.id, 'adder'))!;
-
-  /** A second goes by, and every gateway does what the endpoint says. */
-  const tick = async (rounds = 1, by = rollouts): Promise<void> => {
-    for (let i = 0; i < rounds; i++) {
-      ms += 1000;
-      const { targetVersion, traffic } = await spec();
-      const seen = { reason: null, since: '', memoryBytes: null, restarts: 0, waiting: 0 };
-      observed[0] = {
-        instance: 'g',
-        httpUrl: '',
-        grpcAddress: null,
-        generation: 1,
-        observedAt: clock.now().toISOString(),
-        versions: [1, 2].map((version) => ({ project: 'default', model: 'adder', version, state: 'ready', ...seen })),
-        endpoints: [
-          {
-            project: 'default',
-            name: 'adder',
-            servingVersion: targetVersion,
-            ready: true,
-            reason: null,
-            trafficRevision: traffic?.revision ?? null,
-          },
-        ],
-      };
-      await by.loop.round();
-    }
-  };
-  const phase = async (): Promise<string> => (await rollouts.service.get(call, 'adder')).rollout.phase;
+  const started = await startRolloutControl(database);
+  control = started;
+  const { service, call, tick, phase } = started;
   const promote = async (to: string): Promise<void> => {
-    await rollouts.service.start(call, 'adder', { to, plan: SWITCH });
+    await service.start(call, 'adder', { to, plan: SWITCH });
     await tick(4);
-    await rollouts.service.command(call, 'adder', 'approve');
+    await service.command(call, 'adder', 'approve');
     await tick(6);
     expect(await phase()).toBe('completed');
   };
-  return { ...rollouts, intents, controller, call, spec, tick, phase, promote, database, prepare: () => prepare() };
+  return { ...started, promote };
 }
 
 eachDialect('rollouts', ({ open }) => {
@@ -134,6 +45,11 @@ eachDialect('rollouts', ({ open }) => {
     expect(await refusal({ to: '2', plan: shadows })).toMatch(/^signature_breaking: /);
     const feedback = { stages: [{ kind: 'canary', weight: '5%', gates: [{ kind: 'rate-ratio', metric: 'wrong' }] }] };
     expect(await refusal({ to: '2', plan: feedback })).toMatch(/no prediction of adder is logged/);
+    expect(await refusal({ to: '2', plan: SWITCH, sample: '5%' })).toBe(
+      'unsupported_option: A plan says its own sample',
+    );
+    expect(await refusal({ to: '2', plan: SWITCH, strategy: 'shadow' })).toMatch(/^unsupported_option: .*strategy/);
+    expect(await refusal({ to: '2', sample: '5%' })).toMatch(/^unsupported_option: A sample belongs/);
     expect(await spec()).toEqual(before);
     await service.start(call, 'adder', { to: '2', plan: SWITCH });
     await tick();
@@ -165,6 +81,36 @@ eachDialect('rollouts', ({ open }) => {
     expect(audit.filter((one) => one.action === 'rollout.completed')).toHaveLength(1);
   });
 
+  test('a rollout that supersedes another takes its place when that has gone back, and what cannot work ends nothing', async () => {
+    const { service, call, spec, tick, knobs, phase } = await setUp(await open());
+    knobs.calls = () => ({ answered: 50, failed: 0 });
+    const slow = 'stages: [{ kind: canary, weight: 50%, minDwell: 1h }, { kind: promote }]';
+    const first = (await service.start(call, 'adder', { to: '2', plan: slow })).rollout!;
+    await tick(4);
+    expect(await phase()).toBe('baking');
+    const again = { to: '2', plan: SWITCH, supersede: true };
+    await expect(service.start(call, 'adder', { to: '2', plan: SWITCH })).rejects.toMatchObject({ code: 'in_use' });
+    await expect(service.start(call, 'adder', { ...again, to: '7' })).rejects.toMatchObject({
+      code: 'version_not_found',
+    });
+    await expect(service.start(call, 'adder', { ...again, to: '1' })).rejects.toMatchObject({
+      code: 'invalid_request',
+    });
+    const planned = await service.start({ ...call, dryRun: true }, 'adder', again);
+    expect(planned.rollout).toBeNull();
+    expect((await spec()).traffic?.split?.id).toBe(first.id);
+    const ticking = setInterval(() => void tick(), 30);
+    try {
+      const second = (await service.start(call, 'adder', again)).rollout!;
+      expect(second.id).not.toBe(first.id);
+      const [, before] = await service.list(call, { endpoint: 'adder' }, { before: null, limit: 10 });
+      expect(before).toMatchObject({ id: first.id, phase: 'superseded' });
+      expect(before!.text).toContain(`Superseded by rollout ${second.id}`);
+    } finally {
+      clearInterval(ticking);
+    }
+  });
+
   test('going back is one step, and one more goes further back, never forward to what was left', async () => {
     const { rollBack, call, spec, promote } = await setUp(await open());
     await expect(rollBack(call, 'adder', {})).rejects.toMatchObject({ code: 'rollout_refused' });
@@ -182,7 +128,9 @@ eachDialect('rollouts', ({ open }) => {
   });
 
   test('what was promised without the database is entered once, with who decided it and when', async () => {
-    const { call, spec, intents, promote, prepare, service, database, controller } = await setUp(await open());
+    const { call, spec, intents, openIntents, promote, prepare, service, database, controller } = await setUp(
+      await open(),
+    );
     await promote('2');
     const intent = {
       id: 'i1',
@@ -209,7 +157,7 @@ eachDialect('rollouts', ({ open }) => {
     // A crash left the line in its file; meanwhile somebody went forward again.
     await intents.add(intent);
     await promote('2');
-    controller(await openRollbackIntents(join(folder, 'rollbacks.ndjson')));
+    controller(await openIntents());
     await prepare();
     expect((await spec()).targetVersion).toBe(2);
     expect(await entered()).toHaveLength(1);

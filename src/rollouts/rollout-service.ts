@@ -1,48 +1,26 @@
-import { randomBytes } from 'node:crypto';
 import type { Call } from '../base/access/call.ts';
-import { can, notPermitted, type Verb } from '../base/access/permission.ts';
+import { can, type Verb } from '../base/access/permission.ts';
 import { appendAudit } from '../base/audit.ts';
 import type { Clock } from '../base/clock.ts';
-import type { Database, Db, Tx } from '../base/db/database.ts';
+import type { Database, Db } from '../base/db/database.ts';
 import { SlipwayError } from '../base/errors.ts';
 import { uuidv7 } from '../base/ids.ts';
 import type { ArmOutcomesReader } from '../monitoring/predictions/arm-outcomes.ts';
-import { assertCompatible } from '../registry/signature.ts';
-import { findVersion, latestNumber } from '../registry/version-store.ts';
 import type { StageEvidence } from '../serving/endpoints/arm-evidence.ts';
 import type { DesiredStatePublisher } from '../serving/endpoints/desired-state-publisher.ts';
-import type { EndpointSpec } from '../serving/endpoints/endpoint.ts';
-import { findAliasVersion, findEndpoint, setEndpointTraffic } from '../serving/endpoints/endpoint-store.ts';
-import { findServable } from '../serving/endpoints/endpoint-targets.ts';
 import { type LiveChange, lastChange, listChanges } from '../serving/endpoints/live-history-store.ts';
 import { refusalOf } from './commands.ts';
+import { endpointOf } from './endpoint-asked.ts';
 import { mergeReports } from './merge-evidence.ts';
-import { needsOutcomes } from './outcomes.ts';
 import type { Plan } from './plan.ts';
-import { planFaults } from './plan-check.ts';
-import { estimatePlan, type StageEstimate, type TrafficFacts } from './plan-estimate.ts';
-import { parsePlan, parsePlanText, planDigest } from './plan-file.ts';
-import { outcomeFaults } from './plan-support.ts';
-import { type Command, ENDED, type Observations, type TransitionRecord } from './rollout.ts';
+import type { StageEstimate, TrafficFacts } from './plan-estimate.ts';
+import type { Command, Observations, TransitionRecord } from './rollout.ts';
 import type { RolloutLoop } from './rollout-loop.ts';
 import { observeGateways } from './rollout-observations.ts';
 import * as store from './rollout-store.ts';
 import { type RolloutView, viewOf } from './rollout-view.ts';
 import { type ShadowView, shadowViews } from './shadow-view.ts';
-import { startRollout } from './start.ts';
-import { taskOf } from './task.ts';
-
-export type StartInput = {
-  /** A number, an alias, or `latest`. */
-  readonly to: string;
-  readonly strategy?: 'canary' | 'blue-green' | 'shadow';
-  /** A plan as YAML text, or as an object. */
-  readonly plan?: string | object;
-  /** Share of calls that a shadow gets, such as `20%`. */
-  readonly sample?: string;
-  readonly reason?: string;
-  readonly allowBreaking?: boolean;
-};
+import { createStart, type StartInput } from './start-service.ts';
 
 export type Started = {
   readonly rollout: RolloutView | null;
@@ -56,6 +34,8 @@ export type RolloutService = ReturnType<typeof createRolloutService>;
 
 /** How long a command waits until a step has taken it. */
 const TAKEN_WITHIN_MS = 3_000;
+/** How long a new rollout waits until the one that it supersedes has gone back. */
+const BACK_WITHIN_MS = 20_000;
 
 /** The verbs on rollouts. What people ask is written down and taken by the next step, which comes at once. */
 export function createRolloutService(deps: {
@@ -67,15 +47,6 @@ export function createRolloutService(deps: {
   outcomes: ArmOutcomesReader;
 }) {
   const { database, publisher, clock, loop, factsOf, outcomes } = deps;
-
-  const endpointOf = async (db: Db, call: Call, name: string, verb: Verb): Promise<EndpointSpec> => {
-    const spec = await findEndpoint(db, call.project.id, name);
-    if (!can(call.principal, verb, call.project.name, spec?.model)) throw notPermitted(call.principal, verb);
-    if (spec !== null) return spec;
-    throw new SlipwayError('endpoint_not_found', `There is no endpoint ${name}`, {
-      hint: '`slipway endpoints list` shows them; a first version is deployed by `slipway deploy`.',
-    });
-  };
 
   const latestOf = async (db: Db, call: Call, endpoint: string): Promise<store.StoredRollout> => {
     const stored = await store.findLatest(db, call.project.id, endpoint);
@@ -94,106 +65,30 @@ export function createRolloutService(deps: {
     });
   };
 
-  const versionAsked = async (db: Db, spec: EndpointSpec, to: string): Promise<number> => {
-    if (/^[1-9]\d{0,8}$/.test(to)) return Number(to);
-    const number =
-      to === 'latest' ? await latestNumber(db, spec.modelId) : await findAliasVersion(db, spec.modelId, to);
-    if (number !== null) return number;
-    throw new SlipwayError('alias_not_found', `${spec.model} has no alias ${to.slice(0, 80)}`, {
-      hint: `\`slipway models show ${spec.model}\` lists them.`,
+  /** Comes back when the rollout under way has given its traffic back. */
+  const supersede = async (call: Call, name: string, by: string): Promise<void> => {
+    const { state } = await ask(call, name, 'supersede', { reason: by });
+    const untilMs = clock.monotonicMs() + BACK_WITHIN_MS;
+    while (clock.monotonicMs() < untilMs) {
+      loop.wake();
+      const stored = await store.findRollout(database.db, call.project.id, state.id);
+      if (stored === null || store.underWay(stored) === null) return;
+      await new Promise((done) => setTimeout(done, 50));
+    }
+    throw new SlipwayError('in_use', `The rollout of ${name} to version ${state.to.version} is still on its way back`, {
+      hint: `Start this one again when it is: slipway rollouts show ${name}`,
     });
   };
+
+  const begin = createStart({ database, clock, factsOf, outcomes, supersede });
 
   return {
     /** @throws SlipwayError with every reason for which the plan cannot work, before anything moves */
     async start(call: Call, name: string, input: StartInput): Promise<Started> {
-      const started = await database.transaction(async (tx) => {
-        const spec = await endpointOf(tx, call, name, 'deploy');
-        const number = await versionAsked(tx, spec, input.to);
-        const servable = await findServable(tx, spec.modelId, spec.model, number);
-        const to = (await findVersion(tx, spec.modelId, number))!;
-        if (number === spec.targetVersion)
-          throw new SlipwayError('invalid_request', `${name} serves version ${number} already`, {
-            fields: [{ pointer: '/to', message: 'is the version that serves now' }],
-          });
-        const before = await store.findLatest(tx, call.project.id, name);
-        if (before?.isActive && !ENDED.includes(before.state.phase.kind))
-          throw new SlipwayError('in_use', `${name} is in a rollout to version ${before.state.to.version} already`, {
-            hint: `See it: slipway rollouts show ${name}. To end it: slipway rollouts abort ${name}`,
-          });
-        const from = spec.targetVersion === null ? null : await findVersion(tx, spec.modelId, spec.targetVersion);
-        if (from !== null && input.allowBreaking !== true)
-          assertCompatible(from.signature, servable.signature, {
-            version: `${spec.model}@${number}`,
-            endpoint: name,
-          });
-        const plan = planOf(input, (asked) => taskOf(to.signature, asked));
-        for (const other of alsoShadowed(plan)) {
-          const shadow = await findServable(tx, spec.modelId, spec.model, other);
-          assertCompatible(servable.signature, shadow.signature, { version: `${spec.model}@${other}`, endpoint: name });
-        }
-        const task = taskOf(to.signature, null);
-        const facts = factsOf(call.project.name, name);
-        const outputs = to.signature.outputs.map((one) => one.name);
-        const asked = { project: call.project, endpoint: name, signature: to.signature, compare: task.compare };
-        const obstacle = needsOutcomes(plan, outputs) ? await outcomes.obstacle(tx, asked) : null;
-        const faults = [
-          ...outcomeFaults(plan, outputs, obstacle),
-          ...planFaults(plan, { ...facts, hasControl: from !== null, outputs }),
-        ];
-        if (faults.length > 0)
-          throw new SlipwayError(
-            'invalid_request',
-            `The plan cannot work: ${faults[0]!.pointer} ${faults[0]!.message}`,
-            {
-              fields: faults,
-              hint: 'docs/guides/rollout-plans.md says what each part may be.',
-            },
-          );
-        const estimates = estimatePlan(plan, facts);
-        if (call.dryRun) return { stored: null, plan, estimates };
-        if (before?.isActive === true) await takeOver(tx, spec, before);
-        const now = clock.now();
-        const state = startRollout({
-          id: uuidv7(now.getTime()),
-          project: call.project.name,
-          endpoint: name,
-          model: spec.model,
-          from: from === null ? null : { version: from.version, digest: from.digest },
-          to: { version: number, digest: to.digest },
-          plan,
-          planVersion: planDigest(plan),
-          salt: randomBytes(16).toString('hex'),
-          sharedSalt: await store.sharedSalt(tx, () => randomBytes(16).toString('hex')),
-          startedBy: call.principal.actor,
-          versionBy: to.createdBy,
-          startedAtMs: now.getTime(),
-          trafficRevision: spec.traffic?.revision ?? 0,
-          outputs: task.outputs,
-          compare: task.compare,
-        });
-        const stored: store.StoredRollout = {
-          projectId: call.project.id,
-          endpointId: spec.id,
-          isActive: true,
-          startedAt: now.toISOString(),
-          endedAt: null,
-          state,
-        };
-        await store.insertRollout(tx, stored);
-        await audit(
-          tx,
-          call,
-          'rollout.start',
-          name,
-          { rollout: state.id, from: from?.version ?? null, to: number },
-          input.reason,
-        );
-        return { stored, plan, estimates };
-      });
-      if (started.stored === null) return { rollout: null, plan: started.plan, estimates: started.estimates };
+      const { stored, plan, estimates } = await begin(call, name, input);
+      if (stored === null) return { rollout: null, plan, estimates };
       loop.wake();
-      return { rollout: show(started.stored), plan: started.plan, estimates: started.estimates };
+      return { rollout: show(stored), plan, estimates };
     },
 
     async list(
@@ -219,24 +114,7 @@ export function createRolloutService(deps: {
 
     /** Asks a rollout for something, and waits until a step has taken it. */
     async command(call: Call, name: string, kind: Command['kind'], input: CommandInput = {}): Promise<RolloutView> {
-      const verb: Verb = kind === 'approve' || kind === 'promote' ? 'promote' : 'deploy';
-      const asked = await database.transaction(async (tx) => {
-        const spec = await endpointOf(tx, call, name, verb);
-        const stored = await latestOf(tx, call, name);
-        const command = commandOf(kind, call.principal.actor, input, stored);
-        const state = loop.latest(stored.state.id) ?? stored.state;
-        const seen = observeGateways(state, spec, publisher.observed(), publisher.generation(), clock.now());
-        const refusal = refusalOf(stored.state, seen as Observations, command);
-        if (refusal !== null)
-          throw new SlipwayError('rollout_refused', refusal, { hint: `See it: slipway rollouts show ${name}` });
-        if (call.dryRun) return stored;
-        const now = clock.now();
-        const id = uuidv7(now.getTime());
-        await store.insertCommand(tx, { id, rolloutId: stored.state.id, command, at: now.toISOString() });
-        await audit(tx, call, `rollout.${kind}`, name, { rollout: stored.state.id }, input.reason);
-        return stored;
-      });
-      if (!call.dryRun) await taken(asked.state.id);
+      await ask(call, name, kind, input);
       return show(await latestOf(database.db, call, name));
     },
 
@@ -262,15 +140,43 @@ export function createRolloutService(deps: {
     return mergeReports(await store.listEvidence(database.db, id), { id, epoch, stage });
   }
 
-  /** What an ended rollout keeps warm is let go: the new one has its own. */
-  async function takeOver(tx: Tx, spec: EndpointSpec, before: store.StoredRollout): Promise<void> {
-    await store.deactivate(tx, before.state.id);
-    const warm = [before.state.from?.version, before.state.to.version];
-    const pins = spec.pins.filter((pin) => !warm.includes(pin));
-    if (pins.length === spec.pins.length) return;
-    const traffic = spec.traffic ?? { revision: 0, split: null, shadows: [] };
-    const at = clock.now().toISOString();
-    await setEndpointTraffic(tx, spec.id, { target: spec.target, pins, traffic, revision: spec.revision + 1 }, at);
+  async function ask(
+    call: Call,
+    name: string,
+    kind: Command['kind'],
+    input: CommandInput,
+  ): Promise<store.StoredRollout> {
+    const verb: Verb = kind === 'approve' || kind === 'promote' ? 'promote' : 'deploy';
+    const asked = await database.transaction(async (tx) => {
+      const spec = await endpointOf(tx, call, name, verb);
+      const stored = await latestOf(tx, call, name);
+      const command = commandOf(kind, call.principal.actor, input, stored);
+      const state = loop.latest(stored.state.id) ?? stored.state;
+      const seen = observeGateways(state, spec, publisher.observed(), publisher.generation(), clock.now());
+      const refusal = refusalOf(stored.state, seen as Observations, command);
+      if (refusal !== null)
+        throw new SlipwayError('rollout_refused', refusal, { hint: `See it: slipway rollouts show ${name}` });
+      if (call.dryRun) return stored;
+      const now = clock.now();
+      const id = uuidv7(now.getTime());
+      await store.insertCommand(tx, { id, rolloutId: stored.state.id, command, at: now.toISOString() });
+      await appendAudit(
+        tx,
+        {
+          project: call.project.name,
+          actor: call.principal.actor,
+          action: `rollout.${kind}`,
+          resource: `rollout/${name}`,
+          detail: { rollout: stored.state.id },
+          reason: input.reason ?? null,
+          requestId: call.requestId,
+        },
+        clock,
+      );
+      return stored;
+    });
+    if (!call.dryRun) await taken(asked.state.id);
+    return asked;
   }
 
   async function taken(rolloutId: string): Promise<void> {
@@ -281,39 +187,6 @@ export function createRolloutService(deps: {
       await new Promise((done) => setTimeout(done, 20));
     }
   }
-
-  function audit(tx: Tx, call: Call, action: string, endpoint: string, detail: object, reason?: string): Promise<void> {
-    return appendAudit(
-      tx,
-      {
-        project: call.project.name,
-        actor: call.principal.actor,
-        action,
-        resource: `rollout/${endpoint}`,
-        detail,
-        reason: reason ?? null,
-        requestId: call.requestId,
-      },
-      clock,
-    );
-  }
-}
-
-function planOf(input: StartInput, task: Parameters<typeof parsePlan>[1]): Plan {
-  if (typeof input.plan === 'string') return parsePlanText(input.plan, 'The plan', task);
-  if (input.plan !== undefined) return parsePlan(input.plan, task);
-  const strategy = input.strategy ?? 'canary';
-  if (input.sample === undefined) return parsePlan({ strategy }, task);
-  if (strategy !== 'shadow')
-    throw new SlipwayError('unsupported_option', 'A sample belongs to the strategy shadow', {
-      fields: [{ pointer: '/sample', message: 'is for strategy shadow only' }],
-    });
-  return parsePlan({ stages: [{ kind: 'shadow', sample: input.sample }] }, task);
-}
-
-/** Versions that run as shadows beside the candidate. */
-function alsoShadowed(plan: Plan): number[] {
-  return plan.stages.flatMap((stage) => (stage.kind === 'shadow' ? stage.also : []));
 }
 
 function commandOf(kind: Command['kind'], by: string, input: CommandInput, stored: store.StoredRollout): Command {

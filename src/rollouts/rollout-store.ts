@@ -1,6 +1,6 @@
 import type { Db } from '../base/db/database.ts';
 import type { EvidenceReport, StageEvidence } from '../serving/endpoints/arm-evidence.ts';
-import type { Command, Effect, Rollout, TransitionRecord } from './rollout.ts';
+import { type Command, type Effect, ENDED, type Rollout, type TransitionRecord } from './rollout.ts';
 
 /** A rollout as it is kept, with what belongs to its row. */
 export type StoredRollout = {
@@ -12,6 +12,11 @@ export type StoredRollout = {
   readonly endedAt: string | null;
   readonly state: Rollout;
 };
+
+/** The same where it has not ended yet. */
+export function underWay(stored: StoredRollout | null): StoredRollout | null {
+  return stored?.isActive && !ENDED.includes(stored.state.phase.kind) ? stored : null;
+}
 
 type Row = {
   project_id: string;

@@ -2,7 +2,7 @@
 import type { StageEvidence } from '../serving/endpoints/arm-evidence.ts';
 import { gatesAt } from './assess-stage.ts';
 import { approvalAsked } from './commands.ts';
-import { stageOf, wantedTraffic, weightAt } from './desired-traffic.ts';
+import { hasLostWeight, stageOf, wantedTraffic, weightAt } from './desired-traffic.ts';
 import type { GateReading } from './gates/gate.ts';
 import { estimatePlan, type TrafficFacts } from './plan-estimate.ts';
 import { ENDED, type Phase, type Rollout } from './rollout.ts';
@@ -67,7 +67,8 @@ export function viewOf(rollout: Rollout, { evidence, traffic }: ViewFacts): Roll
   const { phase, plan } = rollout;
   const at = stageOf(phase);
   const isEnded = ENDED.includes(phase.kind);
-  const estimates = estimatePlan(plan, traffic);
+  // what an ended one would still need is nothing that anybody waits for
+  const estimates = isEnded ? [] : estimatePlan(plan, traffic);
   return {
     id: rollout.id,
     project: rollout.project,
@@ -151,7 +152,7 @@ function askedWeight(rollout: Rollout): number {
   if (wanted.split === null) return wanted.target === rollout.to.version ? 1 : 0;
   const at = stageOf(rollout.phase);
   if (rollout.plan.stages[at]?.kind === 'promote') return 1;
-  return rollout.phase.kind === 'paused' && rollout.phase.cause === 'not-ready' ? 0 : weightAt(rollout.plan, at).weight;
+  return hasLostWeight(rollout.phase) ? 0 : weightAt(rollout.plan, at).weight;
 }
 
 function observedWeight(evidence: StageEvidence | null): number | null {

@@ -29,7 +29,7 @@ export type Phase =
   | { readonly kind: 'soaking'; readonly stage: number; readonly since: Moment }
   /** The end of a plan; without a promote stage the endpoint's version stays. `isWarm`: the other version is still loaded. */
   | { readonly kind: 'completed'; readonly since: Moment; readonly isPromoted: boolean; readonly isWarm: boolean }
-  /** Traffic stays as it is, and guardrails stay armed. */
+  /** Traffic stays as it is while the version can answer, and guardrails stay armed. */
   | {
       readonly kind: 'paused';
       readonly cause: PauseCause;
@@ -37,6 +37,8 @@ export type Phase =
       readonly since: Moment;
       /** Where it goes on. */
       readonly was: ActivePhase;
+      /** The version could not answer meanwhile, so its weight was taken away; it comes back with the rollout, not with the version. */
+      readonly withoutWeight?: boolean;
     }
   /** Where the old version is not ready it is made so first; then it gets all traffic. */
   | {

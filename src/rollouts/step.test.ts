@@ -2,6 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { createWorld, FROM, steady, TO, type WorldOptions } from '../../test/fixtures/rollout-world.ts';
 import type { Plan } from './plan.ts';
 import { planFaults } from './plan-check.ts';
+import type { Strata } from './rollout.ts';
+import { ERRORS, keepStrata, LATENCY_LEVELS, latencyKey, outputKey, sliceKey } from './strata.ts';
 import { builtInPlan, canaryGates, PLAN_DEFAULTS } from './strategies.ts';
 import { taskOf } from './task.ts';
 
@@ -10,6 +12,16 @@ const task = taskOf({
   outputs: [{ name: 'label', datatype: 'FP32', shape: [-1, 2], labels: ['no', 'yes'] }],
 });
 const MINUTE_MS = 60_000;
+
+const facts = {
+  callsPerS: null,
+  errorRate: null,
+  latencyMs: null,
+  bodyBytes: null,
+  capacityPerS: null,
+  hasControl: true,
+  outputs: ['label'],
+};
 
 /** A canary of two steps and a promotion, quick enough for a test. */
 const quick = (changes: Partial<Plan> = {}): Plan => ({
@@ -462,23 +474,49 @@ describe('a controller that dies', () => {
 });
 
 describe('size', () => {
-  it('is below 100 kB whatever the slices, outputs and stages are', () => {
+  it('is below 100 kB with the largest plan, after twenty stages of as many slices and outputs as are counted', () => {
+    const bytes = (value: unknown): number => Buffer.byteLength(JSON.stringify(value));
+    const tenants = Array.from({ length: 21 }, (_, at) => `${at} `.padEnd(256, 'é'));
+    const keys = [ERRORS, ...LATENCY_LEVELS.map(latencyKey)].flatMap((key) => [
+      key,
+      ...tenants.map((tenant) => sliceKey(key, tenant)),
+    ]);
+    keys.push(...Array.from({ length: 33 }, (_, bin) => outputKey('label', bin)));
+    let strata: Strata = {};
+    for (let stage = 0; stage < 20; stage++)
+      strata = keepStrata(
+        strata,
+        Object.fromEntries(
+          keys.map((key, at) => [
+            key,
+            { share: 1 / 3, canaryEvents: 1e9 + at, events: 4e9 + at, canaryExposures: 9e15 },
+          ]),
+        ),
+      );
+    // what all calls had is kept of every stage, whatever has to go
+    expect(strata[ERRORS]).toHaveLength(20);
+    expect(strata[latencyKey('p99')]).toHaveLength(20);
     const run = world();
     run.until(run.isEnded, 3000);
-    expect(JSON.stringify(run.rollout).length).toBeLessThan(60_000);
+    const { plan, readings, ...rest } = run.rollout;
+    const largest = planOf(40_000);
+    expect(planFaults(largest, facts)).toEqual([]);
+    expect(planFaults(planOf(41_000), facts)).toMatchObject([{ message: expect.stringContaining('fewer stages') }]);
+    const most = Array.from({ length: 20 }, () => ({ ...readings[0]!, text: 'é'.repeat(400) }));
+    expect(bytes({ ...rest, strata, plan: largest, readings: most })).toBeLessThan(100_000);
+    expect(bytes(run.rollout)).toBeLessThan(20_000);
+    expect(bytes(plan)).toBeLessThan(10_000);
   });
+
+  /** A plan of so many bytes, by the values that a rule lists. */
+  function planOf(size: number): Plan {
+    const of = (values: string[]): Plan =>
+      quick({ rules: [{ kind: 'never', name: 'banks', of: { kind: 'header', name: 'x-bank' }, values }] });
+    return of(['b'.repeat(size - JSON.stringify(of([''])).length)]);
+  }
 });
 
 describe('the built-in plans', () => {
-  const facts = {
-    callsPerS: null,
-    errorRate: null,
-    latencyMs: null,
-    bodyBytes: null,
-    capacityPerS: null,
-    hasControl: true,
-    outputs: ['label'],
-  };
   it.each(['canary', 'blue-green', 'shadow'] as const)('%s has no fault', (strategy) => {
     expect(planFaults(builtInPlan(strategy, task), facts)).toEqual([]);
   });

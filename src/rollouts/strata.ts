@@ -137,26 +137,27 @@ export function withCurrent<T>(
   return result;
 }
 
-/** Strata kept at most of one rollout, so that its state stays below 100 kB whatever its slices, outputs and stages are. */
-const MAX_STRATA = 400;
+/** Bytes of strata that are kept of one rollout, so that its state stays below 100 kB whatever its traffic, slices, outputs and stages are. */
+const MAX_STRATA_BYTES = 30_000;
 
 /**
- * What is kept of a stage that ends. Where there are too many, whole slices and bins of outputs go, those with the fewest events first: how
+ * What is kept of a stage that ends. Where there is too much, whole slices and bins of outputs go, those with the fewest events first: how
  * many events there were says nothing of which arm had them, so nothing is picked by its result.
  */
 export function keepStrata(finished: Strata, current: Readonly<Record<string, Stratum>>): Strata {
   const told = Object.entries(current).filter(([, one]) => one.canaryExposures > 0);
   const all: Record<string, readonly Stratum[]> = withCurrent(finished, Object.fromEntries(told));
-  let count = Object.values(all).reduce((sum, strata) => sum + strata.length, 0);
-  if (count <= MAX_STRATA) return all;
+  const bytesOf = (key: string): number => Buffer.byteLength(JSON.stringify({ [key]: all[key] }));
+  let bytes = Object.keys(all).reduce((sum, key) => sum + bytesOf(key), 0);
+  if (bytes <= MAX_STRATA_BYTES) return all;
   const eventsOf = (strata: readonly Stratum[]): number => strata.reduce((sum, one) => sum + one.events, 0);
   const spare = Object.entries(all)
     .filter(([key]) => key.includes('@') || key.startsWith('output.'))
     .sort(([, a], [, b]) => eventsOf(a) - eventsOf(b));
-  for (const [key, strata] of spare) {
-    if (count <= MAX_STRATA) break;
+  for (const [key] of spare) {
+    if (bytes <= MAX_STRATA_BYTES) break;
+    bytes -= bytesOf(key);
     delete all[key];
-    count -= strata.length;
   }
   return all;
 }

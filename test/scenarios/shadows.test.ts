@@ -113,6 +113,8 @@ test.each(Object.entries(CASES))(
     expect(faults).toEqual([]);
     expect(load.answered).toBe(load.sent);
     const p99 = (sorted: number[]): number => sorted[Math.floor((sorted.length - 1) * 0.99)]!;
+    // a shadow that held up the live path would do so for seconds; what is below that is this machine's noise
+    expect(p99(beside)).toBeLessThan(3 * p99(alone) + 100);
     console.log(
       `${stopped.text}\np99 alone ${p99(alone).toFixed(1)} ms, beside the shadow ${p99(beside).toFixed(1)} ms`,
     );
@@ -132,7 +134,7 @@ test('several shadows at once: beside the noise floor, by tenant, with the pairs
   const plan = `
 sliceBy: { header: X-Tenant }
 stages:
-  - { kind: shadow, sample: 100%, noiseFloor: 100%, also: [3], minPairs: 50, minDwell: 1s, gates: [{ kind: shadow, minPairs: 50, minCoverage: 0%, maxLatencyRatio: 1000 }] }
+  - { kind: shadow, sample: 100%, noiseFloor: 100%, also: [3], minPairs: 50, minDwell: 1s, gates: [{ kind: shadow, minPairs: 50 }] }
 `;
   await client.rollouts.start('m', { to: '2', plan });
   const ids = new Set<string>();
@@ -150,7 +152,7 @@ stages:
         await answer.arrayBuffer();
       }
       const now = await client.rollouts.show('m');
-      const isSeen = now.shadows.length === 3 && now.shadows.every((one) => one.pairs >= 5);
+      const isSeen = now.shadows.length === 3 && now.shadows.every((one) => one.pairs >= 50);
       return now.rollout.phase === 'paused' && isSeen ? now : null;
     },
     60_000,
@@ -160,11 +162,15 @@ stages:
     (name) => shown.shadows.find((one) => one.name === name)!,
   );
   expect(candidate!.flips).toBe(candidate!.pairs);
-  expect(candidate!.pairs).toBeGreaterThan(0);
   for (const same of [third, floor]) expect(same).toMatchObject({ flips: 0, worst: [] });
-  expect(third!.pairs).toBeGreaterThan(0);
+  for (const { statuses, pairs, otherForms, newErrors } of [candidate!, third!, floor!]) {
+    expect(statuses['ok']).toBe(pairs);
+    expect(statuses['error']! + statuses['timeout']! + statuses['oversize']!).toBe(0);
+    expect({ otherForms, newErrors }).toEqual({ otherForms: 0, newErrors: {} });
+  }
   expect(candidate!.slices.map((one) => one.slice).sort()).toEqual(['acme', 'globex']);
-  expect(candidate!.worst.length).toBeGreaterThan(0);
+  for (const { pairs, flips } of candidate!.slices) expect(flips).toBe(pairs);
+  expect(candidate!.worst).toHaveLength(50);
   for (const { predictionId, slice } of candidate!.worst) {
     expect(ids).toContain(predictionId);
     expect(['acme', 'globex']).toContain(slice);
