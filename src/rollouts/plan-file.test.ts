@@ -149,7 +149,13 @@ stages:
     ['stages:\n  - { kind: canary, weight: 5 }', ['/stages/0/weight line 2: must be string']],
     [
       'stages:\n  - { kind: canary, weight: "5" }',
-      ['/stages/0/weight line 2: must be a share with its unit, such as 5%'],
+      ['/stages/0/weight line 2: must be a share with its unit from 0% to 100%, such as 5%'],
+    ],
+    [
+      'stages:\n  - { kind: shadow, sample: 150%, noiseFloor: 100.5% }',
+      ['sample', 'noiseFloor'].map(
+        (key) => `/stages/0/${key} line 2: must be a share with its unit from 0% to 100%, such as 5%`,
+      ),
     ],
     [
       'stages:\n  - { kind: canary, weight: 5%, minDwell: 10 m }',

@@ -165,6 +165,6 @@ function faultsOf(check: ReturnType<typeof compile>, value: unknown, pointer: st
 
 function friendly(message: string): string {
   if (message.includes(DURATION_PATTERN)) return 'must be a duration with its unit, such as 10m';
-  if (message.includes(SHARE_PATTERN)) return 'must be a share with its unit, such as 5%';
+  if (message.includes(SHARE_PATTERN)) return 'must be a share with its unit from 0% to 100%, such as 5%';
   return message;
 }

@@ -6,8 +6,8 @@ import { TASKS } from './task.ts';
 
 /** `10m`; days as well. */
 export const DURATION_PATTERN = '^\\d+(\\.\\d+)?(ms|s|m|h|d)$';
-/** `5%`: shares carry their unit, so that 5 and 0.05 are never taken for one another. */
-export const SHARE_PATTERN = '^\\d+(\\.\\d+)?%$';
+/** `5%`, from 0% to 100%: shares carry their unit, so that 5 and 0.05 are never taken for one another. */
+export const SHARE_PATTERN = '^(100(\\.0+)?|\\d{1,2}(\\.\\d+)?)%$';
 
 const about = <T extends TSchema>(type: T, description: string): T => ({ ...type, description });
 const Duration = (description: string) =>
