@@ -32,7 +32,7 @@ async function pagesOf({ client }: RunningServer): Promise<Record<string, readon
     endpoint: ['endpoints/credit-risk', 'Predict'],
     predictions: ['endpoints/credit-risk/predictions', 'answered'],
     'predictions, filtered': [
-      `endpoints/credit-risk/predictions?where=${encodeURIComponent("input.age > 40 and input.purpose = 'new car'")}`,
+      `endpoints/credit-risk/predictions?where=${encodeURIComponent("input.age > 35 and version = 1")}`,
       'answered',
     ],
     prediction: [`predictions/${one.id}.${one.row}`, 'What became of it'],
@@ -76,13 +76,11 @@ async function firstLoad(
     if (answer.url().endsWith('.js')) bytes += Number(answer.headers()['content-length'] ?? 0);
   });
   await page.goto('/console/', { waitUntil: 'commit' });
-  await page.waitForFunction(`document.querySelector('nav[aria-label=Main]') !== null`, null, { polling: 'raf' });
+  await page.getByRole('navigation', { name: 'Main' }).waitFor();
   const frameMs = await page.evaluate<number>('performance.now()');
-  await page.waitForFunction(`document.querySelector('main').innerText.includes('model-0000')`, null, {
-    polling: 'raf',
-  });
+  await page.locator('main').getByText('model-0000').first().waitFor();
   await page.keyboard.press('Control+k');
-  await page.waitForFunction(`document.querySelector('[role=dialog] input') !== null`, null, { polling: 'raf' });
+  await page.getByRole('combobox', { name: 'Where to' }).waitFor();
   const rowsMs = await page.evaluate<number>('performance.now()');
   await context.close();
   return { frameMs, rowsMs, bytes };
