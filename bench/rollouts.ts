@@ -38,6 +38,9 @@ const SHADOW =
 const TRIP = `stages: [{ kind: canary, weight: 20%, minDwell: 1h, gates: [{ kind: rate-ratio, failMargin: 1000, passBelow: 20% }, { kind: ceiling, consecutiveErrors: 20, errorRate: null }] }, { kind: promote }]`;
 /** The same, and nearly all units lie outside its slot of a layer: their arm is found by a hash too, and they are not counted. */
 const NOT_COUNTED = `layer: { name: bench, from: 0%, to: 0.01% }\n${SPLIT}`;
+/** Calls a second that come whether or not earlier ones were answered: a twentieth of what the server can take. */
+const CALM = 1000;
+
 type Line = { readonly what: string; readonly measured: string; readonly aim: string };
 
 const { values: options } = parseArgs({
@@ -96,9 +99,6 @@ async function evidence(): Promise<Line[]> {
     );
   return lines;
 }
-
-/** Calls a second that come whether or not earlier ones were answered: a twentieth of what the server can take. */
-const CALM = 1000;
 
 /** The server on one core, the shadow's runner on the other beside the callers, which leave most of it free. */
 async function shadow(): Promise<Line[]> {
