@@ -147,6 +147,11 @@ function sourceFaults({ unit, rules, sliceBy }: Written): FieldError[] {
   const isBareUnit = typeof unit === 'object' && unit !== null && Object.keys(unit).every((key) => key === 'key');
   if (!isBareUnit) look(unit, '/unit');
   look(sliceBy, '/sliceBy');
+  if (typeof sliceBy === 'object' && sliceBy !== null && 'pointer' in sliceBy)
+    fields.push({
+      pointer: '/sliceBy/pointer',
+      message: 'cannot be followed: the body is gone when a call is counted. Name a header or a field',
+    });
   if (!Array.isArray(rules)) return fields;
   rules.forEach((rule, at) => {
     look(rule, `/rules/${at}`);

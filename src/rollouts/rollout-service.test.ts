@@ -4,6 +4,8 @@ import { eachDialect } from '../../test/fixtures/databases.ts';
 import { type RolloutControl, startRolloutControl } from '../../test/fixtures/rollout-control.ts';
 import { listAudit } from '../base/audit.ts';
 import type { Database } from '../base/db/database.ts';
+import { putPolicy } from '../monitoring/predictions/log-store.ts';
+import { DEFAULT_POLICY } from '../monitoring/predictions/privacy-policy.ts';
 
 const SWITCH = 'stages: [{ kind: approve, separateDuties: false }, { kind: promote, soak: 0s, keepWarm: 1h }]';
 
@@ -54,6 +56,49 @@ eachDialect('rollouts', ({ open }) => {
     await service.start(call, 'adder', { to: '2', plan: SWITCH });
     await tick();
     expect(await refusal({ to: '2' })).toMatch(/^in_use: adder is in a rollout to version 2 already/);
+  });
+
+  test('the task that a plan names decides how answers are compared', async () => {
+    const { service, call, spec, tick } = await setUp(await open());
+    await service.start(call, 'adder', { to: '2', plan: { task: 'ranking', stages: [{ kind: 'shadow' }] } });
+    await tick(4);
+    expect((await spec()).traffic?.shadows[0]?.compare).toMatchObject({ kind: 'ranking', output: 'Y' });
+  });
+
+  test('what the privacy policy does not keep is in no slice and in no pair', async () => {
+    const { service, call, database } = await setUp(await open());
+    const dryRun = { ...call, dryRun: true };
+    const sliced = { sliceBy: { field: 'X' }, stages: [{ kind: 'approve' }, { kind: 'promote' }] };
+    const shadowed = { stages: [{ kind: 'shadow' }] };
+    const keep = async (fields: Record<string, { action: string }>): Promise<void> => {
+      const policy = JSON.stringify({ ...DEFAULT_POLICY, fields });
+      const row = {
+        project_id: call.project.id,
+        endpoint: 'adder',
+        policy,
+        revision: 1,
+        updated_at: '',
+        updated_by: '',
+      };
+      await database.transaction((tx) => putPolicy(tx, row));
+    };
+    for (const plan of [sliced, shadowed]) await service.start(dryRun, 'adder', { to: '2', plan });
+    await keep({ 'input.*': { action: 'hash' } });
+    await expect(service.start(dryRun, 'adder', { to: '2', plan: sliced })).rejects.toMatchObject({
+      fields: [
+        { pointer: '/sliceBy', message: expect.stringMatching(/^writes down input\.X.*, which the policy of adder/) },
+      ],
+    });
+    await service.start(dryRun, 'adder', { to: '2', plan: shadowed });
+    await keep({ 'output.*': { action: 'drop' } });
+    await service.start(dryRun, 'adder', { to: '2', plan: sliced });
+    await expect(service.start(dryRun, 'adder', { to: '2', plan: shadowed })).rejects.toMatchObject({
+      fields: [{ pointer: '/stages/0', message: expect.stringContaining('output.Y') }],
+    });
+    const followed = { sliceBy: { pointer: '/tenant' }, stages: [{ kind: 'approve' }, { kind: 'promote' }] };
+    await expect(service.start(dryRun, 'adder', { to: '2', plan: followed })).rejects.toMatchObject({
+      fields: [{ pointer: '/sliceBy/pointer' }],
+    });
   });
 
   test('two controllers on one database: each step is taken once', async () => {

@@ -7,17 +7,18 @@ import { SlipwayError } from '../base/errors.ts';
 import { uuidv7 } from '../base/ids.ts';
 import type { ArmOutcomesReader } from '../monitoring/predictions/arm-outcomes.ts';
 import { assertCompatible } from '../registry/signature.ts';
-
 import { findVersion, latestNumber, type StoredVersion } from '../registry/version-store.ts';
 import type { EndpointSpec } from '../serving/endpoints/endpoint.ts';
 import { findAliasVersion, setEndpointTraffic } from '../serving/endpoints/endpoint-store.ts';
 import { findServable } from '../serving/endpoints/endpoint-targets.ts';
+import type { ComparisonSpec } from '../serving/endpoints/traffic.ts';
 import { endpointOf } from './endpoint-asked.ts';
 import { needsOutcomes } from './outcomes.ts';
 import type { Plan } from './plan.ts';
 import { planFaults } from './plan-check.ts';
 import { estimatePlan, type StageEstimate, type TrafficFacts } from './plan-estimate.ts';
 import { parsePlan, parsePlanText, planDigest } from './plan-file.ts';
+import { privacyFaults } from './plan-privacy.ts';
 import { outcomeFaults } from './plan-support.ts';
 import * as store from './rollout-store.ts';
 import { startRollout } from './start.ts';
@@ -78,17 +79,20 @@ export function createStart(deps: {
       const from = current === null ? null : await findVersion(tx, spec.modelId, current);
       if (from !== null && input.allowBreaking !== true)
         assertCompatible(from.signature, servable.signature, { version: `${spec.model}@${number}`, endpoint: name });
-      const plan = planOf(input, (asked) => taskOf(to.signature, asked));
+      let task = taskOf(to.signature);
+      const plan = planOf(input, (asked) => {
+        task = taskOf(to.signature, asked);
+        return task;
+      });
       for (const other of alsoShadowed(plan)) {
         const shadow = await findServable(tx, spec.modelId, spec.model, other);
         assertCompatible(servable.signature, shadow.signature, { version: `${spec.model}@${other}`, endpoint: name });
       }
       const facts = factsOf(call.project.name, name);
-      await assertWorkable(tx, call, name, { plan, to, hasControl: from !== null, facts });
+      await assertWorkable(tx, call, name, { plan, to, compare: task.compare, hasControl: from !== null, facts });
       const estimates = estimatePlan(plan, facts);
       if (call.dryRun) return { stored: null, plan, estimates };
       if (before?.isActive === true) await takeOver(tx, spec, before);
-      const task = taskOf(to.signature, null);
       const now = clock.now();
       const state = startRollout({
         id,
@@ -137,13 +141,22 @@ export function createStart(deps: {
     tx: Tx,
     call: Call,
     name: string,
-    { plan, to, hasControl, facts }: { plan: Plan; to: StoredVersion; hasControl: boolean; facts: TrafficFacts },
+    {
+      plan,
+      to,
+      compare,
+      hasControl,
+      facts,
+    }: { plan: Plan; to: StoredVersion; compare: ComparisonSpec; hasControl: boolean; facts: TrafficFacts },
   ): Promise<void> => {
     const outputs = to.signature.outputs.map((one) => one.name);
-    const { compare } = taskOf(to.signature, null);
     const asked = { project: call.project, endpoint: name, signature: to.signature, compare };
     const obstacle = needsOutcomes(plan, outputs) ? await outcomes.obstacle(tx, asked) : null;
-    const faults = [...outcomeFaults(plan, outputs, obstacle), ...planFaults(plan, { ...facts, hasControl, outputs })];
+    const faults = [
+      ...outcomeFaults(plan, outputs, obstacle),
+      ...planFaults(plan, { ...facts, hasControl, outputs }),
+      ...(await privacyFaults(tx, { projectId: call.project.id, name }, plan, { signature: to.signature, compare })),
+    ];
     if (faults.length === 0) return;
     throw new SlipwayError('invalid_request', `The plan cannot work: ${faults[0]!.pointer} ${faults[0]!.message}`, {
       fields: faults,

@@ -8,10 +8,10 @@ import type { Signature } from '../../registry/signature.ts';
 import { columnsOfSignature } from '../../registry/signature-columns.ts';
 import type { ComparisonSpec } from '../../serving/endpoints/traffic.ts';
 import { quoteText } from './duck-store.ts';
+import { fieldNotKept } from './kept-fields.ts';
 import { loadLabels } from './label-join.ts';
 import type { LogQuery, LogScope } from './log-query.ts';
 import { findPolicy } from './log-store.ts';
-import { actionOf } from './privacy-policy.ts';
 import { quoteName } from './where-expression.ts';
 
 /** Of one arm at one stage. Counts are of first rows: further rows of a call are no independent observations. */
@@ -112,8 +112,8 @@ export function createArmOutcomes({ database, query }: { database: Database; que
       const fields = ['feedback.truth', ...columnsOf(compare, signature)];
       if (fields.length === 1)
         return 'be compared with its answers: which output decides is not known. Name the task in the plan';
-      const kept = fields.find((field) => actionOf(stored.policy, field).action.action !== 'keep');
-      return kept === undefined ? null : `be joined: the policy of ${endpoint} does not keep ${kept} as it is`;
+      const field = await fieldNotKept(db, project.id, endpoint, fields);
+      return field === undefined ? null : `be joined: the policy of ${endpoint} does not keep ${field} as it is`;
     },
   };
 }
