@@ -46,7 +46,7 @@ const slowRow = (rounds: number) => [
   { name: 'rounds', datatype: 'INT64' as const, shape: [1, 1], data: BigInt64Array.of(BigInt(rounds)) },
 ];
 /** Some tenths of a second. */
-const LONG = 40_000;
+const LONG = 120_000;
 /** Long enough for others to be there when it ends. */
 const SHORT = 4_000;
 
