@@ -32,7 +32,7 @@ async function pagesOf({ client }: RunningServer): Promise<Record<string, readon
     endpoint: ['endpoints/credit-risk', 'Predict'],
     predictions: ['endpoints/credit-risk/predictions', 'answered'],
     'predictions, filtered': [
-      `endpoints/credit-risk/predictions?where=${encodeURIComponent("input.age > 35 and version = 1")}`,
+      `endpoints/credit-risk/predictions?where=${encodeURIComponent('input.age > 35 and version = 1')}`,
       'answered',
     ],
     prediction: [`predictions/${one.id}.${one.row}`, 'What became of it'],
