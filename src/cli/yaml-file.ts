@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { isNode, LineCounter, parseDocument } from 'yaml';
+import { isNode, LineCounter, parseDocument, visit } from 'yaml';
 import { SlipwayApiError } from '../../sdk/src/client.ts';
 import { CliError, toCliError } from './cli-error.ts';
 
@@ -28,6 +28,15 @@ export function readYamlFile(path: string): YamlFile {
     const message = `${path} is no YAML: ${fields[0]!.pointer}: ${fields[0]!.message}`;
     throw new CliError('validation', message, { code: 'invalid_request', fields });
   }
+  visit(document, {
+    Scalar(_key, { value, range }) {
+      if (typeof value !== 'number' || Number.isFinite(value)) return;
+      // It would travel as null, which is no value at all.
+      const fault = { pointer: `line ${lines.linePos(range![0]).line}`, message: 'is infinite or not a number' };
+      const message = `${path} cannot be sent: ${fault.pointer} ${fault.message}`;
+      throw new CliError('validation', message, { code: 'invalid_request', fields: [fault] });
+    },
+  });
   const lineOf = (pointer: string): number | null => {
     const keys = pointer.split('/').slice(1);
     for (; keys.length > 0; keys.pop()) {

@@ -120,11 +120,17 @@ export function compileWhere(text: string, fields: ReadonlySet<string>): Compile
     }
     return quoteName(name);
   };
+  const readNumber = (value: number): string => {
+    // DuckDB takes a whole number for an integer of 64 bits, which does not hold every one.
+    const isHuge = Number.isInteger(value) && !Number.isSafeInteger(value);
+    parameters.push(isHuge ? String(value) : value);
+    return isHuge ? 'cast(? as double)' : '?';
+  };
   const readValue = (): string => {
     const isNegative = isSign('-') && take() !== null;
     const token = take();
-    if (token.kind === 'number') parameters.push(isNegative ? -Number(token.text) : Number(token.text));
-    else if (isNegative) throw fault('a number is expected', token);
+    if (token.kind === 'number') return readNumber(isNegative ? -Number(token.text) : Number(token.text));
+    if (isNegative) throw fault('a number is expected', token);
     else if (token.kind === 'text') parameters.push(token.text);
     else if (token.kind === 'word' && /^(true|false)$/i.test(token.text))
       parameters.push(token.text.toLowerCase() === 'true');
