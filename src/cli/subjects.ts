@@ -74,7 +74,7 @@ function proofText(
   for (const file of files) lines.push(`  ${file.before} is ${file.after ?? 'gone'} (${count(file.rows, 'row')})`);
   if (openSegments > 0)
     lines.push(
-      `${count(openSegments, 'file')} that gateways still write: what is of it in them is hidden, and goes within minutes.`,
+      `${count(openSegments, 'file')} that gateways have open, or left open when they were killed: what is of it in them is hidden at once, and gone from the disk within 20 minutes.`,
     );
   return lines.join('\n');
 }
