@@ -3,6 +3,7 @@ import { LIST_OPTIONS, listing } from './list-options.ts';
 import { checkName } from './name-check.ts';
 import { percent } from './rollout-text.ts';
 import { cleanLine, type Paint, table } from './terminal.ts';
+import { readTime } from './time-options.ts';
 import type { VerbSpec } from './verb.ts';
 
 export const history: VerbSpec = {
@@ -10,16 +11,20 @@ export const history: VerbSpec = {
   summary: 'What was live when, by whom and why',
   examples: [
     ['slipway history churn', 'every change of what answered'],
-    ['slipway history churn --at 2026-10-01T12:00:00Z', 'what answered then, down to weights and digests'],
+    ['slipway history churn --at 2026-10-01T12:00Z', 'what answered then, down to weights and digests'],
+    ['slipway history churn --at 1h', 'what answered an hour ago'],
   ],
   args: [{ name: 'endpoint', help: 'its name', completes: 'endpoint' }],
-  options: [{ flags: '--at <time>', help: 'what held at that time only' }, ...LIST_OPTIONS],
+  options: [
+    { flags: '--at <time>', help: 'what held at that time only: 1h ago, or 2026-01-31T12:00Z' },
+    ...LIST_OPTIONS,
+  ],
   async run(call) {
     const client = await call.client();
     const endpoint = checkName('endpoint', call.args[0]!);
     const at = call.options.text('at');
     const items = await listing(call, (options) =>
-      client.history(endpoint, { ...options, ...(at === undefined ? {} : { at }) }),
+      client.history(endpoint, { ...options, ...(at === undefined ? {} : { at: readTime('--at', at, Date.now()) }) }),
     );
     call.out.result('history', items, () => historyText(items, call.out.paint));
   },
