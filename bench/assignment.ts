@@ -7,26 +7,16 @@ import type { TrafficSplit } from '../src/serving/endpoints/traffic.ts';
 import { createEvidenceRecorder } from '../src/serving/gateway/evidence-recorder.ts';
 import type { ObservedPrediction } from '../src/serving/gateway/prediction-observer.ts';
 import type { Tensor } from '../src/serving/tensors/tensor.ts';
+import { HALVES } from '../test/fixtures/traffic-split.ts';
 
 const CALLS = 100_000;
 const ROUNDS = 9;
-/** What the issue allows for one request. */
+/** The aim for one request. */
 const MOST_US = 5;
 
 const plain: TrafficSplit = {
-  id: 'r',
-  planVersion: 'sha256:0',
-  epoch: 1,
-  stage: 0,
-  hashVersion: 1,
-  unit: { key: 'user', from: { kind: 'header', name: 'x-slipway-unit' } },
+  ...HALVES,
   salts: { layer: 'layer', holdout: 'holdout', enrolment: 'enrolment', arm: 'a-salt-of-thirty-two-characters.1.arm' },
-  isKilled: false,
-  rules: [],
-  holdoutShare: 0,
-  layerSlot: [0, 1],
-  enrolmentShare: 1,
-  fallback: 'control',
   arms: [
     { name: 'canary', version: 2, ranges: [[0, 0.05]], isAnalysed: true },
     { name: 'control', version: 1, ranges: [[0.5, 0.55]], isAnalysed: true },
@@ -40,7 +30,6 @@ const plain: TrafficSplit = {
       isAnalysed: true,
     },
   ],
-  measure: { latencyLevelsMs: [], warmUpCalls: 0, outputs: [], sliceBy: null, maxSlices: 20 },
 };
 const full: TrafficSplit = { ...plain, holdoutShare: 0.02, layerSlot: [0, 0.9], enrolmentShare: 0.9 };
 const units = Array.from({ length: CALLS }, (_, at) => `user-${at}`);

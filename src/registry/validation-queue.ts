@@ -1,6 +1,7 @@
 import { appendAudit } from '../base/audit.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Database } from '../base/db/database.ts';
+import { createEndWaits } from '../base/end-waits.ts';
 import { type ErrorCode, toSlipwayError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { ArtifactStore } from './artifacts/artifact-store.ts';
@@ -46,7 +47,7 @@ export function createValidationQueue(deps: {
   const waiting: string[] = [];
   /** Failed attempts of the versions that wait, are validated, or pause before another attempt. */
   const attempts = new Map<string, number>();
-  const listeners = new Map<string, Set<() => void>>();
+  const waits = createEndWaits();
   let workers = 0;
   let closed = false;
 
@@ -67,7 +68,7 @@ export function createValidationQueue(deps: {
       try {
         await validateOne(id);
         attempts.delete(id);
-        tell(id);
+        waits.tell(id);
       } catch (error) {
         await postpone(id, error);
       }
@@ -191,11 +192,6 @@ export function createValidationQueue(deps: {
     return code === 'internal' && attempts.get(id)! + 1 >= UNEXPECTED_ATTEMPTS;
   }
 
-  function tell(id: string): void {
-    for (const listener of listeners.get(id) ?? []) listener();
-    listeners.delete(id);
-  }
-
   return {
     add,
 
@@ -205,24 +201,14 @@ export function createValidationQueue(deps: {
     },
 
     /** Returns when the validation of this version ends, or after a time. */
-    wait(id: string, ms: number): Promise<void> {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      const set = listeners.get(id) ?? new Set();
-      listeners.set(id, set.add(resolve));
-      const timer = setTimeout(resolve, ms);
-      return promise.finally(() => {
-        clearTimeout(timer);
-        set.delete(resolve);
-        if (set.size === 0 && listeners.get(id) === set) listeners.delete(id);
-      });
-    },
+    wait: waits.wait,
 
     isClosed: (): boolean => closed,
 
     /** Nothing is stored from here on; what is under way is done again after the next start. */
     close(): void {
       closed = true;
-      for (const id of listeners.keys()) tell(id);
+      waits.tellAll();
     },
   };
 }

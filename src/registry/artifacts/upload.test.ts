@@ -31,10 +31,15 @@ const body = (bytes: Uint8Array): Readable => Readable.from([Buffer.from(bytes)]
 
 /** A body that gives some bytes and then breaks, as a connection does. */
 function broken(bytes: Uint8Array): Readable {
-  const stream = new Readable({ read: () => undefined });
-  stream.push(Buffer.from(bytes));
-  setTimeout(() => stream.destroy(Object.assign(new Error('aborted'), { code: 'ECONNRESET' })), 20);
-  return stream;
+  let given = false;
+  return new Readable({
+    read() {
+      if (!given) this.push(Buffer.from(bytes));
+      // Only when it is read from: before, nobody would hear of it.
+      else setTimeout(() => this.destroy(Object.assign(new Error('aborted'), { code: 'ECONNRESET' })), 20);
+      given = true;
+    },
+  });
 }
 
 eachDialect('uploads', (dialect) => {

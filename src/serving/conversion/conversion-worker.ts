@@ -9,6 +9,7 @@ import type { Call } from '../../base/access/call.ts';
 import { appendAudit } from '../../base/audit.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { Database } from '../../base/db/database.ts';
+import { createEndWaits } from '../../base/end-waits.ts';
 import { SlipwayError, toSlipwayError } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { ArtifactStore } from '../../registry/artifacts/artifact-store.ts';
@@ -47,7 +48,7 @@ export function createConversionWorker(deps: ConversionWorkerDeps) {
   const { database, clock, log, artifacts, registry } = deps;
   const scratchDir = join(deps.scratchDir, 'convert');
   const waiting: string[] = [];
-  const listeners = new Map<string, Set<() => void>>();
+  const waits = createEndWaits();
   /** How to end the processes of the one that is being done. */
   let ends: (() => void)[] = [];
   let isWorking = false;
@@ -71,7 +72,7 @@ export function createConversionWorker(deps: ConversionWorkerDeps) {
             'a conversion could not be done; it is begun again at the next start',
           );
       }
-      tellListeners(id);
+      waits.tell(id);
     }
     isWorking = false;
   }
@@ -218,11 +219,6 @@ export function createConversionWorker(deps: ConversionWorkerDeps) {
     };
   }
 
-  function tellListeners(id: string): void {
-    for (const listener of listeners.get(id) ?? []) listener();
-    listeners.delete(id);
-  }
-
   return {
     add,
 
@@ -233,16 +229,7 @@ export function createConversionWorker(deps: ConversionWorkerDeps) {
     },
 
     /** Returns when this one ends, or after a time. */
-    wait(id: string, ms: number): Promise<void> {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      const set = listeners.get(id) ?? new Set();
-      listeners.set(id, set.add(resolve));
-      const timer = setTimeout(resolve, ms);
-      return promise.finally(() => {
-        clearTimeout(timer);
-        set.delete(resolve);
-      });
-    },
+    wait: waits.wait,
 
     isClosed: (): boolean => closed,
 
@@ -250,7 +237,7 @@ export function createConversionWorker(deps: ConversionWorkerDeps) {
     stop(): void {
       closed = true;
       for (const stop of ends) stop();
-      for (const id of listeners.keys()) tellListeners(id);
+      waits.tellAll();
     },
   };
 }

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { HALVES } from '../../../test/fixtures/traffic-split.ts';
 import { type AssignmentRequest, assign, isAnalysed } from './assignment.ts';
 import { bucketOf, fractionOf, murmur3, sha256Fraction } from './assignment-hash.ts';
 import type { Arm, TrafficSplit } from './traffic.ts';
@@ -54,21 +55,10 @@ const REST: Arm = {
 };
 
 const SPLIT: TrafficSplit = {
-  id: 'r1',
-  planVersion: 'sha256:1',
+  ...HALVES,
   epoch: 4,
-  stage: 0,
-  hashVersion: 1,
-  unit: { key: 'user', from: { kind: 'header', name: 'x-slipway-unit' } },
   salts: { layer: 'layer', holdout: 'holdout', enrolment: 'enrolment', arm: 'exp-1' },
-  isKilled: false,
-  rules: [],
-  holdoutShare: 0,
-  layerSlot: [0, 1],
-  enrolmentShare: 1,
-  fallback: 'control',
   arms: [CANARY, CONTROL, REST],
-  measure: { latencyLevelsMs: [], warmUpCalls: 0, outputs: [], sliceBy: null, maxSlices: 20 },
 };
 
 const request = (given: Partial<AssignmentRequest> = {}): AssignmentRequest => ({

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { HALVES } from '../../../test/fixtures/traffic-split.ts';
 import { LATENCY_EDGES_MS } from '../endpoints/arm-evidence.ts';
 import type { TrafficSplit } from '../endpoints/traffic.ts';
 import { latencyPlace } from './arm-counts.ts';
@@ -7,23 +8,7 @@ import type { ObservedPrediction, Outcome } from './prediction-observer.ts';
 import type { ServedEndpoint } from './serving-state.ts';
 
 const SPLIT: TrafficSplit = {
-  id: 'r1',
-  planVersion: 'sha256:1',
-  epoch: 1,
-  stage: 0,
-  hashVersion: 1,
-  unit: { key: 'user', from: { kind: 'header', name: 'x-slipway-unit' } },
-  salts: { layer: 'l', holdout: 'h', enrolment: 'e', arm: 'a' },
-  isKilled: false,
-  rules: [],
-  holdoutShare: 0,
-  layerSlot: [0, 1],
-  enrolmentShare: 1,
-  fallback: 'control',
-  arms: [
-    { name: 'canary', version: 2, ranges: [[0, 0.5]], isAnalysed: true },
-    { name: 'control', version: 1, ranges: [[0.5, 1]], isAnalysed: true },
-  ],
+  ...HALVES,
   measure: {
     latencyLevelsMs: [10, 50],
     warmUpCalls: 1,

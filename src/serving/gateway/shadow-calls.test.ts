@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, expect, test, vi } from 'vitest';
 import { add, makeDataDir, makeState, type VersionChoice } from '../../../test/fixtures/gateway.ts';
 import { silent } from '../../../test/fixtures/runner-specs.ts';
+import { HALVES } from '../../../test/fixtures/traffic-split.ts';
 import { systemClock as clock } from '../../base/clock.ts';
 import { createShadowCounts } from '../../rollouts/shadow-counts.ts';
 import type { EndpointTraffic, ShadowSpec } from '../endpoints/traffic.ts';
@@ -38,21 +39,9 @@ const SHADOW: ShadowSpec = {
 const traffic = (shadow: Partial<ShadowSpec>, revision = 1): EndpointTraffic => ({
   revision,
   split: {
-    id: 'r1',
-    planVersion: 'sha256:1',
-    epoch: 1,
-    stage: 0,
-    hashVersion: 1,
+    ...HALVES,
     unit: { key: 'request', from: { kind: 'header', name: 'x-slipway-unit' } },
-    salts: { layer: 'l', holdout: 'h', enrolment: 'e', arm: 'a' },
-    isKilled: false,
-    rules: [],
-    holdoutShare: 0,
-    layerSlot: [0, 1],
-    enrolmentShare: 1,
-    fallback: 'control',
     arms: [{ name: 'control', version: 1, ranges: [[0, 1]], isAnalysed: true }],
-    measure: { latencyLevelsMs: [], warmUpCalls: 0, outputs: [], sliceBy: null, maxSlices: 20 },
   },
   shadows: [{ ...SHADOW, ...shadow }],
 });
